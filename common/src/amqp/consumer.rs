@@ -1,0 +1,133 @@
+//! Consuming: a stream of messages from one queue that outlives channels and connections.
+
+use super::Link;
+use crate::backoff_policy::Reconnect;
+use futures_util::StreamExt;
+use lapin::message::Delivery;
+use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
+use lapin::types::{AMQPValue, FieldTable};
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+/// A message that was taken and is ours until it is acked.
+pub struct Taken {
+    /// Its body.
+    pub body: Vec<u8>,
+    /// How often it was delivered before and not acked: a crash of whoever held it, mostly.
+    pub seen_before: u64,
+    /// The queue that it was meant for: the routing key that it was published under.
+    pub routing_key: String,
+    acker: lapin::Acker,
+    /// Kept open as long as anything that it delivered can still be acked.
+    _channel: Arc<lapin::Channel>,
+}
+
+impl Taken {
+    /// Tells the broker that we are done with it. When that fails the message comes again, and whatever
+    /// was done with it is found to be done.
+    pub async fn ack(self) {
+        match self.acker.ack(BasicAckOptions::default()).await {
+            Ok(true) => {}
+            Ok(false) => debug!("consume.ack_on_a_lost_channel"),
+            Err(error) => debug!(%error, "consume.ack_failed"),
+        }
+    }
+}
+
+impl Taken {
+    fn new(delivery: Delivery, channel: Arc<lapin::Channel>) -> Self {
+        let headers = delivery.properties.headers().as_ref();
+        let count = headers.and_then(|headers| headers.inner().get("x-delivery-count"));
+        let seen_before = match count {
+            Some(AMQPValue::LongLongInt(count)) => u64::try_from(*count).unwrap_or(0),
+            Some(AMQPValue::LongInt(count)) => u64::try_from(*count).unwrap_or(0),
+            Some(AMQPValue::LongUInt(count)) => u64::from(*count),
+            Some(AMQPValue::ShortInt(count)) => u64::try_from(*count).unwrap_or(0),
+            Some(AMQPValue::ShortShortInt(count)) => u64::try_from(*count).unwrap_or(0),
+            Some(AMQPValue::ShortShortUInt(count)) => u64::from(*count),
+            Some(AMQPValue::ShortUInt(count)) => u64::from(*count),
+            _ => 0,
+        };
+        let routing_key = delivery.routing_key.to_string();
+        Self { body: delivery.data, seen_before, routing_key, acker: delivery.acker, _channel: channel }
+    }
+}
+
+/// Consumes `queue` until `stop`, with at most `prefetch` messages unacked. After `stop` the stream gives
+/// what was already taken and ends. `attached` hears when a consumer is there and when it is not.
+pub fn consume(
+    link: Link,
+    queue: String,
+    prefetch: u16,
+    stop: CancellationToken,
+    attached: impl Fn(bool) + Send + 'static,
+) -> mpsc::Receiver<Taken> {
+    let (sender, receiver) = mpsc::channel(usize::from(prefetch.max(1)));
+    tokio::spawn(async move {
+        let mut delays = Reconnect::new();
+        loop {
+            let consumed = tokio::select! {
+                () = stop.cancelled() => return,
+                consumed = subscribe(&link, &queue, prefetch) => consumed,
+            };
+            match consumed {
+                Ok((channel, consumer)) => {
+                    attached(true);
+                    delays = Reconnect::new();
+                    let stopped = forward(consumer, &channel, &sender, &stop).await;
+                    attached(false);
+                    if stopped {
+                        return;
+                    }
+                    warn!(queue, "consume.detached");
+                }
+                Err(error) => warn!(queue, %error, "consume.refused"),
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(delays.next()) => {}
+            }
+        }
+    });
+    receiver
+}
+
+async fn subscribe(link: &Link, queue: &str, prefetch: u16) -> Result<(Arc<lapin::Channel>, lapin::Consumer), lapin::Error> {
+    let channel = link.channel().await;
+    channel.basic_qos(prefetch.max(1), BasicQosOptions::default()).await?;
+    let options = BasicConsumeOptions::default();
+    let consumer = channel.basic_consume(queue.into(), "".into(), options, FieldTable::default()).await?;
+    Ok((Arc::new(channel), consumer))
+}
+
+/// Hands on what comes; true when `stop` ended it, false when the broker did.
+async fn forward(
+    mut consumer: lapin::Consumer,
+    channel: &Arc<lapin::Channel>,
+    sender: &mpsc::Sender<Taken>,
+    stop: &CancellationToken,
+) -> bool {
+    loop {
+        let next = tokio::select! {
+            () = stop.cancelled() => {
+                let _ = channel.basic_cancel(consumer.tag(), BasicCancelOptions::default()).await;
+                return true;
+            }
+            next = consumer.next() => next,
+        };
+        match next {
+            Some(Ok(delivery)) => {
+                if sender.send(Taken::new(delivery, channel.clone())).await.is_err() {
+                    return true;
+                }
+            }
+            Some(Err(error)) => {
+                debug!(%error, "consume.stream_failed");
+                return false;
+            }
+            None => return false,
+        }
+    }
+}

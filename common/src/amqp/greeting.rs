@@ -1,0 +1,101 @@
+//! What a broker says of itself before anybody logs in: its product and version.
+//!
+//! lapin does not hand on the server's properties, so we read the greeting on a connection of its own.
+
+use super::Error;
+use amq_protocol::frame::{AMQPFrame, parsing::parse_frame};
+use futures_util::io::{AsyncReadExt, AsyncWriteExt};
+use lapin::protocol::{AMQPClass, connection::AMQPMethod};
+use lapin::tcp::AMQPUriTcpExt;
+use lapin::types::AMQPValue;
+use lapin::uri::AMQPUri;
+use std::fmt;
+use std::time::Duration;
+
+/// A broker's version, as far as it matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Version {
+    /// As in 3 of 3.10.8.
+    pub major: u32,
+    /// As in 10 of 3.10.8.
+    pub minor: u32,
+    /// As in 8 of 3.10.8.
+    pub patch: u32,
+}
+
+/// The first version with at-least-once dead-lettering and a TTL for quorum queues.
+pub const OLDEST: Version = Version { major: 3, minor: 10, patch: 0 };
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.major, self.minor, self.patch)
+    }
+}
+
+impl Version {
+    fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split(['.', '-', '+']).map(str::parse);
+        let (major, minor) = (parts.next()?.ok()?, parts.next()?.ok()?);
+        let patch = parts.next().and_then(Result::ok).unwrap_or(0);
+        Some(Self { major, minor, patch })
+    }
+}
+
+/// Asks the broker at `url` for its version.
+///
+/// # Errors
+/// It cannot be reached, is no RabbitMQ, or is older than [`OLDEST`].
+pub async fn greet(url: &str) -> Result<Version, Error> {
+    let uri: AMQPUri = url.parse().map_err(Error::Url)?;
+    let version = tokio::time::timeout(PATIENCE, ask(&uri)).await.map_err(|_| Error::Silent(PATIENCE))??;
+    if version < OLDEST { Err(Error::TooOld { found: version }) } else { Ok(version) }
+}
+
+async fn ask(uri: &AMQPUri) -> Result<Version, Error> {
+    let runtime = lapin::runtime::default_runtime()?;
+    let mut stream = uri.connect_async(&runtime).await?;
+    stream.write_all(b"AMQP\0\0\x09\x01").await?;
+    let mut greeting = Vec::new();
+    let mut chunk = [0; 4096];
+    loop {
+        let read = stream.read(&mut chunk).await?;
+        greeting.extend_from_slice(&chunk[..read]);
+        match parse_frame(greeting.as_slice()) {
+            Ok((_, frame)) => return version_in(frame),
+            Err(error) if error.is_incomplete() && read > 0 && greeting.len() < 64 * 1024 => {}
+            Err(_) => return Err(Error::NotRabbit("it does not speak AMQP 0-9-1".to_owned())),
+        }
+    }
+}
+
+fn version_in(frame: AMQPFrame) -> Result<Version, Error> {
+    let AMQPFrame::Method(_, AMQPClass::Connection(AMQPMethod::Start(start))) = frame else {
+        return Err(Error::NotRabbit("it begins with something else than a greeting".to_owned()));
+    };
+    let property = |name: &str| match start.server_properties.inner().get(name) {
+        Some(AMQPValue::LongString(text)) => text.to_string(),
+        _ => String::new(),
+    };
+    let (product, version) = (property("product"), property("version"));
+    if product != "RabbitMQ" {
+        return Err(Error::NotRabbit(format!("it calls itself `{product}` `{version}`")));
+    }
+    Version::parse(&version).ok_or_else(|| Error::NotRabbit(format!("its version reads `{version}`")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_compared_by_number_not_by_letter() {
+        let version = |text| Version::parse(text).unwrap();
+        assert!(version("3.9.29") < OLDEST);
+        assert!(version("3.10.0-rc.1") >= OLDEST);
+        assert!(version("3.10.8") >= OLDEST);
+        assert!(version("4.0.5+3.g1") >= OLDEST);
+        assert_eq!(Version::parse("banana"), None);
+    }
+}

@@ -1,0 +1,265 @@
+//! Confirmed publishing: one task owns one channel, and says of each message what the broker said.
+//!
+//! Many publishes are in flight at once, all polled by that one task: two tasks on one channel could
+//! swap their confirms. A message is confirmed, or the caller is told that it is not known to be.
+
+use super::Link;
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use lapin::message::BasicReturnMessage;
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+use lapin::types::FieldTable;
+use lapin::{BasicProperties, Channel, Confirmation};
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+use uuid::Uuid;
+
+/// How many publishes one channel has in flight at most.
+const IN_FLIGHT: usize = 1_000;
+
+/// A persistent, mandatory message.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// The exchange; empty for the default one, which routes by the queue's name.
+    pub exchange: String,
+    /// The routing key.
+    pub routing_key: String,
+    /// The body.
+    pub body: Arc<Vec<u8>>,
+}
+
+impl Message {
+    /// A message straight to a queue.
+    pub fn to_queue(queue: &str, body: Vec<u8>) -> Self {
+        Self { exchange: String::new(), routing_key: queue.to_owned(), body: Arc::new(body) }
+    }
+
+    /// A message to a tier, to come back to `queue`.
+    pub fn to_tier(tier: crate::retry::Tier, queue: &str, body: Vec<u8>) -> Self {
+        Self { exchange: crate::topology::retry(tier), routing_key: queue.to_owned(), body: Arc::new(body) }
+    }
+}
+
+/// Why a message is not known to be safe. It may be on its queue all the same: publish it again, or tell
+/// its sender to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PublishError {
+    /// There is no connection.
+    #[error("the broker is not connected")]
+    Unavailable,
+    /// The broker does not read from us (its memory or disk alarm).
+    #[error("the broker has blocked its publishers")]
+    Blocked,
+    /// The broker said no.
+    #[error("the broker refused the message")]
+    Nacked,
+    /// There is no queue for it. The topology is being declared again.
+    #[error("the broker has no queue for the message")]
+    Unroutable,
+    /// No confirm came in time.
+    #[error("the broker did not confirm in time")]
+    TimedOut,
+    /// The channel was lost before the confirm.
+    #[error("the connection was lost before the confirm")]
+    Lost,
+    /// We are being shut down.
+    #[error("the publisher has ended")]
+    Closed,
+}
+
+struct Job {
+    message: Message,
+    reply: oneshot::Sender<Result<(), PublishError>>,
+}
+
+/// A handle to the publishing task. Clones share it.
+#[derive(Clone)]
+pub struct Publisher {
+    jobs: mpsc::Sender<Job>,
+    link: Link,
+    patience: Duration,
+}
+
+impl Publisher {
+    /// Starts the task on `link`, until `stop`. A confirm that takes longer than `patience` is reported
+    /// as timed out. `observe` hears the time of every confirm.
+    pub fn start(
+        link: Link,
+        patience: Duration,
+        stop: CancellationToken,
+        observe: impl Fn(Duration) + Send + Sync + 'static,
+    ) -> Self {
+        let (jobs, queue) = mpsc::channel(IN_FLIGHT);
+        let task = Task { link: link.clone(), queue, patience, observe: Arc::new(observe) };
+        tokio::spawn(async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = task.run() => {}
+            }
+        });
+        Self { jobs, link, patience }
+    }
+
+    /// Publishes once and waits for the confirm.
+    ///
+    /// # Errors
+    /// The message is not known to be on its queue.
+    pub async fn publish(&self, message: Message) -> Result<(), PublishError> {
+        if !self.link.connected() {
+            return Err(PublishError::Unavailable);
+        }
+        if self.link.blocked() {
+            return Err(PublishError::Blocked);
+        }
+        let (reply, answer) = oneshot::channel();
+        let ask = async {
+            self.jobs.send(Job { message, reply }).await.map_err(|_| PublishError::Closed)?;
+            answer.await.unwrap_or(Err(PublishError::Closed))
+        };
+        // The task bounds each confirm; this bounds the wait for its turn as well.
+        tokio::time::timeout(self.patience * 2, ask).await.unwrap_or(Err(PublishError::TimedOut))
+    }
+
+    /// Publishes until it is confirmed, however long that takes. A message whose fate was unknown may
+    /// then be there twice.
+    ///
+    /// # Errors
+    /// Only [`PublishError::Closed`].
+    pub async fn publish_surely(&self, message: Message) -> Result<(), PublishError> {
+        let mut delays = crate::backoff_policy::Reconnect::new();
+        loop {
+            match self.publish(message.clone()).await {
+                Ok(()) => return Ok(()),
+                Err(PublishError::Closed) => return Err(PublishError::Closed),
+                Err(error) => warn!(%error, queue = message.routing_key, "publish.again"),
+            }
+            tokio::time::sleep(delays.next()).await;
+        }
+    }
+
+    /// The link that it publishes on.
+    pub fn link(&self) -> &Link {
+        &self.link
+    }
+}
+
+struct Task {
+    link: Link,
+    queue: mpsc::Receiver<Job>,
+    patience: Duration,
+    observe: Arc<dyn Fn(Duration) + Send + Sync>,
+}
+
+/// What became of one publish.
+struct Published {
+    id: String,
+    reply: oneshot::Sender<Result<(), PublishError>>,
+    result: Result<Confirmation, PublishError>,
+    took: Duration,
+}
+
+impl Task {
+    async fn run(mut self) {
+        loop {
+            let channel = self.link.channel().await;
+            if let Err(error) = channel.confirm_select(ConfirmSelectOptions::default()).await {
+                warn!(%error, "publish.no_confirms");
+                continue;
+            }
+            match self.serve(&channel).await {
+                Served::QueueClosed => return,
+                Served::ChannelLost => {}
+                Served::Unroutable => {
+                    if let Err(error) = self.link.declare_all().await {
+                        warn!(%error, "publish.declare_failed");
+                    }
+                }
+            }
+            let _ = channel.close(200, "replaced".into()).await;
+        }
+    }
+
+    async fn serve(&mut self, channel: &Channel) -> Served {
+        let mut in_flight: FuturesUnordered<BoxFuture<'_, Published>> = FuturesUnordered::new();
+        // A returned message is attached to whichever confirm completes next. The confirm that carries
+        // it is not believed, nor is the one of the message that it names.
+        let mut returned = HashSet::new();
+        let mut served = None;
+        loop {
+            tokio::select! {
+                biased;
+                Some(published) = in_flight.next(), if !in_flight.is_empty() => {
+                    served = served.or(self.settle(published, &mut returned));
+                }
+                job = self.queue.recv(), if served.is_none() && in_flight.len() < IN_FLIGHT => match job {
+                    Some(job) if job.reply.is_closed() => {}
+                    Some(job) => in_flight.push(Box::pin(publish(channel, job, self.patience))),
+                    None => served = Some(Served::QueueClosed),
+                },
+                else => {}
+            }
+            if let Some(served) = served.filter(|_| in_flight.is_empty()) {
+                return served;
+            }
+        }
+    }
+
+    fn settle(&self, published: Published, returned: &mut HashSet<String>) -> Option<Served> {
+        let Published { id, reply, result, took } = published;
+        let (answer, end) = match result {
+            Ok(Confirmation::Ack(None)) if !returned.remove(&id) => {
+                (self.observe)(took);
+                (Ok(()), None)
+            }
+            Ok(Confirmation::Ack(carried) | Confirmation::Nack(carried @ Some(_))) => {
+                returned.extend(carried.as_ref().and_then(returned_id).filter(|named| *named != id));
+                (Err(PublishError::Unroutable), Some(Served::Unroutable))
+            }
+            Ok(Confirmation::Nack(None)) => (Err(PublishError::Nacked), None),
+            Ok(Confirmation::NotRequested) => (Err(PublishError::Lost), Some(Served::ChannelLost)),
+            Err(error) => (Err(error), Some(Served::ChannelLost)),
+        };
+        // Whoever asked may have gone. The message is published all the same.
+        let _ = reply.send(answer);
+        end
+    }
+}
+
+/// Why a channel is no longer served.
+#[derive(Clone, Copy)]
+enum Served {
+    QueueClosed,
+    ChannelLost,
+    Unroutable,
+}
+
+fn returned_id(message: &BasicReturnMessage) -> Option<String> {
+    message.delivery.properties.message_id().as_ref().map(ToString::to_string)
+}
+
+async fn publish(channel: &Channel, job: Job, patience: Duration) -> Published {
+    let Job { message, reply } = job;
+    let id = Uuid::now_v7().to_string();
+    let started = Instant::now();
+    let confirm = async {
+        let properties = BasicProperties::default()
+            .with_delivery_mode(2)
+            .with_content_type(crate::envelope::CONTENT_TYPE.into())
+            .with_message_id(id.as_str().into())
+            .with_headers(FieldTable::default());
+        let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+        let (exchange, key) = (message.exchange.as_str().into(), message.routing_key.as_str().into());
+        channel.basic_publish(exchange, key, options, &message.body, properties).await?.await
+    };
+    let result = match tokio::time::timeout(patience, confirm).await {
+        Ok(Ok(confirmation)) => Ok(confirmation),
+        Ok(Err(_)) => Err(PublishError::Lost),
+        Err(_) => Err(PublishError::TimedOut),
+    };
+    Published { id, reply, result, took: started.elapsed() }
+}

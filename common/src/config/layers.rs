@@ -1,0 +1,116 @@
+//! Laying the environment over the file over the defaults, and naming each fault's place.
+
+use super::{Config, DEFAULTS, Fault, Faults};
+use toml::{Table, Value};
+
+/// Environment variables of ours that are no configuration keys.
+const NOT_KEYS: [&str; 2] = ["CAROM_CONFIG", "CAROM_TEST_"];
+
+pub(super) fn load(
+    file: &str,
+    text: &str,
+    environment: impl Iterator<Item = (String, String)>,
+) -> Result<Config, Faults> {
+    let mut faults = Vec::new();
+    let defaults = parse("defaults", DEFAULTS, &mut faults);
+    let mut layered = defaults.clone();
+    for (section, keys) in parse(file, text, &mut faults) {
+        overlay(file, &section, keys, &mut layered, &mut faults);
+    }
+    let mut variables: Vec<_> = environment.collect();
+    variables.sort();
+    for (name, value) in variables {
+        overlay_variable(&name, &value, &defaults, &mut layered, &mut faults);
+    }
+    let config = read(file, layered, &defaults, &mut faults);
+    match config {
+        Some(config) if faults.is_empty() => Ok(config),
+        _ => Err(Faults(faults)),
+    }
+}
+
+fn parse(file: &str, text: &str, faults: &mut Vec<Fault>) -> Table {
+    text.parse().unwrap_or_else(|error: toml::de::Error| {
+        faults.push(Fault::new(file, "", format!("not TOML: {}", error.to_string().trim_end()), "mend the syntax"));
+        Table::new()
+    })
+}
+
+fn overlay(file: &str, section: &str, keys: Value, layered: &mut Table, faults: &mut Vec<Fault>) {
+    let Some(Value::Table(known)) = layered.get_mut(section) else {
+        let sections: Vec<_> = layered.keys().map(String::as_str).collect();
+        let remedy = format!("the sections are {}", sections.join(", "));
+        faults.push(Fault::new(file, section, "unknown section", remedy));
+        return;
+    };
+    let Value::Table(keys) = keys else {
+        faults.push(Fault::new(file, section, "is a section, not a value", format!("write [{section}]")));
+        return;
+    };
+    for (key, value) in keys {
+        if known.contains_key(&key) {
+            known.insert(key, value);
+        } else {
+            let names: Vec<_> = known.keys().map(String::as_str).collect();
+            let remedy = format!("the keys of [{section}] are {}", names.join(", "));
+            faults.push(Fault::new(file, format!("{section}.{key}"), "unknown key", remedy));
+        }
+    }
+}
+
+/// Sets the key that a variable names. A variable that names none is told, not refused: orchestrators
+/// put variables of their own into the environment, such as CAROM_INGEST_PORT.
+fn overlay_variable(name: &str, value: &str, defaults: &Table, layered: &mut Table, faults: &mut Vec<Fault>) {
+    let rest = name.trim_start_matches("CAROM_").to_lowercase();
+    let place = defaults.iter().find_map(|(section, keys)| {
+        let key = rest.strip_prefix(section.as_str())?.strip_prefix('_')?;
+        Some((section.clone(), key.to_owned(), keys.get(key)?.clone()))
+    });
+    let Some((section, key, default)) = place else {
+        if !NOT_KEYS.iter().any(|prefix| name.starts_with(prefix)) {
+            tracing::warn!(variable = name, "config.unknown_variable");
+        }
+        return;
+    };
+    let parsed = match default {
+        Value::Integer(_) => value.trim().parse().map(Value::Integer).ok(),
+        Value::Boolean(_) => value.trim().parse().map(Value::Boolean).ok(),
+        Value::Array(_) => {
+            let items = value.split(',').map(str::trim).filter(|item| !item.is_empty());
+            Some(Value::Array(items.map(|item| Value::String(item.to_owned())).collect()))
+        }
+        _ => Some(Value::String(value.to_owned())),
+    };
+    match (parsed, layered.get_mut(&section)) {
+        (Some(parsed), Some(Value::Table(keys))) => {
+            keys.insert(key, parsed);
+        }
+        _ => {
+            let remedy = format!("write a value like the default, {default}");
+            faults.push(Fault::new("environment", name, "cannot be read", remedy));
+        }
+    }
+}
+
+/// Reads the layered table. A faulty key is noted and replaced by its default, so that the next is found.
+fn read(file: &str, mut layered: Table, defaults: &Table, faults: &mut Vec<Fault>) -> Option<Config> {
+    loop {
+        match serde_path_to_error::deserialize(Value::Table(layered.clone())) {
+            Ok(config) => return Some(config),
+            Err(error) => {
+                let path = error.path().to_string();
+                let mut parts = path.split(['.', '[']);
+                let (section, key) = (parts.next()?.to_owned(), parts.next()?.to_owned());
+                let default = defaults.get(&section)?.get(&key)?.clone();
+                let problem = error.inner().message().to_owned();
+                let remedy = format!("the default is {}", if default.as_str() == Some("") { "empty".into() } else { default.to_string() });
+                faults.push(Fault::new(file, path, problem, remedy));
+                let table = layered.get_mut(&section)?.as_table_mut()?;
+                if table.get(&key) == Some(&default) {
+                    return None;
+                }
+                table.insert(key, default);
+            }
+        }
+    }
+}

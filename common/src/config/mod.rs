@@ -1,0 +1,179 @@
+//! The process configuration: embedded defaults, then the file, then the environment.
+//!
+//! A bad configuration is refused whole, with one line per fault that names the key. The defaults are
+//! the reference: every key stands in `default.toml` with a comment.
+
+mod fault;
+mod layers;
+
+pub use fault::{Fault, Faults};
+
+use crate::retry::Schedule;
+use crate::time::Span;
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+/// The commented defaults.
+pub const DEFAULTS: &str = include_str!("default.toml");
+
+/// The exit code for a bad configuration (`EX_USAGE`).
+pub const EXIT_BAD_CONFIG: u8 = 64;
+
+/// Everything that a process can be told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The broker.
+    pub broker: Broker,
+    /// The store.
+    pub store: Store,
+    /// Delivery retries.
+    pub retry: Retry,
+    /// Process logs.
+    pub log: Log,
+    /// carom-ingest.
+    pub ingest: Ingest,
+    /// carom-worker.
+    pub worker: Worker,
+    /// Outbound requests.
+    pub egress: Egress,
+}
+
+/// `[broker]`
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Broker {
+    /// The AMQP URL, password included.
+    pub url: String,
+    /// The management API's URL; empty for none.
+    pub management_url: String,
+    /// The time limit of a confirm.
+    pub confirm_timeout: Span,
+}
+
+impl std::fmt::Debug for Broker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Broker").field("confirm_timeout", &self.confirm_timeout).finish_non_exhaustive()
+    }
+}
+
+/// `[store]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Store {
+    /// The SQLite file.
+    pub path: PathBuf,
+}
+
+/// `[retry]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Retry {
+    /// The tiers.
+    pub schedule: Schedule,
+}
+
+/// `[log]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// How lines look.
+    pub format: LogFormat,
+    /// Which lines there are.
+    pub level: String,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For a person at a terminal.
+    Human,
+    /// One JSON object per line.
+    Json,
+}
+
+/// `[ingest]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ingest {
+    /// The public listener.
+    pub listen: SocketAddr,
+    /// The ops listener.
+    pub ops_listen: SocketAddr,
+    /// The last good resources on disk.
+    pub snapshot_path: PathBuf,
+    /// How often to look for new resources.
+    pub follow_interval: Span,
+    /// The largest body, in bytes.
+    pub max_body_bytes: usize,
+    /// Requests in work at once.
+    pub max_in_flight: usize,
+    /// Connections open at once.
+    pub max_connections: usize,
+    /// The time limit of a request's head.
+    pub header_timeout: Span,
+    /// The time limit of a request's body.
+    pub body_timeout: Span,
+    /// How long a redirect waits for its click's confirm.
+    pub click_patience: Span,
+    /// Clicks waiting in memory at most.
+    pub click_line: usize,
+    /// The time limit of a drain.
+    pub drain_timeout: Span,
+}
+
+/// `[worker]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Worker {
+    /// The ops listener.
+    pub ops_listen: SocketAddr,
+    /// How often to look for new resources.
+    pub follow_interval: Span,
+    /// Messages held at once, per queue.
+    pub prefetch: u16,
+    /// How long an event waits for its click.
+    pub parking: Span,
+    /// How long a delivery may be due.
+    pub max_due: Span,
+    /// How long dedupe markers live.
+    pub marker_retention: Span,
+    /// How often queues are measured.
+    pub measure_interval: Span,
+    /// The time limit of a drain.
+    pub drain_timeout: Span,
+}
+
+/// `[egress]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Egress {
+    /// Networks that are allowed though they are not public.
+    pub allow: Vec<IpNet>,
+    /// How much of a response is read, in bytes.
+    pub response_bytes: usize,
+}
+
+impl Config {
+    /// Loads the configuration of this process: defaults, then `file`, then `CAROM_*`.
+    ///
+    /// # Errors
+    /// Every fault that it has, each with its key.
+    pub fn load(file: Option<&Path>) -> Result<Self, Faults> {
+        let text = match file {
+            None => String::new(),
+            Some(path) => std::fs::read_to_string(path).map_err(|error| {
+                let remedy = "name an existing file with --config, or leave it out to run on defaults";
+                Faults::one(Fault::new(path.display().to_string(), "", format!("cannot be read: {error}"), remedy))
+            })?,
+        };
+        let name = file.map_or("defaults".to_owned(), |path| path.display().to_string());
+        layers::load(&name, &text, std::env::vars().filter(|(key, _)| key.starts_with("CAROM_")))
+    }
+}
+
+#[cfg(test)]
+mod tests;

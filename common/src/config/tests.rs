@@ -1,0 +1,62 @@
+use super::*;
+
+fn load(text: &str, environment: &[(&str, &str)]) -> Result<Config, Vec<String>> {
+    let variables = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    layers::load("carom.toml", text, variables).map_err(|faults| faults.0.iter().map(ToString::to_string).collect())
+}
+
+#[test]
+fn the_defaults_are_whole_and_the_schedule_is_the_specifications() {
+    let config = load("", &[]).unwrap();
+    assert_eq!(config.retry.schedule, Schedule::default());
+    let keys = |table: toml::Table| -> Vec<(String, Vec<String>)> {
+        let section = |(name, keys): (String, toml::Value)| (name, keys.as_table().unwrap().keys().cloned().collect());
+        table.into_iter().map(section).collect()
+    };
+    assert_eq!(keys(toml::Table::try_from(&config).unwrap()), keys(DEFAULTS.parse().unwrap()));
+}
+
+#[test]
+fn the_environment_goes_over_the_file_and_the_file_over_the_defaults() {
+    let file = "[broker]\nurl = \"amqp://file\"\n[worker]\nprefetch = 7";
+    let environment = [
+        ("CAROM_BROKER_URL", "amqp://environment"),
+        ("CAROM_RETRY_SCHEDULE", "100ms, 200ms"),
+        ("CAROM_EGRESS_ALLOW", "127.0.0.0/8"),
+        ("CAROM_INGEST_MAX_BODY_BYTES", "10"),
+        ("CAROM_INGEST_PORT", "tcp://10.0.0.1:80"),
+    ];
+    let config = load(file, &environment).unwrap();
+    assert_eq!(config.broker.url, "amqp://environment");
+    assert_eq!(config.worker.prefetch, 7);
+    assert_eq!(config.retry.schedule.tiers().len(), 2);
+    assert_eq!(config.egress.allow, ["127.0.0.0/8".parse::<IpNet>().unwrap()]);
+    assert_eq!(config.ingest.max_body_bytes, 10);
+}
+
+#[test]
+fn every_fault_is_told_at_once_with_its_key_and_what_would_be_right() {
+    let file = "
+        [broker]
+        uri = \"amqp://x\"
+        [retry]
+        schedule = [\"15s\", \"1s\"]
+        [ingest]
+        listen = \"nowhere\"
+        header_timeout = \"10 parsecs\"
+        [brokr]
+        a = 1
+    ";
+    let faults = load(file, &[("CAROM_WORKER_PREFETCH", "many")]).unwrap_err();
+    for place in ["broker.uri", "retry.schedule", "ingest.listen", "ingest.header_timeout", "brokr", "CAROM_WORKER_PREFETCH"] {
+        assert_eq!(faults.iter().filter(|fault| fault.contains(place)).count(), 1, "{place} in {faults:#?}");
+    }
+    assert_eq!(faults.len(), 6, "{faults:#?}");
+    assert!(faults.iter().all(|fault| fault.contains("; ")), "a remedy each: {faults:#?}");
+}
+
+#[test]
+fn a_password_is_not_in_the_debug_form() {
+    let config = load("[broker]\nurl = \"amqp://a:hunter2@b\"", &[]).unwrap();
+    assert!(!format!("{config:?}").contains("hunter2"));
+}

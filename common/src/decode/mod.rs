@@ -1,0 +1,79 @@
+//! Decoding: from an intake's bytes to an event, the click that it names and what it claims.
+//!
+//! Pure. It decides nothing about other events and looks nothing up. An unknown type is an event all the
+//! same; only bytes that are not what the source's kind says are refused.
+
+mod clickfunnels;
+mod parameters;
+mod plain;
+
+use crate::attribution::Named;
+use crate::conversion::Claim;
+use crate::event::Event;
+use crate::intake::Intake;
+use crate::source::{Kind, Source};
+use crate::trace::Code;
+use sha2::{Digest, Sha256};
+
+pub use parameters::Parameters;
+
+/// What an intake says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decoded {
+    /// The event.
+    pub event: Event,
+    /// What it gives as a click id.
+    pub named: Named,
+    /// Where that was found; in the vocabulary of `found_by`.
+    pub found_by: &'static str,
+    /// What it claims of a conversion.
+    pub claim: Option<Claim>,
+    /// What is worth telling about the reading of it.
+    pub notes: Vec<(Code, String)>,
+}
+
+/// Why an intake's body is not what its source's kind says. Without any of its content.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Undecodable {
+    /// Not JSON.
+    #[error("the body is not JSON: {0}")]
+    NotJson(String),
+    /// JSON, and no object.
+    #[error("the body is JSON, but not an object")]
+    NotAnObject,
+    /// Not text.
+    #[error("the body is neither JSON nor a form: it is not UTF-8 text")]
+    NotText,
+}
+
+/// Reads an intake as its source's kind says.
+///
+/// # Errors
+/// The body is not of that kind at all.
+pub fn decode(intake: &Intake, source: &Source) -> Result<Decoded, Undecodable> {
+    let query = Parameters::of_query(&intake.query);
+    let mut decoded = match source.kind {
+        Kind::Clickfunnels => clickfunnels::decode(intake, source, &query)?,
+        Kind::Plain => plain::decode(intake, source, &query)?,
+    };
+    for name in query.repeated() {
+        decoded.notes.push((Code::ParameterRepeated, format!("{name} came more than once; the first value counts")));
+    }
+    Ok(decoded)
+}
+
+/// A key that is fit for an index whatever a sender puts into it: long ones end in their hash.
+fn bounded(key: String) -> String {
+    if key.len() <= 200 && !key.contains('\0') {
+        return key;
+    }
+    let head: String = key.chars().filter(|c| *c != '\0').take(64).collect();
+    format!("{head}…{}", hex(&Sha256::digest(key.as_bytes())))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests;

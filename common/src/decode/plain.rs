@@ -1,0 +1,140 @@
+//! Plain sources: `click_id`, `event_parameter`, `payout` and their kin as parameters (specification 000).
+
+use super::{Decoded, Parameters, Undecodable, bounded};
+use crate::attribution::{self, Named};
+use crate::conversion::{Claim, Evidence, Refund, Says};
+use crate::event::{Event, Kind, Person};
+use crate::intake::Intake;
+use crate::money::{self, Amount};
+use crate::source::Source;
+use crate::trace::Code;
+
+/// The names that an event's parameter may come under.
+pub(super) const EVENT: [&str; 4] = ["event_parameter", "event", "event_name", "et"];
+/// The names that an event's value may come under.
+pub(super) const VALUE: [&str; 5] = ["payout", "value", "amount", "revenue", "sum"];
+/// The names that a purchase's id may come under.
+const TRANSACTION: [&str; 3] = ["txid", "transaction_id", "order_id"];
+/// Event parameters that count as conversions.
+const CONVERSIONS: [&str; 9] =
+    ["conversion", "purchase", "sale", "lead", "upsell", "subscribe", "rebill", "trial", "booking"];
+/// Event parameters that give money back.
+const REFUNDS: [&str; 2] = ["refund", "chargeback"];
+
+pub(super) fn decode(intake: &Intake, source: &Source, query: &Parameters) -> Result<Decoded, Undecodable> {
+    let body = Parameters::of_body(intake.content_type.as_deref(), &intake.body.0)?;
+    let parameters = query.clone().and(body);
+    let mut notes = Vec::new();
+    let name = parameters.first(&EVENT).filter(|name| !attribution::is_placeholder(name));
+    let name: String = name.unwrap_or_else(|| "conversion".to_owned()).chars().take(100).collect();
+    let kind = kind(&name);
+
+    let keys: Vec<_> = source.click_id_keys.iter().map(String::as_str).collect();
+    let given_click = parameters.first(&keys);
+    let named = given_click.as_deref().map_or(Named::Nothing, attribution::named);
+    let value = value(&parameters, &mut notes);
+    let transaction = parameters.first(&TRANSACTION).filter(|id| !attribution::is_placeholder(id));
+
+    let click_key = given_click.filter(|_| !matches!(named, Named::Placeholder(_) | Named::Nothing));
+    let conversion_key = match (&transaction, &named, click_key) {
+        (Some(id), _, _) => Some(format!("txid:{id}")),
+        (None, Named::Click(id), _) => Some(format!("click:{id}:{}", conversion_name(&name, kind))),
+        (None, _, Some(given)) => Some(format!("click:{given}:{}", conversion_name(&name, kind))),
+        (None, _, None) => None,
+    };
+    let source_event_id = parameters.first(&["event_id"]);
+    let key = match (&source_event_id, &conversion_key) {
+        (Some(id), _) => format!("{}:id:{id}", source.id),
+        (None, Some(key)) => {
+            let amount = value.filter(|_| kind == Kind::Refund).map(|value| value.amount.to_string());
+            format!("{}:{name}:{key}:{}", source.id, amount.unwrap_or_default())
+        }
+        // Nothing tells this event from the next of its kind, so none is taken for a copy.
+        (None, None) => format!("{}:intake:{}", source.id, intake.id),
+    };
+    let person = Person {
+        visitor: intake.visitor,
+        contact: parameters.first(&["contact_id"]),
+        email: parameters.first(&["email"]),
+        phone: parameters.first(&["phone"]),
+    };
+    let status = parameters.first(&["status"]);
+    let claim = claim(kind, &name, conversion_key.or_else(|| Some(format!("event:{}", intake.id))), status, value);
+    let event = Event {
+        id: intake.id,
+        advertiser: source.advertiser.clone(),
+        source: source.id.clone(),
+        source_event_id: source_event_id.map(bounded),
+        key: bounded(key),
+        raw_type: name.clone(),
+        number: number(&name),
+        name: Some(name),
+        kind,
+        at: intake.received_at,
+        received_at: intake.received_at,
+        value,
+        transaction: transaction.map(bounded),
+        test: false,
+        person,
+        data: parameters.into_object(),
+    };
+    let found_by = if named == Named::Nothing { "none" } else { "query" };
+    Ok(Decoded { event, named, found_by, claim, notes })
+}
+
+fn kind(name: &str) -> Kind {
+    let name = name.to_ascii_lowercase();
+    if CONVERSIONS.contains(&name.as_str()) {
+        Kind::Conversion
+    } else if REFUNDS.contains(&name.as_str()) {
+        Kind::Refund
+    } else {
+        Kind::Event
+    }
+}
+
+/// A refund without a purchase's id is of the purchase of its click.
+fn conversion_name(name: &str, kind: Kind) -> &str {
+    if kind == Kind::Refund { "purchase" } else { name }
+}
+
+/// The number in `event1` to `event10`.
+fn number(name: &str) -> Option<u8> {
+    let digits = name.to_ascii_lowercase().strip_prefix("event")?.trim_start().parse().ok()?;
+    (1..=10).contains(&digits).then_some(digits)
+}
+
+pub(super) fn value(parameters: &Parameters, notes: &mut Vec<(Code, String)>) -> Option<Amount> {
+    let given = parameters.first(&VALUE).filter(|text| !attribution::is_placeholder(text))?;
+    let Some(amount) = money::decimal(&given) else {
+        notes.push((Code::Decoded, "its value is not a decimal number, and is left out".to_owned()));
+        return None;
+    };
+    let code = parameters.first(&["currency"]);
+    let currency = code.as_deref().and_then(money::currency);
+    if code.is_some() && currency.is_none() {
+        notes.push((Code::Decoded, "its currency is not of ISO 4217, and is left out".to_owned()));
+    }
+    Some(Amount { amount, currency })
+}
+
+fn claim(kind: Kind, name: &str, key: Option<String>, status: Option<String>, value: Option<Amount>) -> Option<Claim> {
+    let key = bounded(key?);
+    let says = match kind {
+        Kind::Conversion => match status.as_deref().map(str::to_ascii_lowercase).as_deref() {
+            Some("pending") => Says::Pending,
+            Some("rejected" | "declined") => Says::Rejected,
+            Some("void" | "canceled" | "cancelled") => Says::Void,
+            _ => Says::Approved,
+        },
+        Kind::Refund => {
+            let amount = value.map(|value| value.amount.abs());
+            // Each report of an amount of its own is a refund of its own.
+            let subject = amount.map_or_else(String::new, |amount| amount.normalize().to_string());
+            Says::Refund(Refund { subject, evidence: Evidence::Transaction, amount })
+        }
+        _ => return None,
+    };
+    let name = (kind == Kind::Conversion).then(|| name.to_owned());
+    Some(Claim { key, name, says, value, evidence: Evidence::Order, test: false })
+}

@@ -1,0 +1,161 @@
+//! An event: what happened, as its source says, in our words.
+
+use crate::click::Click;
+use crate::conversion::Status;
+use crate::id::{AdvertiserId, EventId, SourceId, VisitorId};
+use crate::money::Amount;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// What an event is to us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// It counts, once approved.
+    Conversion,
+    /// Money of a conversion went back.
+    Refund,
+    /// It changes a conversion's state and is none itself.
+    Adjustment,
+    /// A custom or named event that a plain source sent.
+    Event,
+    /// A milestone that is not paid.
+    Kpi,
+    /// It tells who somebody is.
+    Identity,
+    /// Recorded, of no further use.
+    Ignored,
+}
+
+impl Kind {
+    /// The kind as it is stored and shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Conversion => "conversion",
+            Self::Refund => "refund",
+            Self::Adjustment => "adjustment",
+            Self::Event => "event",
+            Self::Kpi => "kpi",
+            Self::Identity => "identity",
+            Self::Ignored => "ignored",
+        }
+    }
+}
+
+/// An event as resolved from one intake.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// Our id: that of the intake it came in by.
+    pub id: EventId,
+    /// Who owns its source.
+    pub advertiser: AdvertiserId,
+    /// Who sent it.
+    pub source: SourceId,
+    /// The id that its sender gave it, normalised, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_event_id: Option<String>,
+    /// What copies of it share, within the advertiser: the dedupe key.
+    pub key: String,
+    /// The source's type (`order.created`); for plain events the event parameter.
+    #[serde(rename = "type")]
+    pub raw_type: String,
+    /// The mapped event parameter (`purchase`), where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Its number among the custom events, 1 to 10.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<u8>,
+    /// What it is to us.
+    pub kind: Kind,
+    /// When it happened, by its sender's clock.
+    pub at: Timestamp,
+    /// When it came in, by ours.
+    pub received_at: Timestamp,
+    /// What it is worth.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<Amount>,
+    /// The sender's id of the purchase.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transaction: Option<String>,
+    /// Whether it is of a test order: recorded, not sent.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub test: bool,
+    /// Who it names.
+    #[serde(default)]
+    pub person: Person,
+    /// The sender's own data: a body's `data`, or the plain parameters. Macros reach into it by path.
+    #[serde(default)]
+    pub data: Value,
+}
+
+/// Whom an event names.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Person {
+    /// The browser that sent it itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub visitor: Option<VisitorId>,
+    /// The sender's id of the contact.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contact: Option<String>,
+    /// As given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// As given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phone: Option<String>,
+}
+
+/// What a delivery may tell: the event, the click it is attributed to, and the conversion's step.
+/// It travels with the delivery's message, so that a connector is rendered as it is when it is tried.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facts {
+    /// The event that the delivery was selected for.
+    pub event: Event,
+    /// The attributed click.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub click: Option<Click>,
+    /// The conversion, where the event is of one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conversion: Option<ConversionFacts>,
+}
+
+/// A conversion as it stood when a delivery was selected.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConversionFacts {
+    /// Its key within the advertiser, such as `order:22642`.
+    pub key: String,
+    /// Its status then.
+    pub status: Status,
+    /// What it was worth then; of a refund step, what has been refunded in all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<Amount>,
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    use super::*;
+
+    /// A purchase of 396 USD on 2026-01-10 at noon.
+    pub(crate) fn event(advertiser: &str) -> Event {
+        let at = "2026-01-10T12:00:00Z".parse().unwrap();
+        Event {
+            id: EventId::new(),
+            advertiser: advertiser.parse().unwrap(),
+            source: "shop".parse().unwrap(),
+            source_event_id: None,
+            key: "key".into(),
+            raw_type: "one-time-order.completed".into(),
+            name: Some("purchase".into()),
+            number: None,
+            kind: Kind::Conversion,
+            at,
+            received_at: at,
+            value: Some(Amount { amount: "396.00".parse().unwrap(), currency: crate::money::currency("USD") }),
+            transaction: Some("22642".into()),
+            test: false,
+            person: Person::default(),
+            data: Value::Null,
+        }
+    }
+}

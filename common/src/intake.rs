@@ -1,0 +1,98 @@
+//! An intake: bytes as they came, with what ingest knows of their sender and nothing that it guesses.
+
+use crate::id::{EventId, SourceId, VisitorId};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// One accepted request, as it stands on `carom.events`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Intake {
+    /// The id that the sender was told.
+    pub id: EventId,
+    /// Who sent it.
+    pub source: SourceId,
+    /// When, by our clock.
+    pub received_at: Timestamp,
+    /// The raw query string, without `?`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub query: String,
+    /// The `Content-Type` as given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_type: Option<String>,
+    /// The raw body.
+    #[serde(default, skip_serializing_if = "Body::is_empty")]
+    pub body: Body,
+    /// The visitor whose cookie came along: a browser sent this itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub visitor: Option<VisitorId>,
+    /// Since when it waits for a click that is not recorded yet, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parked: Option<Parked>,
+}
+
+/// An intake that waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parked {
+    /// When it was first found to be early.
+    pub since: Timestamp,
+    /// How often it has been parked, this time included.
+    pub times: u32,
+}
+
+/// A body: text where it is UTF-8 (most are JSON), Base64 where it is not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Body(pub Vec<u8>);
+
+impl Body {
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// How a body that is not UTF-8 stands in JSON.
+#[derive(Serialize, Deserialize)]
+struct Binary {
+    base64: String,
+}
+
+impl Serialize for Body {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match std::str::from_utf8(&self.0) {
+            Ok(text) => serializer.serialize_str(text),
+            Err(_) => Binary { base64: STANDARD.encode(&self.0) }.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Body {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Wire {
+            Text(String),
+            Binary(Binary),
+        }
+        match Wire::deserialize(deserializer)? {
+            Wire::Text(text) => Ok(Self(text.into_bytes())),
+            Wire::Binary(Binary { base64 }) => STANDARD.decode(base64).map(Self).map_err(D::Error::custom),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_comes_back_to_the_byte() {
+        let bodies: [&[u8]; 5] = [b"", b"{\"a\": 1}", b"\0\"\\", &[0xff, 0xfe, 0x00], "π\u{202e}".as_bytes()];
+        for body in bodies {
+            let wire = serde_json::to_string(&Body(body.to_vec())).unwrap();
+            assert_eq!(serde_json::from_str::<Body>(&wire).unwrap().0, body, "{wire}");
+        }
+    }
+}

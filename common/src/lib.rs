@@ -1,0 +1,39 @@
+//! What `carom-ingest` and `carom-worker` agree on: the domain, the wire and the rim around them.
+//!
+//! The first half is pure: functions of their arguments, the time among them. The second half owns
+//! the libraries that do I/O, one file each.
+
+// The domain, in the order of a webhook's path.
+pub mod id;
+pub mod time;
+pub mod source;
+pub mod offer;
+pub mod click;
+pub mod intake;
+pub mod placeholder;
+pub mod mapping;
+pub mod event;
+pub mod decode;
+pub mod money;
+pub mod attribution;
+pub mod conversion;
+pub mod connector;
+pub mod template;
+pub mod postback;
+pub mod delivery;
+pub mod retry;
+pub mod dead_letter;
+pub mod trace;
+
+// The wire.
+pub mod envelope;
+pub mod topology;
+
+// The rim.
+pub mod amqp;
+pub mod backoff_policy;
+pub mod config;
+pub mod resources;
+pub mod secret;
+pub mod store;
+pub mod telemetry;

@@ -1,0 +1,119 @@
+//! Checking resources against each other: ids that are double, names that lead nowhere, sources that
+//! nobody authenticates, requests that can never be made.
+
+use super::Resources;
+use super::files::{Place, Places};
+use crate::config::Fault;
+use crate::{postback, template};
+use std::collections::{HashMap, HashSet};
+
+/// All faults, and all warnings.
+pub fn check(resources: &Resources, places: &Places) -> (Vec<Fault>, Vec<Fault>) {
+    let mut faults = Vec::new();
+    let mut warnings = Vec::new();
+    unique(resources.advertisers.iter().map(|item| item.id.as_str()), &places.advertisers, &mut faults);
+    unique(resources.sources.iter().map(|item| item.id.as_str()), &places.sources, &mut faults);
+    unique(resources.offers.iter().map(|item| item.id.as_str()), &places.offers, &mut faults);
+    unique(resources.connectors.iter().map(|item| item.id.as_str()), &places.connectors, &mut faults);
+    owned(resources, places, &mut faults);
+    sources(resources, places, &mut faults, &mut warnings);
+    for (offer, place) in resources.offers.iter().zip(&places.offers) {
+        faults.extend(offer.faults().into_iter().map(|fault| at(place, "", fault)));
+    }
+    for (connector, place) in resources.connectors.iter().zip(&places.connectors) {
+        if connector.triggers.is_empty() {
+            let remedy = "name at least one, such as \"conversion\"";
+            faults.push(fault(place, "triggers", "there is no trigger, so it never fires", remedy));
+        }
+        faults.extend(postback::faults(&connector.webhook).into_iter().map(|fault| at(place, "webhook.", fault)));
+        warnings.extend(postback::warnings(&connector.webhook).into_iter().map(|fault| at(place, "webhook.", fault)));
+    }
+    (faults, warnings)
+}
+
+fn fault(place: &Place, key: &str, problem: impl Into<String>, remedy: impl Into<String>) -> Fault {
+    Fault::new(&place.file, format!("{}.{key}", place.key), problem, remedy)
+}
+
+fn at(place: &Place, prefix: &str, found: template::Fault) -> Fault {
+    fault(place, &format!("{prefix}{}", found.key), found.problem, found.remedy)
+}
+
+fn unique<'a>(ids: impl Iterator<Item = &'a str>, places: &[Place], faults: &mut Vec<Fault>) {
+    let mut first: HashMap<&str, &Place> = HashMap::new();
+    for (id, place) in ids.zip(places) {
+        if let Some(earlier) = first.insert(id, place) {
+            let problem = format!("`{id}` is taken by another in {}", earlier.file);
+            faults.push(fault(place, "id", problem, "give each its own id"));
+        }
+    }
+}
+
+fn owned(resources: &Resources, places: &Places, faults: &mut Vec<Fault>) {
+    let known: HashSet<_> = resources.advertisers.iter().map(|advertiser| &advertiser.id).collect();
+    let sources = resources.sources.iter().map(|item| &item.advertiser).zip(&places.sources);
+    let offers = resources.offers.iter().map(|item| &item.advertiser).zip(&places.offers);
+    let connectors = resources.connectors.iter().map(|item| &item.advertiser).zip(&places.connectors);
+    for (advertiser, place) in sources.chain(offers).chain(connectors) {
+        if !known.contains(advertiser) {
+            let remedy = format!("add an [[advertiser]] with id = \"{advertiser}\", or name one that is there");
+            faults.push(fault(place, "advertiser", format!("there is no advertiser `{advertiser}`"), remedy));
+        }
+    }
+}
+
+fn sources(resources: &Resources, places: &Places, faults: &mut Vec<Fault>, warnings: &mut Vec<Fault>) {
+    let mut domains: HashMap<String, &Place> = HashMap::new();
+    let mut tokens = HashMap::new();
+    for (source, place) in resources.sources.iter().zip(&places.sources) {
+        if !source.open && source.tokens.is_empty() {
+            let remedy = "give it `tokens`, or say `open = true` if anybody may send as it";
+            faults.push(fault(place, "tokens", "nobody could send as this source", remedy));
+        }
+        if source.open {
+            warnings.push(fault(place, "open", "anybody can send events as this source", "give it `tokens` instead"));
+            if source.event_domains.is_empty() && source.tokens.is_empty() {
+                let remedy = "give it `event_domains` (or `tokens`), or no request can name it";
+                faults.push(fault(place, "event_domains", "an open source is named by its domain", remedy));
+            }
+        } else if !source.event_domains.is_empty() {
+            let remedy = "remove them, or say `open = true`: a domain names a source and authenticates nobody";
+            faults.push(fault(place, "event_domains", "the source is not open", remedy));
+        }
+        for (index, domain) in source.event_domains.iter().enumerate() {
+            let key = format!("event_domains[{index}]");
+            if domain.is_empty() || domain.chars().any(|c| c.is_ascii_uppercase() || !(c.is_ascii_alphanumeric() || ".-:[]".contains(c))) {
+                let problem = format!("`{domain}` is no host name");
+                faults.push(fault(place, &key, problem, "write a lower-case host without port or path"));
+            } else if let Some(earlier) = domains.insert(domain.clone(), place) {
+                let problem = format!("`{domain}` belongs to {} already", earlier.key);
+                faults.push(fault(place, &key, problem, "give each source its own domain"));
+            }
+        }
+        for (index, token) in source.tokens.iter().enumerate() {
+            let key = format!("tokens[{index}]");
+            if matches!(token, crate::source::Token::Given(text) if text.len() < 16) {
+                let remedy = "use at least 16 characters, as from `openssl rand -hex 24`";
+                faults.push(fault(place, &key, "the token is short enough to be guessed", remedy));
+            }
+            match token.hash() {
+                Ok(hash) => {
+                    if let Some(earlier) = tokens.insert(String::from(hash), &place.key) {
+                        let problem = format!("{earlier} has the same token");
+                        faults.push(fault(place, &key, problem, "give each source its own"));
+                    }
+                }
+                Err(error) => {
+                    let remedy = "set it where carom-ingest runs; until then this token lets nobody in";
+                    warnings.push(fault(place, &key, error.to_string(), remedy));
+                }
+            }
+        }
+        if source.click_id_keys.is_empty() {
+            faults.push(fault(place, "click_id_keys", "is empty", "leave it out to use the usual names"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

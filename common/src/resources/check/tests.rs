@@ -1,0 +1,121 @@
+use super::*;
+use crate::resources::files;
+
+const GOOD: &str = r#"
+[[advertiser]]
+id = "acme"
+
+[[source]]
+id = "shop"
+advertiser = "acme"
+kind = "clickfunnels"
+tokens = ["a-token-of-enough-letters"]
+
+[[offer]]
+id = "demo"
+advertiser = "acme"
+tracking_url = "https://funnel.example/page?clickid={click_id}"
+
+[[connector]]
+id = "network"
+advertiser = "acme"
+triggers = ["conversion", "refund"]
+[connector.webhook]
+url = "https://network.example/postback?amount=[revenue]"
+parameters = [{ name = "cid", value = "{click_id}" }]
+"#;
+
+fn read(text: &str) -> (Resources, Vec<Fault>, Vec<Fault>) {
+    let (mut resources, mut places, mut faults) = (Resources::default(), Places::default(), Vec::new());
+    files::read("carom.d/a.toml", text, &mut resources, &mut places, &mut faults);
+    let (more, warnings) = check(&resources, &places);
+    faults.extend(more);
+    (resources, faults, warnings)
+}
+
+#[test]
+fn a_good_file_is_read_without_a_word() {
+    let (resources, faults, warnings) = read(GOOD);
+    assert_eq!((faults, warnings), (vec![], vec![]));
+    assert_eq!(resources.connectors[0].webhook.parameters.len(), 1);
+}
+
+#[test]
+fn every_fault_of_a_file_is_told_at_once_with_its_key() {
+    let text = r#"
+        [[source]]
+        id = "shop"
+        advertiser = "nobody"
+        kind = "carrier-pigeon"
+        colour = "red"
+
+        [[source]]
+        id = "Shop"
+        advertiser = "acme"
+        kind = "plain"
+
+        [[offer]]
+        id = "demo"
+        advertiser = "acme"
+        tracking_url = "https://x.example/?a={clik_id}"
+
+        [[connector]]
+        id = "network"
+        advertiser = "acme"
+        triggers = ["event 11"]
+        webhook = { method = "PUT", timeout = "soon" }
+
+        [[advertiser]]
+        id = "acme"
+        [[advertiser]]
+        id = "acme"
+
+        [[webhook]]
+        id = "x"
+    "#;
+    let (_, faults, _) = read(text);
+    let keys: Vec<_> = faults.iter().map(|fault| fault.key.as_str()).collect();
+    for key in [
+        "source[shop].kind",
+        "source[shop].colour",
+        "source[Shop].id",
+        "offer[demo].tracking_url",
+        "connector[network].triggers[0]",
+        "connector[network].webhook.url",
+        "connector[network].webhook.method",
+        "connector[network].webhook.timeout",
+        "advertiser[acme].id",
+        "webhook[x]",
+    ] {
+        assert_eq!(keys.iter().filter(|found| **found == key).count(), 1, "{key} in {keys:#?}");
+    }
+    assert!(faults.iter().all(|fault| fault.file == "carom.d/a.toml"));
+}
+
+#[test]
+fn a_source_that_nobody_authenticates_exists_only_where_it_says_open() {
+    let without = GOOD.replace("tokens = [\"a-token-of-enough-letters\"]", "");
+    let (_, faults, _) = read(&without);
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    assert_eq!(faults[0].key, "source[shop].tokens");
+    let open = GOOD.replace("tokens = [\"a-token-of-enough-letters\"]", "open = true\nevent_domains = [\"e.example\"]");
+    let (_, faults, warnings) = read(&open);
+    assert_eq!(faults, vec![]);
+    assert_eq!(warnings[0].key, "source[shop].open");
+}
+
+#[test]
+fn what_is_written_to_the_store_holds_no_token() {
+    let (resources, _, _) = read(GOOD);
+    let document = serde_json::to_string(&resources.sealed()).unwrap();
+    assert!(!document.contains("a-token-of-enough-letters"), "{document}");
+}
+
+#[test]
+fn a_token_that_two_sources_share_is_a_fault() {
+    let (_, faults, _) = read(&format!(
+        "{GOOD}\n[[source]]\nid = \"other\"\nadvertiser = \"acme\"\nkind = \"plain\"\ntokens = [\"a-token-of-enough-letters\"]"
+    ));
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    assert_eq!(faults[0].key, "source[other].tokens[0]");
+}

@@ -1,0 +1,212 @@
+//! Reading resource files: one TOML file, or every `*.toml` of a folder, as one document.
+//!
+//! Every fault of every file is found in one go: each resource is read by itself, and a key that cannot
+//! be read is noted, taken out, and the rest is read on.
+
+use super::{Resources, check};
+use crate::config::{Fault, Faults};
+use crate::connector::Connector;
+use crate::offer::{Advertiser, Offer};
+use crate::source::Source;
+use serde::de::DeserializeOwned;
+use std::path::{Path, PathBuf};
+use toml::{Table, Value};
+
+/// What a resource must have, by its kind. Checked first, so that a missing key does not hide a wrong one.
+const REQUIRED: [(&str, &[&str]); 4] = [
+    ("advertiser", &["id"]),
+    ("source", &["id", "advertiser", "kind"]),
+    ("offer", &["id", "advertiser", "tracking_url"]),
+    ("connector", &["id", "advertiser", "triggers", "webhook", "webhook.url"]),
+];
+
+/// Where each resource was read, in the order of the document: the file and the key, as in
+/// `connector[meta]`.
+#[derive(Clone, Debug, Default)]
+pub struct Places {
+    /// Of the sources, in their order.
+    pub sources: Vec<Place>,
+    /// Of the advertisers.
+    pub advertisers: Vec<Place>,
+    /// Of the offers.
+    pub offers: Vec<Place>,
+    /// Of the connectors.
+    pub connectors: Vec<Place>,
+}
+
+/// A place in a file.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The file.
+    pub file: String,
+    /// The resource, as in `connector[meta]`.
+    pub key: String,
+}
+
+/// What was read and found good.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    /// The resources.
+    pub resources: Resources,
+    /// What works, and is better otherwise.
+    pub warnings: Vec<Fault>,
+}
+
+/// Reads and checks a file or folder.
+///
+/// # Errors
+/// All the faults that there are, each with its file and key.
+pub fn load(path: &Path) -> Result<Checked, Faults> {
+    let mut faults = Vec::new();
+    let mut resources = Resources::default();
+    let mut places = Places::default();
+    for file in files(path).map_err(Faults::one)? {
+        let name = file.display().to_string();
+        match std::fs::read_to_string(&file) {
+            Ok(text) => read(&name, &text, &mut resources, &mut places, &mut faults),
+            Err(error) => faults.push(Fault::new(name, "", format!("cannot be read: {error}"), "make it readable")),
+        }
+    }
+    let (more, warnings) = check::check(&resources, &places);
+    faults.extend(more);
+    if faults.is_empty() {
+        Ok(Checked { resources, warnings })
+    } else {
+        Err(Faults(faults))
+    }
+}
+
+fn files(path: &Path) -> Result<Vec<PathBuf>, Fault> {
+    let name = path.display().to_string();
+    let missing = |error: std::io::Error| {
+        Fault::new(&name, "", format!("cannot be read: {error}"), "name a file or folder of resources")
+    };
+    if !path.is_dir() {
+        std::fs::metadata(path).map_err(missing)?;
+        return Ok(vec![path.to_owned()]);
+    }
+    let entries = std::fs::read_dir(path).map_err(missing)?;
+    let mut files: Vec<_> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
+        .collect();
+    files.sort();
+    if files.is_empty() {
+        return Err(Fault::new(name, "", "holds no *.toml file", "put a file of resources there"));
+    }
+    Ok(files)
+}
+
+/// Reads one file's text into the document.
+pub fn read(file: &str, text: &str, resources: &mut Resources, places: &mut Places, faults: &mut Vec<Fault>) {
+    let table: Table = match text.parse() {
+        Ok(table) => table,
+        Err(error) => {
+            let error: toml::de::Error = error;
+            faults.push(Fault::new(file, "", format!("not TOML: {}", error.to_string().trim_end()), "mend the syntax"));
+            return;
+        }
+    };
+    for (kind, value) in table {
+        let Value::Array(items) = value else {
+            faults.push(Fault::new(file, &kind, "is no list of resources", format!("write [[{kind}]]")));
+            continue;
+        };
+        for (index, item) in items.into_iter().enumerate() {
+            let Value::Table(item) = item else {
+                faults.push(Fault::new(file, &kind, "is no resource", format!("write [[{kind}]]")));
+                continue;
+            };
+            let id = item.get("id").and_then(Value::as_str).map_or_else(|| format!("#{}", index + 1), ToOwned::to_owned);
+            let place = Place { file: file.to_owned(), key: format!("{kind}[{id}]") };
+            match kind.as_str() {
+                "advertiser" => keep::<Advertiser>(item, place, &mut resources.advertisers, &mut places.advertisers, faults),
+                "source" => keep::<Source>(item, place, &mut resources.sources, &mut places.sources, faults),
+                "offer" => keep::<Offer>(item, place, &mut resources.offers, &mut places.offers, faults),
+                "connector" => keep::<Connector>(item, place, &mut resources.connectors, &mut places.connectors, faults),
+                _ => {
+                    let remedy = "the resources are advertiser, source, offer and connector";
+                    faults.push(Fault::new(file, &place.key, "is no kind of resource", remedy));
+                }
+            }
+        }
+    }
+}
+
+fn keep<T: DeserializeOwned>(
+    table: Table,
+    place: Place,
+    items: &mut Vec<T>,
+    places: &mut Vec<Place>,
+    faults: &mut Vec<Fault>,
+) {
+    if let Some(item) = parse(table, &place, faults) {
+        items.push(item);
+        places.push(place);
+    }
+}
+
+/// Reads one resource. When keys are at fault all of them are told, and there is no resource.
+fn parse<T: DeserializeOwned>(mut table: Table, place: &Place, faults: &mut Vec<Fault>) -> Option<T> {
+    let kind = place.key.split('[').next().unwrap_or_default();
+    let required = REQUIRED.iter().find(|(name, _)| *name == kind).map_or(&[][..], |(_, keys)| keys);
+    let missing: Vec<_> = required.iter().filter(|key| lookup(&table, key).is_none()).collect();
+    for key in &missing {
+        faults.push(Fault::new(&place.file, format!("{}.{key}", place.key), "is missing", format!("set `{key}`")));
+    }
+    let mut sound = missing.is_empty();
+    loop {
+        match serde_path_to_error::deserialize::<_, T>(Value::Table(table.clone())) {
+            Ok(item) => return sound.then_some(item),
+            Err(error) => {
+                let path = error.path().to_string();
+                if !remove(&mut table, &path) {
+                    // The fault is what is missing, which may be told already.
+                    if sound {
+                        faults.push(Fault::new(&place.file, &place.key, error.inner().message(), ""));
+                    }
+                    return None;
+                }
+                let key = format!("{}.{path}", place.key);
+                faults.push(Fault::new(&place.file, key, error.inner().message(), ""));
+                sound = false;
+            }
+        }
+    }
+}
+
+fn lookup<'a>(table: &'a Table, path: &str) -> Option<&'a Value> {
+    let mut parts = path.split('.');
+    let first = table.get(parts.next()?)?;
+    parts.try_fold(first, |value, part| value.get(part))
+}
+
+/// Takes what stands at `path` out; false where nothing does. List items go by index, as in `a[1].b`.
+fn remove(table: &mut Table, path: &str) -> bool {
+    let parts: Vec<_> = path.split(['.', '[']).map(|part| part.trim_end_matches(']')).collect();
+    let Some((last, parents)) = parts.split_last() else { return false };
+    let mut owned = Value::Table(std::mem::take(table));
+    let mut value = Some(&mut owned);
+    for part in parents {
+        value = value.and_then(|value| match value {
+            Value::Array(items) => part.parse::<usize>().ok().and_then(|index| items.get_mut(index)),
+            Value::Table(table) => table.get_mut(*part),
+            _ => None,
+        });
+    }
+    let removed = match value {
+        Some(Value::Table(table)) => table.remove(*last).is_some(),
+        Some(Value::Array(items)) => match last.parse::<usize>() {
+            Ok(index) if index < items.len() => {
+                items.remove(index);
+                true
+            }
+            _ => false,
+        },
+        _ => false,
+    };
+    if let Value::Table(back) = owned {
+        *table = back;
+    }
+    removed
+}

@@ -1,0 +1,102 @@
+//! A source: who may send events to us, and how we know them.
+
+use crate::id::{AdvertiserId, SourceId};
+use crate::secret::{SecretRef, TokenHash};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::path::PathBuf;
+
+/// What a source's bodies look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// ClickFunnels' webhooks (specification 001 and 003).
+    Clickfunnels,
+    /// Parameters in the query, a form or a flat JSON object (specification 000).
+    Plain,
+}
+
+/// A sender of events, owned by one advertiser.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// Its fixed id.
+    pub id: SourceId,
+    /// Who owns it.
+    pub advertiser: AdvertiserId,
+    /// What its bodies look like.
+    pub kind: Kind,
+    /// Whether anybody may send as this source. Nothing else makes a source unauthenticated.
+    #[serde(default)]
+    pub open: bool,
+    /// The tokens that name and authenticate it in `/api/v1/events/{token}`; several while one is rotated.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tokens: Vec<Token>,
+    /// The hosts (no port) whose `/api/v1/events` speaks for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub event_domains: Vec<String>,
+    /// The names under which a click id may come, in the order of preference; compared without case.
+    #[serde(default = "default_click_id_keys")]
+    pub click_id_keys: Vec<String>,
+}
+
+/// A source's token as configuration gives it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Token {
+    /// Written out in the file. `apply` keeps only its hash.
+    Given(String),
+    /// Kept elsewhere.
+    Kept(Kept),
+}
+
+/// Where a token is kept.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub enum Kept {
+    /// In an environment variable of ingest.
+    Env(String),
+    /// In a file that ingest can read.
+    File(PathBuf),
+    /// Nowhere: this is its SHA-256 in hexadecimal.
+    Sha256(TokenHash),
+}
+
+impl Token {
+    /// The hash to compare presented tokens with.
+    ///
+    /// # Errors
+    /// The variable or file that keeps it cannot be read.
+    pub fn hash(&self) -> Result<TokenHash, crate::secret::Error> {
+        match self {
+            Self::Given(token) => Ok(TokenHash::of(token)),
+            Self::Kept(Kept::Sha256(hash)) => Ok(hash.clone()),
+            Self::Kept(Kept::Env(name)) => Ok(TokenHash::of(&SecretRef::Env(name.clone()).read()?)),
+            Self::Kept(Kept::File(path)) => Ok(TokenHash::of(&SecretRef::File(path.clone()).read()?)),
+        }
+    }
+
+    /// The same token without its text.
+    pub fn sealed(self) -> Self {
+        match self {
+            Self::Given(token) => Self::Kept(Kept::Sha256(TokenHash::of(&token))),
+            kept @ Self::Kept(_) => kept,
+        }
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Given(_) => f.write_str("Token(…)"),
+            Self::Kept(Kept::Env(name)) => write!(f, "Token(env {name})"),
+            Self::Kept(Kept::File(path)) => write!(f, "Token(file {})", path.display()),
+            Self::Kept(Kept::Sha256(_)) => f.write_str("Token(sha256 …)"),
+        }
+    }
+}
+
+/// The names that trackers and funnels commonly give to a click id.
+pub fn default_click_id_keys() -> Vec<String> {
+    ["clickid", "click_id", "rtclickid", "cid", "subid", "sub_id", "aff_sub", "tid"].map(String::from).into()
+}

@@ -1,0 +1,424 @@
+//! What the store takes and gives.
+
+use crate::click::Click;
+use crate::conversion::{Claim, Conversion, Status};
+use crate::dead_letter::Letter;
+use crate::delivery::{Delivery, Reason};
+use crate::event::{ConversionFacts, Event};
+use crate::id::{AdvertiserId, ClickId, ConnectorId, DeliveryId, EventId};
+use crate::intake::Parked;
+use crate::retry::Tier;
+use crate::trace::Decision;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// Why the store did not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The database said no. Often passing: locked, full, gone.
+    #[error("the store failed: {0}")]
+    Database(#[from] rusqlite::Error),
+    /// A stored value cannot be read.
+    #[error("the store holds a {what} that cannot be read: {source}")]
+    Unreadable {
+        /// Which kind of value.
+        what: &'static str,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// The database is of a newer schema than this binary.
+    #[error("the store's schema is version {found}, and this binary knows up to {known}: run a newer carom-worker")]
+    TooNew {
+        /// The database's version.
+        found: u32,
+        /// Ours.
+        known: u32,
+    },
+    /// The database has not been migrated.
+    #[error("the store's schema is version {found}, and this binary needs {known}: run `carom-worker migrate`")]
+    TooOld {
+        /// The database's version.
+        found: u32,
+        /// Ours.
+        known: u32,
+    },
+    /// The database's file, or its folder, cannot be made.
+    #[error("the store's file {path} cannot be made: {source}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The writer's thread cannot be started.
+    #[error("the store's writer cannot be started: {0}")]
+    Thread(#[source] std::io::Error),
+    /// The store was opened to be read only.
+    #[error("the store is open for reading only")]
+    ReadOnly,
+    /// The store is being shut down.
+    #[error("the store is closed")]
+    Closed,
+}
+
+/// An event on its way to be resolved, with what has to be looked up for it.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    /// The event.
+    pub event: Event,
+    /// The click that it names, if it names one of our form.
+    pub names_click: Option<ClickId>,
+    /// What it claims of a conversion.
+    pub claim: Option<Claim>,
+    /// Since when it has been parked, if it has.
+    pub parked: Option<Parked>,
+    /// Decisions taken before the store was asked.
+    pub decisions: Vec<Decision>,
+}
+
+/// How far an event has come. The marker of its dedupe key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Progress {
+    /// It waits for its click.
+    Parked,
+    /// It is decided; its deliveries may not be on their queues yet.
+    Decided,
+    /// All its deliveries are on their queues.
+    HandedOver,
+}
+
+/// Who holds an event's dedupe key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Marker {
+    /// The intake that came first.
+    pub event: EventId,
+    /// How far it has come.
+    pub progress: Progress,
+}
+
+/// What the store knows about a candidate, all of it read in one transaction.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    /// Who holds its dedupe key, if anybody does.
+    pub marker: Option<Marker>,
+    /// The click that it names, whoever's it is.
+    pub named_click: Option<Click>,
+    /// The newest touch, at or before the event, of the visitor that it names, within its advertiser.
+    pub last_click: Option<Click>,
+    /// The conversion that it makes a claim about.
+    pub conversion: Option<Conversion>,
+    /// The click of that conversion.
+    pub conversion_click: Option<Click>,
+    /// Where the marker is this very intake's and it is decided: its deliveries that no attempt has been
+    /// settled of, to be handed over again.
+    pub unsettled: Vec<Delivery>,
+}
+
+/// What was decided about a candidate, to be made durable in the same transaction.
+#[derive(Clone, Debug)]
+pub struct Resolution {
+    /// What to do with it.
+    pub verdict: Verdict,
+    /// Its trace, in order: everything that was decided in this turn.
+    pub decisions: Vec<Decision>,
+}
+
+/// The verdicts.
+#[derive(Clone, Debug)]
+pub enum Verdict {
+    /// Another intake of the same event came before. Only the trace is kept, with that event's.
+    Duplicate {
+        /// The intake that came first.
+        first: EventId,
+    },
+    /// It goes on where it stopped. Nothing is stored but the trace.
+    Resume(Vec<Delivery>),
+    /// It waits in a tier; the marker is kept as parked.
+    Park(Tier),
+    /// It is decided.
+    Decide(Box<Decided>),
+}
+
+/// An event that was decided.
+#[derive(Clone, Debug)]
+pub struct Decided {
+    /// The click that it is attributed to.
+    pub click: Option<Click>,
+    /// Its conversion as it stands now.
+    pub conversion: Option<Conversion>,
+    /// One per selected connector and step. The store drops those whose id it has already (another event
+    /// of the same conversion selected them), and traces each as `skipped_already`.
+    pub deliveries: Vec<Delivery>,
+}
+
+/// What came of resolving one candidate.
+#[derive(Clone, Debug)]
+pub struct Resolved {
+    /// The event.
+    pub event: EventId,
+    /// What is to be handed over now. Empty for duplicates and parked events.
+    pub deliveries: Vec<Delivery>,
+    /// The tier to wait in, if it is parked.
+    pub park: Option<Tier>,
+    /// Whether it was a duplicate.
+    pub duplicate: bool,
+}
+
+/// Which attempt a delivery message is for: what a settled copy is known by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct AttemptKey {
+    /// The delivery.
+    pub delivery: DeliveryId,
+    /// Its round.
+    pub round: u32,
+    /// The attempt's number in that round.
+    pub attempt: u32,
+}
+
+/// The result of one attempt, to be settled after its hand-off was confirmed.
+#[derive(Clone, Debug)]
+pub struct Settlement {
+    /// The delivery as its message carried it.
+    pub delivery: Delivery,
+    /// When the attempt was made.
+    pub at: Timestamp,
+    /// The request and answer; none where no request was made (blocked, expired, unrenderable, …).
+    pub exchange: Option<ExchangeRecord>,
+    /// What came of it.
+    pub end: End,
+}
+
+/// One HTTP exchange as the webhook log keeps it: masked and bounded by the caller.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ExchangeRecord {
+    /// `GET` or `POST`.
+    pub method: String,
+    /// The full URL, secrets masked.
+    pub url: String,
+    /// How long it took.
+    pub duration: Duration,
+    /// The status, if an answer came.
+    pub status: Option<u16>,
+    /// The failure's class, if none came: `timeout`, `connect`, `dns`, ….
+    pub failure: Option<String>,
+    /// The beginning of the answer.
+    pub response: String,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Debug)]
+pub enum End {
+    /// The receiver took it.
+    Delivered,
+    /// It waits in this tier.
+    Retry(Tier),
+    /// This letter is on `carom.dead`.
+    Dead(Box<Letter>),
+}
+
+/// Where a delivery stands, for listings and traces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// Selected; on its queue or on its way to it.
+    Queued,
+    /// Failed at least once; in a tier or due again.
+    Retrying,
+    /// The receiver took it.
+    Delivered,
+    /// In the dead letters.
+    Dead,
+    /// Removed from the dead letters.
+    Purged,
+}
+
+/// A delivery as listings and traces show it.
+#[derive(Clone, Debug, Serialize)]
+pub struct DeliveryRecord {
+    /// Its stable id.
+    pub id: DeliveryId,
+    /// To whom.
+    pub connector: ConnectorId,
+    /// For which event.
+    pub event: EventId,
+    /// Where it stands.
+    pub standing: Standing,
+    /// Its round.
+    pub round: u32,
+    /// The number of the last settled attempt in that round; 0 before the first.
+    pub attempt: u32,
+    /// Why it is dead, if it is.
+    pub reason: Option<Reason>,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+    /// When it is due again, if it waits in a tier.
+    pub due_at: Option<Timestamp>,
+    /// What it tells of the conversion.
+    pub conversion: Option<ConversionFacts>,
+}
+
+/// An attempt as the webhook log shows it.
+#[derive(Clone, Debug, Serialize)]
+pub struct AttemptRecord {
+    /// Counts up in the order of settling; what pages are keyed by.
+    pub sequence: i64,
+    /// When it was made.
+    pub at: Timestamp,
+    /// Of which delivery.
+    pub delivery: DeliveryId,
+    /// To whom.
+    pub connector: ConnectorId,
+    /// For which event.
+    pub event: EventId,
+    /// The event's type.
+    pub event_type: String,
+    /// Its round.
+    pub round: u32,
+    /// Its number in that round.
+    pub attempt: u32,
+    /// `delivered`, `retry` or `dead`.
+    pub outcome: String,
+    /// The tier or the reason.
+    pub detail: String,
+    /// The exchange, if there was one.
+    pub exchange: Option<ExchangeRecord>,
+}
+
+/// Which attempts to list.
+#[derive(Clone, Debug, Default)]
+pub struct LogFilter {
+    /// Of this connector only.
+    pub connector: Option<ConnectorId>,
+    /// Of this delivery only.
+    pub delivery: Option<DeliveryId>,
+    /// With this outcome only: `delivered`, `retry` or `dead`.
+    pub outcome: Option<String>,
+    /// Made at or after this.
+    pub since: Option<Timestamp>,
+}
+
+/// Which letters are meant. What is not given does not filter.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LetterFilter {
+    /// This one only.
+    pub id: Option<Uuid>,
+    /// To this connector.
+    pub connector: Option<ConnectorId>,
+    /// For this reason.
+    pub reason: Option<Reason>,
+    /// Whose last attempt got this status.
+    pub status: Option<u16>,
+    /// Of events of this type (raw type or mapped name).
+    pub event_type: Option<String>,
+    /// Given up at or after this.
+    pub since: Option<Timestamp>,
+    /// Given up before this.
+    pub before: Option<Timestamp>,
+}
+
+/// A letter as listings show it.
+#[derive(Clone, Debug, Serialize)]
+pub struct LetterRecord {
+    /// Its id.
+    pub id: Uuid,
+    /// `delivery`, `intake`, `click` or `message`.
+    pub kind: String,
+    /// To whom it was to go, if to anybody.
+    pub connector: Option<ConnectorId>,
+    /// Of which event.
+    pub event: Option<EventId>,
+    /// The event's type, if it is known.
+    pub event_type: Option<String>,
+    /// Of which delivery.
+    pub delivery: Option<DeliveryId>,
+    /// The delivery's round.
+    pub round: u32,
+    /// Why it is here.
+    pub reason: Reason,
+    /// More about that.
+    pub detail: String,
+    /// Attempts in its last round.
+    pub attempts: u32,
+    /// The last attempt's status.
+    pub last_status: Option<u16>,
+    /// The beginning of the last response.
+    pub response: String,
+    /// When it was given up.
+    pub at: Timestamp,
+    /// The queue that it came from.
+    pub queue: String,
+}
+
+/// What the store says of a letter that a replay or purge holds in its hands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LetterStanding {
+    /// It is listed as dead: replay or purge it.
+    Dead,
+    /// It was replayed or purged before, or its delivery has since been delivered: a copy, to be dropped.
+    Settled,
+    /// The store has not heard of it (an older back-up, or a crash before it was recorded).
+    Unheard,
+}
+
+/// What an event came to, for `trace`.
+#[derive(Clone, Debug, Serialize)]
+pub struct EventTrace {
+    /// The event.
+    pub event: Event,
+    /// How far it has come: `parked`, `decided` or `handed_over`.
+    pub progress: String,
+    /// The click that it was attributed to.
+    pub click: Option<Click>,
+    /// The conversion's key and how it stands now.
+    pub conversion: Option<ConversionRecord>,
+    /// Its deliveries.
+    pub deliveries: Vec<DeliveryRecord>,
+    /// Their attempts.
+    pub attempts: Vec<AttemptRecord>,
+    /// Each decision, in order.
+    pub decisions: Vec<Decision>,
+}
+
+/// A conversion as traces show it.
+#[derive(Clone, Debug, Serialize)]
+pub struct ConversionRecord {
+    /// Its key.
+    pub key: String,
+    /// Where it stands.
+    pub status: Status,
+    /// The event parameter under which it counts.
+    pub name: Option<String>,
+    /// What it is worth.
+    pub amount: Option<String>,
+    /// In which currency.
+    pub currency: Option<String>,
+}
+
+/// Figures about what waits, for metrics.
+#[derive(Clone, Debug, Default)]
+pub struct Waiting {
+    /// Per tier: how many deliveries wait in it by the store's account, and since when the oldest does.
+    pub tiers: Vec<(Tier, u64, Timestamp)>,
+    /// Per connector: how many deliveries are queued (selected and never tried, or due again), and since
+    /// when the oldest is.
+    pub connectors: Vec<(ConnectorId, u64, Timestamp)>,
+    /// Per connector (none for intakes and messages) and reason: how many letters are dead, and since
+    /// when the oldest is.
+    pub dead: Vec<(Option<ConnectorId>, Reason, u64, Timestamp)>,
+}
+
+/// What `apply` did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Applied {
+    /// The version that is current now.
+    pub version: u64,
+    /// Whether anything changed. The same document again is no new version.
+    pub changed: bool,
+}
+
+/// Whose event may be asked for: ids are unique, keys are not over advertisers.
+pub type Scope = Option<AdvertiserId>;

@@ -1,0 +1,118 @@
+//! A trace: each decision about an event, in order, with a stable reason code (guarantee G11).
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// One decision.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    /// When it was taken.
+    pub at: Timestamp,
+    /// What was decided, for machines. Listed in `docs/reason-codes.md`; never renamed.
+    pub code: Code,
+    /// With what, for people. No personal data.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+}
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
+        /// The stable reason codes of decisions about events and deliveries.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        pub enum Code {
+            $($(#[$doc])* #[serde(rename = $text)] $name,)*
+        }
+
+        impl Code {
+            /// Every code, in the order of an event's path.
+            pub const ALL: &[Code] = &[$(Code::$name),*];
+
+            /// The code as it is stored, shown and documented.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Code::$name => $text),* }
+            }
+        }
+    };
+}
+
+codes! {
+    /// The intake was taken from its queue.
+    Received = "received",
+    /// It could be read as its source's kind says.
+    Decoded = "decoded",
+    /// Its envelope or type is none that we know; recorded as it is.
+    TypeUnknown = "type_unknown",
+    /// A query parameter came more than once; the first value counts.
+    ParameterRepeated = "parameter_repeated",
+    /// The same event came before and is complete.
+    Duplicate = "duplicate",
+    /// The same intake came again before it was complete; it goes on where it stopped.
+    Resumed = "resumed",
+    /// The attributed click was found.
+    ClickFound = "click_found",
+    /// The event names no click and no known visitor.
+    ClickNone = "click_none",
+    /// The click id names a click that is not recorded.
+    ClickUnknown = "click_unknown",
+    /// The click id is of no form that we give out.
+    ClickForeign = "click_foreign",
+    /// The click belongs to another advertiser.
+    ClickOfOtherAdvertiser = "click_of_other_advertiser",
+    /// What should be a click id is still a placeholder.
+    UnresolvedMacro = "unresolved_macro",
+    /// The event waits for its click to be recorded.
+    Parked = "parked",
+    /// It has waited long enough and goes on without.
+    ParkingOver = "parking_over",
+    /// A conversion was opened, changed or confirmed.
+    Conversion = "conversion",
+    /// The event changes no conversion.
+    NoConversion = "no_conversion",
+    /// The order is a test: recorded, nothing is sent.
+    TestOrder = "test_order",
+    /// A connector was selected; the detail names it and the delivery.
+    Selected = "selected",
+    /// A connector was skipped: none of its triggers is this event.
+    SkippedTrigger = "skipped_trigger",
+    /// A connector was skipped: it is Disabled, or its webhook is.
+    SkippedDisabled = "skipped_disabled",
+    /// A connector was skipped: this step was handed to it before.
+    SkippedAlready = "skipped_already",
+    /// A connector was skipped: it is in Test mode, where nothing is sent.
+    SkippedTestMode = "skipped_test_mode",
+    /// All its deliveries are on their queues.
+    HandedOver = "handed_over",
+    /// An attempt was accepted by the receiver.
+    Delivered = "delivered",
+    /// An attempt failed and another was scheduled.
+    Retry = "retry",
+    /// A delivery was given up and lies in the dead letters.
+    Dead = "dead",
+    /// A dead letter was sent out again.
+    Replayed = "replayed",
+    /// A dead letter was removed by an operator.
+    Purged = "purged",
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn codes_are_unique_and_serialise_as_they_are_documented() {
+        let texts: HashSet<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
+        assert_eq!(texts.len(), Code::ALL.len());
+        for code in Code::ALL {
+            assert_eq!(serde_json::to_value(code).unwrap(), code.as_str());
+        }
+    }
+
+    #[test]
+    fn every_code_is_documented() {
+        let docs = include_str!("../../docs/reason-codes.md");
+        for code in Code::ALL {
+            assert!(docs.contains(&format!("| `{}` |", code.as_str())), "{} is not in docs/reason-codes.md", code.as_str());
+        }
+    }
+}
