@@ -1,0 +1,149 @@
+//! The webhook log: attempts in the order of settling.
+
+use super::Store;
+use super::column::{Condition, first, millis, rows, time, uuid, word};
+use crate::id::{DeliveryId, EventId};
+use crate::store::{AttemptRecord, Error, ExchangeRecord, LogFilter};
+use rusqlite::{Connection, Row, params_from_iter};
+use std::time::Duration;
+
+/// The longest page, whatever is asked for: a reading is to be short.
+const PAGE: u32 = 1_000;
+
+const COLUMNS: &str = "sequence, delivery_id, round, attempt, connector, event_id, event_type, at, outcome, \
+                       detail, method, url, duration_us, status, failure, response";
+
+impl Store {
+    /// A page of attempts after a sequence number, in ascending order; at most 1,000. An empty page is
+    /// the end.
+    ///
+    /// # Errors
+    /// The database failed, or something stored cannot be read.
+    pub async fn attempts(
+        &self,
+        filter: &LogFilter,
+        after_sequence: i64,
+        limit: u32,
+    ) -> Result<Vec<AttemptRecord>, Error> {
+        let filter = filter.clone();
+        self.read(move |connection| {
+            let mut condition = condition(&filter);
+            let start =
+                start(connection, &filter)?.map_or(after_sequence, |start| after_sequence.max(start - 1));
+            condition.and("sequence > ?", start);
+            page(connection, &condition, "ASC", limit)
+        })
+        .await
+    }
+
+    /// The newest attempts, in ascending order; at most 1,000.
+    ///
+    /// # Errors
+    /// The database failed, or something stored cannot be read.
+    pub async fn last_attempts(&self, filter: &LogFilter, limit: u32) -> Result<Vec<AttemptRecord>, Error> {
+        let filter = filter.clone();
+        self.read(move |connection| {
+            let mut condition = condition(&filter);
+            if let Some(start) = start(connection, &filter)? {
+                condition.and("sequence >= ?", start);
+            }
+            let mut newest = page(connection, &condition, "DESC", limit)?;
+            newest.reverse();
+            Ok(newest)
+        })
+        .await
+    }
+}
+
+/// Where to begin reading for `since`. Sequence follows time but for the attempts that were under way
+/// together, far fewer than the 100,000 that are looked at.
+fn start(connection: &Connection, filter: &LogFilter) -> Result<Option<i64>, Error> {
+    let Some(since) = filter.since else {
+        return Ok(None);
+    };
+    let sql =
+        "SELECT min(sequence) FROM (SELECT sequence FROM attempts WHERE at >= ?1 ORDER BY at LIMIT 100000)";
+    let start = first(&mut *connection.prepare_cached(sql)?, [millis(since)], |row| {
+        Ok(row.get(0)?)
+    })?;
+    // Nothing is that new.
+    Ok(Some(start.flatten().unwrap_or(i64::MAX)))
+}
+
+fn condition(filter: &LogFilter) -> Condition {
+    let mut condition = Condition::new("1 = 1");
+    if let Some(connector) = &filter.connector {
+        condition.and("connector = ?", connector.as_str().to_owned());
+    }
+    if let Some(delivery) = filter.delivery {
+        condition.and("delivery_id = ?", delivery.0.as_bytes().to_vec());
+    }
+    if let Some(outcome) = &filter.outcome {
+        condition.and("outcome = ?", outcome.clone());
+    }
+    if let Some(since) = filter.since {
+        // Unary plus keeps this from the index on time, which would sort all that is newer for each page.
+        condition.and("+at >= ?", millis(since));
+    }
+    condition
+}
+
+fn page(
+    connection: &Connection,
+    condition: &Condition,
+    order: &str,
+    limit: u32,
+) -> Result<Vec<AttemptRecord>, Error> {
+    let (matching, limit) = (&condition.sql, limit.min(PAGE));
+    let sql =
+        format!("SELECT {COLUMNS} FROM attempts WHERE {matching} ORDER BY sequence {order} LIMIT {limit}");
+    rows(
+        &mut *connection.prepare_cached(&sql)?,
+        params_from_iter(&condition.values),
+        record,
+    )
+}
+
+/// The attempts of one delivery, for its event's trace.
+pub(super) fn of_delivery(
+    connection: &Connection,
+    delivery: DeliveryId,
+) -> Result<Vec<AttemptRecord>, Error> {
+    let sql =
+        format!("SELECT {COLUMNS} FROM attempts WHERE delivery_id = ?1 ORDER BY round, attempt LIMIT {PAGE}");
+    rows(
+        &mut *connection.prepare_cached(&sql)?,
+        [delivery.0.as_bytes()],
+        record,
+    )
+}
+
+fn record(row: &Row<'_>) -> Result<AttemptRecord, Error> {
+    let method: Option<String> = row.get("method")?;
+    let exchange = method.map(|method| exchange(row, method)).transpose()?;
+    Ok(AttemptRecord {
+        sequence: row.get("sequence")?,
+        at: time(row.get("at")?)?,
+        delivery: DeliveryId(uuid(row, "delivery_id")?),
+        connector: word("connector", row.get("connector")?)?,
+        event: EventId(uuid(row, "event_id")?),
+        event_type: row.get("event_type")?,
+        round: row.get("round")?,
+        attempt: row.get("attempt")?,
+        outcome: row.get("outcome")?,
+        detail: row.get("detail")?,
+        exchange,
+    })
+}
+
+fn exchange(row: &Row<'_>, method: String) -> rusqlite::Result<ExchangeRecord> {
+    let micros: i64 = row.get("duration_us")?;
+    Ok(ExchangeRecord {
+        method,
+        url: row.get("url")?,
+        duration: Duration::from_micros(micros.unsigned_abs()),
+        status: row.get("status")?,
+        failure: row.get("failure")?,
+        response: row.get("response")?,
+    })
+}

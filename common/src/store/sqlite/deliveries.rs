@@ -1,0 +1,182 @@
+//! The row of a delivery: where it stands, and what it tells of the conversion. The rest of its facts
+//! stands with its event.
+
+use super::column::{document, json, maybe_uuid, millis, rows, time, uuid, word};
+use crate::click::Click;
+use crate::delivery::{Delivery, Reason};
+use crate::event::{ConversionFacts, Event, Facts};
+use crate::id::{DeliveryId, EventId};
+use crate::retry::Tier;
+use crate::store::{DeliveryRecord, Error, Standing};
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Row};
+
+/// What changes in a delivery's row.
+pub(super) struct Change {
+    pub(super) standing: &'static str,
+    pub(super) round: u32,
+    /// The last settled attempt of the round.
+    pub(super) attempt: u32,
+    pub(super) reason: Option<Reason>,
+    /// The tier that it waits in, and since when.
+    pub(super) parked: Option<(Tier, Timestamp)>,
+    pub(super) queued_at: Timestamp,
+    pub(super) at: Timestamp,
+}
+
+/// Stores a delivery that was just selected; false where its id is there already.
+pub(super) fn insert_new(connection: &Connection, delivery: &Delivery) -> Result<bool, Error> {
+    let change = Change {
+        standing: "queued",
+        round: delivery.round,
+        attempt: delivery.attempt.saturating_sub(1),
+        reason: None,
+        parked: None,
+        queued_at: delivery.due_since,
+        at: delivery.due_since,
+    };
+    Ok(write(connection, delivery, &change, "DO NOTHING")? == 1)
+}
+
+/// Changes a delivery's row to what a later round or attempt made of it, or inserts it where the store
+/// has never heard of it. What is settled late never hides what came after it.
+pub(super) fn advance(connection: &Connection, delivery: &Delivery, change: &Change) -> Result<usize, Error> {
+    let later =
+        "DO UPDATE SET standing = excluded.standing, round = excluded.round, attempt = excluded.attempt,
+                     reason = excluded.reason, tier = excluded.tier, parked_at = excluded.parked_at,
+                     due_at = excluded.due_at, updated_at = excluded.updated_at,
+                     queued_at = iif(excluded.round > round, excluded.queued_at, queued_at)
+                 WHERE (excluded.round, excluded.attempt) > (round, attempt)";
+    write(connection, delivery, change, later)
+}
+
+/// Changes where a delivery stands, of no other round than this, or inserts it. What was delivered, or
+/// removed, stays so.
+pub(super) fn give_up(connection: &Connection, delivery: &Delivery, change: &Change) -> Result<usize, Error> {
+    let open = "DO UPDATE SET standing = excluded.standing, round = excluded.round,
+                    attempt = iif(excluded.round > round, excluded.attempt, max(attempt, excluded.attempt)),
+                    reason = excluded.reason, tier = NULL, parked_at = NULL, due_at = NULL,
+                    updated_at = excluded.updated_at
+                WHERE excluded.round > round
+                   OR (excluded.round = round AND standing NOT IN ('delivered', 'purged'))";
+    write(connection, delivery, change, open)
+}
+
+fn write(
+    connection: &Connection,
+    delivery: &Delivery,
+    change: &Change,
+    conflict: &str,
+) -> Result<usize, Error> {
+    let sql = format!(
+        "INSERT INTO deliveries (id, connector, event_id, conversion, standing, round, attempt, reason,
+             queued_at, tier, parked_at, due_at, updated_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) ON CONFLICT (id) {conflict}"
+    );
+    let conversion = delivery
+        .facts
+        .conversion
+        .as_ref()
+        .map(|facts| json("conversion", facts))
+        .transpose()?;
+    let due_at = change
+        .parked
+        .and_then(|(tier, since)| since.checked_add(tier.delay()).ok());
+    let written = connection.prepare_cached(&sql)?.execute((
+        delivery.id.0.as_bytes(),
+        delivery.connector.as_str(),
+        delivery.facts.event.id.0.as_bytes(),
+        conversion,
+        change.standing,
+        change.round,
+        change.attempt,
+        change.reason.map(Reason::as_str),
+        millis(change.queued_at),
+        change.parked.map(|(tier, _)| tier.to_string()),
+        change.parked.map(|(_, since)| millis(since)),
+        due_at.map(millis),
+        millis(change.at),
+    ))?;
+    Ok(written)
+}
+
+/// The round and standing of a delivery.
+pub(super) fn stands(connection: &Connection, id: DeliveryId) -> Result<Option<(u32, Standing)>, Error> {
+    let mut statement = connection.prepare_cached("SELECT round, standing FROM deliveries WHERE id = ?1")?;
+    let found = statement
+        .query_row([id.0.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    found
+        .map(|(round, standing)| Ok((round, word("standing", standing)?)))
+        .transpose()
+}
+
+/// An event's deliveries that no attempt has been settled of, as they were first handed over.
+pub(super) fn unsettled(
+    connection: &Connection,
+    event: &Event,
+    click: Option<&Click>,
+) -> Result<Vec<Delivery>, Error> {
+    let sql = "SELECT id, connector, conversion, queued_at FROM deliveries
+               WHERE event_id = ?1 AND standing = 'queued' AND round = 0 AND attempt = 0 ORDER BY rowid";
+    rows(
+        &mut *connection.prepare_cached(sql)?,
+        [event.id.0.as_bytes()],
+        |row| {
+            let facts = Facts {
+                event: event.clone(),
+                click: click.cloned(),
+                conversion: conversion(row)?,
+            };
+            Ok(Delivery {
+                id: DeliveryId(uuid(row, "id")?),
+                connector: word("connector", row.get("connector")?)?,
+                round: 0,
+                attempt: 1,
+                due_since: time(row.get("queued_at")?)?,
+                facts,
+            })
+        },
+    )
+}
+
+/// An event's deliveries, for its trace.
+pub(super) fn of_event(connection: &Connection, event: EventId) -> Result<Vec<DeliveryRecord>, Error> {
+    let sql =
+        "SELECT id, connector, event_id, conversion, standing, round, attempt, reason, updated_at, due_at
+               FROM deliveries WHERE event_id = ?1 ORDER BY rowid";
+    rows(
+        &mut *connection.prepare_cached(sql)?,
+        [event.0.as_bytes()],
+        |row| {
+            let reason: Option<String> = row.get("reason")?;
+            let due_at: Option<i64> = row.get("due_at")?;
+            Ok(DeliveryRecord {
+                id: DeliveryId(uuid(row, "id")?),
+                connector: word("connector", row.get("connector")?)?,
+                event,
+                standing: word("standing", row.get("standing")?)?,
+                round: row.get("round")?,
+                attempt: row.get("attempt")?,
+                reason: reason.map(|reason| word("reason", reason)).transpose()?,
+                updated_at: time(row.get("updated_at")?)?,
+                due_at: due_at.map(time).transpose()?,
+                conversion: conversion(row)?,
+            })
+        },
+    )
+}
+
+/// The event that a delivery is for.
+pub(super) fn event(connection: &Connection, id: DeliveryId) -> Result<Option<EventId>, Error> {
+    let mut statement = connection.prepare_cached("SELECT event_id FROM deliveries WHERE id = ?1")?;
+    let found = statement
+        .query_row([id.0.as_bytes()], |row| maybe_uuid(row, "event_id"))
+        .optional()?;
+    Ok(found.flatten().map(EventId))
+}
+
+fn conversion(row: &Row<'_>) -> Result<Option<ConversionFacts>, Error> {
+    let text: Option<String> = row.get("conversion")?;
+    text.map(|text| document("conversion", &text)).transpose()
+}

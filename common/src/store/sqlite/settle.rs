@@ -1,0 +1,152 @@
+//! Settling attempts, after their hand-off was confirmed; and knowing the copies of what is settled.
+
+use super::column::millis;
+use super::{Store, deliveries, letters, trace};
+use crate::delivery::Reason;
+use crate::store::{AttemptKey, End, Error, ExchangeRecord, Settlement};
+use crate::trace::{Code, Decision};
+use jiff::Timestamp;
+use rusqlite::Connection;
+use std::collections::HashSet;
+
+impl Store {
+    /// Which of these attempts are settled, so that a message for one is a copy: the attempt itself is,
+    /// or its delivery is in a later round.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn settled(&self, keys: Vec<AttemptKey>) -> Result<HashSet<AttemptKey>, Error> {
+        self.read(move |connection| {
+            let sql = "SELECT EXISTS (SELECT 1 FROM attempts WHERE delivery_id = ?1 AND round = ?2 AND attempt = ?3)
+                           OR EXISTS (SELECT 1 FROM deliveries WHERE id = ?1 AND round > ?2)";
+            let mut statement = connection.prepare_cached(sql)?;
+            let mut settled = HashSet::new();
+            for key in keys {
+                let parameters = (key.delivery.0.as_bytes(), key.round, key.attempt);
+                if statement.query_row(parameters, |row| row.get(0))? {
+                    settled.insert(key);
+                }
+            }
+            Ok(settled)
+        })
+        .await
+    }
+
+    /// Settles attempts and says of each whether it was fresh. One that is settled already changes
+    /// nothing.
+    ///
+    /// # Errors
+    /// The database failed; none of them is settled.
+    pub async fn settle(&self, settlements: Vec<Settlement>) -> Result<Vec<bool>, Error> {
+        self.write(move |connection| settlements.iter().map(|one| settle(connection, one)).collect())
+            .await
+    }
+}
+
+fn settle(connection: &Connection, settlement: &Settlement) -> Result<bool, Error> {
+    let delivery = &settlement.delivery;
+    if deliveries::stands(connection, delivery.id)?.is_some_and(|(round, _)| round > delivery.round) {
+        return Ok(false);
+    }
+    let (outcome, detail) = match &settlement.end {
+        End::Delivered => ("delivered", String::new()),
+        End::Retry(tier) => ("retry", tier.to_string()),
+        End::Dead(letter) => ("dead", letter.reason.as_str().to_owned()),
+    };
+    if !insert_attempt(connection, settlement, outcome, &detail)? {
+        return Ok(false);
+    }
+    let ended = ended(settlement);
+    let (standing, code, reason, parked): (_, _, Option<Reason>, _) = match &settlement.end {
+        End::Delivered => ("delivered", Code::Delivered, None, None),
+        End::Retry(tier) => ("retrying", Code::Retry, None, Some((*tier, ended))),
+        End::Dead(letter) => ("dead", Code::Dead, Some(letter.reason), None),
+    };
+    let change = deliveries::Change {
+        standing,
+        round: delivery.round,
+        attempt: delivery.attempt,
+        reason,
+        parked,
+        queued_at: delivery.due_since,
+        at: ended,
+    };
+    deliveries::advance(connection, delivery, &change)?;
+    if let End::Dead(letter) = &settlement.end {
+        letters::insert(connection, letter, "dead")?;
+    }
+    let decision = Decision {
+        at: settlement.at,
+        code,
+        detail: describe(settlement),
+    };
+    trace::append(connection, delivery.facts.event.id, &[decision])?;
+    Ok(true)
+}
+
+fn insert_attempt(
+    connection: &Connection,
+    settlement: &Settlement,
+    outcome: &str,
+    detail: &str,
+) -> Result<bool, Error> {
+    let sql =
+        "INSERT INTO attempts (delivery_id, round, attempt, connector, event_id, event_type, at, outcome,
+                   detail, method, url, duration_us, status, failure, response)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
+               ON CONFLICT (delivery_id, round, attempt) DO NOTHING";
+    let delivery = &settlement.delivery;
+    let exchange = settlement.exchange.as_ref();
+    let micros = |exchange: &ExchangeRecord| i64::try_from(exchange.duration.as_micros()).unwrap_or(i64::MAX);
+    let inserted = connection.prepare_cached(sql)?.execute((
+        delivery.id.0.as_bytes(),
+        delivery.round,
+        delivery.attempt,
+        delivery.connector.as_str(),
+        delivery.facts.event.id.0.as_bytes(),
+        &delivery.facts.event.raw_type,
+        millis(settlement.at),
+        outcome,
+        detail,
+        exchange.map(|exchange| &exchange.method),
+        exchange.map(|exchange| &exchange.url),
+        exchange.map(micros),
+        exchange.and_then(|exchange| exchange.status),
+        exchange.and_then(|exchange| exchange.failure.as_ref()),
+        exchange.map(|exchange| &exchange.response),
+    ))?;
+    Ok(inserted == 1)
+}
+
+/// When the attempt was over: what its wait in a tier counts from.
+fn ended(settlement: &Settlement) -> Timestamp {
+    let duration = settlement
+        .exchange
+        .as_ref()
+        .map(|exchange| exchange.duration)
+        .unwrap_or_default();
+    settlement.at.checked_add(duration).unwrap_or(settlement.at)
+}
+
+fn describe(settlement: &Settlement) -> String {
+    let delivery = &settlement.delivery;
+    let mut detail = format!(
+        "connector {}, round {}, attempt {}",
+        delivery.connector, delivery.round, delivery.attempt
+    );
+    match settlement
+        .exchange
+        .as_ref()
+        .map(|exchange| (exchange.status, &exchange.failure))
+    {
+        Some((Some(status), _)) => detail.push_str(&format!(", status {status}")),
+        Some((None, Some(failure))) => detail.push_str(&format!(", {failure}")),
+        _ => {}
+    }
+    match &settlement.end {
+        End::Delivered => {}
+        End::Retry(tier) => detail.push_str(&format!(", again in {tier}")),
+        End::Dead(letter) => detail.push_str(&format!(", {}", letter.reason.as_str())),
+    }
+    detail
+}

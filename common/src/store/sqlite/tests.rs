@@ -1,0 +1,235 @@
+//! The store, on real files.
+
+mod letters;
+mod listing;
+mod opening;
+mod resolving;
+mod settling;
+mod writing;
+
+use super::{Settings, Store};
+use crate::attribution::Named;
+use crate::click::Click;
+use crate::conversion::{Claim, Conversion, Evidence, Says, Status};
+use crate::delivery::{Delivery, Reason};
+use crate::event::{ConversionFacts, Event, Facts, Kind};
+use crate::id::{ClickId, ConnectorId, DeliveryId, EventId, VisitorId};
+use crate::retry::{Schedule, Tier};
+use crate::store::{Candidate, Decided, End, ExchangeRecord, Known, Resolution, Settlement, Verdict};
+use crate::trace::{Code, Decision};
+use jiff::Timestamp;
+use std::time::Duration;
+use tempfile::TempDir;
+
+fn settings(folder: &TempDir) -> Settings {
+    Settings {
+        path: folder.path().join("state/carom.db"),
+    }
+}
+
+fn open(folder: &TempDir) -> Store {
+    Store::migrate(&settings(folder)).unwrap();
+    Store::open(&settings(folder), |_, _| {}).unwrap()
+}
+
+fn store() -> (TempDir, Store) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder);
+    (folder, store)
+}
+
+/// Seconds after some noon.
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_768_046_400 + seconds).unwrap()
+}
+
+fn tier() -> Tier {
+    Schedule::default().tiers()[1]
+}
+
+fn connector(id: &str) -> ConnectorId {
+    id.parse().unwrap()
+}
+
+fn event(key: &str) -> Event {
+    Event {
+        id: EventId::new(),
+        advertiser: "acme".parse().unwrap(),
+        source: "shop".parse().unwrap(),
+        source_event_id: Some(format!("sender-{key}")),
+        key: key.to_owned(),
+        raw_type: "one-time-order.completed".to_owned(),
+        name: Some("purchase".to_owned()),
+        number: None,
+        kind: Kind::Conversion,
+        at: at(0),
+        received_at: at(1),
+        value: None,
+        transaction: None,
+        test: false,
+        person: Default::default(),
+        data: serde_json::json!({"id": 1}),
+    }
+}
+
+fn click(visitor: VisitorId, at: Timestamp) -> Click {
+    Click {
+        id: ClickId::new(),
+        advertiser: "acme".parse().unwrap(),
+        offer: "summer".parse().unwrap(),
+        target: "main".to_owned(),
+        visitor,
+        at,
+        parameters: vec![("utm_source".to_owned(), "mail".to_owned())],
+        referrer: None,
+        user_agent: Some("curl".to_owned()),
+        not_a_touch: None,
+    }
+}
+
+fn conversion(key: &str) -> Conversion {
+    Conversion {
+        advertiser: "acme".parse().unwrap(),
+        key: key.to_owned(),
+        name: Some("purchase".to_owned()),
+        status: Status::Approved,
+        value: None,
+        evidence: Evidence::Order,
+        approved: true,
+        refund_selected: None,
+        refunds: Vec::new(),
+        click: None,
+    }
+}
+
+fn claim(key: &str) -> Claim {
+    Claim {
+        key: key.to_owned(),
+        name: None,
+        says: Says::Approved,
+        value: None,
+        evidence: Evidence::Order,
+        test: false,
+    }
+}
+
+fn candidate(event: &Event) -> Candidate {
+    let event = event.clone();
+    Candidate {
+        event,
+        named: crate::attribution::Named::Nothing,
+        claim: None,
+        parked: None,
+        decisions: Vec::new(),
+    }
+}
+
+/// A delivery of the event's conversion, which has the event's key.
+fn delivery(event: &Event, to: &str) -> Delivery {
+    let conversion = ConversionFacts {
+        key: event.key.clone(),
+        name: None,
+        status: Status::Approved,
+        value: None,
+    };
+    Delivery {
+        id: DeliveryId::of_step(&connector(to), &event.key, "conversion"),
+        connector: connector(to),
+        round: 0,
+        attempt: 1,
+        due_since: at(2),
+        facts: Facts {
+            event: event.clone(),
+            click: None,
+            conversion: Some(conversion),
+        },
+    }
+}
+
+fn decision(code: Code) -> Decision {
+    Decision {
+        at: at(2),
+        code,
+        detail: String::new(),
+    }
+}
+
+fn decided(event: &Event, to: &[&str]) -> Resolution {
+    let deliveries = to.iter().map(|to| delivery(event, to)).collect();
+    let verdict = Verdict::Decide(Box::new(Decided {
+        click: None,
+        conversion: Some(conversion(&event.key)),
+        deliveries,
+    }));
+    Resolution {
+        verdict,
+        decisions: vec![decision(Code::Selected)],
+    }
+}
+
+/// The deciding that the worker does, as far as the store is concerned.
+fn as_the_worker(to: &'static [&'static str]) -> impl Fn(&Candidate, &Known) -> Resolution + Send + 'static {
+    use crate::store::Progress;
+    move |candidate, known| match known.marker {
+        Some(marker) if marker.event != candidate.event.id => Resolution {
+            verdict: Verdict::Duplicate { first: marker.event },
+            decisions: vec![decision(Code::Duplicate)],
+        },
+        Some(marker) if marker.progress != Progress::Parked => Resolution {
+            verdict: Verdict::Resume(known.unsettled.clone()),
+            decisions: vec![decision(Code::Resumed)],
+        },
+        _ => decided(&candidate.event, to),
+    }
+}
+
+/// Stores an event with one delivery and gives back that.
+async fn selected(store: &Store, event: &Event, to: &'static [&'static str]) -> Vec<Delivery> {
+    let resolved = store
+        .resolve(vec![candidate(event)], as_the_worker(to))
+        .await
+        .unwrap();
+    store.handed_over(vec![event.id], at(3)).await.unwrap();
+    resolved
+        .into_iter()
+        .flat_map(|resolved| resolved.deliveries)
+        .collect()
+}
+
+fn settlement(delivery: &Delivery, end: End) -> Settlement {
+    let exchange = ExchangeRecord {
+        method: "GET".to_owned(),
+        url: "https://t.example/?token=***".to_owned(),
+        duration: Duration::from_millis(250),
+        status: Some(if matches!(end, End::Delivered) { 200 } else { 500 }),
+        failure: None,
+        response: "answer".to_owned(),
+    };
+    Settlement {
+        delivery: delivery.clone(),
+        at: at(10),
+        exchange: Some(exchange),
+        end,
+    }
+}
+
+fn letter(delivery: &Delivery, reason: Reason) -> crate::dead_letter::Letter {
+    let letter = crate::dead_letter::Letter::of_delivery(delivery.clone(), reason, at(10));
+    crate::dead_letter::Letter {
+        last_status: Some(500),
+        ..letter
+    }
+}
+
+fn next(delivery: &Delivery, round: u32, attempt: u32) -> Delivery {
+    Delivery {
+        round,
+        attempt,
+        ..delivery.clone()
+    }
+}
+
+async fn codes(store: &Store, event: &Event) -> Vec<Code> {
+    let trace = store.trace_of_event(event.id).await.unwrap().unwrap();
+    trace.decisions.iter().map(|decision| decision.code).collect()
+}

@@ -1,0 +1,193 @@
+use super::*;
+use crate::store::LogFilter;
+
+/// 900 attempts: three connectors, every third delivered; one second apart but settled in pairs the
+/// wrong way round.
+async fn log() -> (TempDir, Store, Vec<Delivery>) {
+    let (folder, store) = store();
+    let sale = event("order:1");
+    let deliveries: Vec<_> = (0..900_i64)
+        .map(|n| {
+            let to = ["meta", "crm", "ads"][n as usize / 3 % 3];
+            let id = DeliveryId::of_event(&connector(to), &n.to_string());
+            Delivery {
+                id,
+                ..delivery(&sale, to)
+            }
+        })
+        .collect();
+    let settle = |(n, delivery): (usize, &Delivery)| Settlement {
+        at: at((n ^ 1) as i64),
+        ..settlement(
+            delivery,
+            if n.is_multiple_of(3) {
+                End::Delivered
+            } else {
+                End::Retry(tier())
+            },
+        )
+    };
+    store
+        .settle(deliveries.iter().enumerate().map(settle).collect())
+        .await
+        .unwrap();
+    (folder, store, deliveries)
+}
+
+#[tokio::test]
+async fn the_log_is_read_in_pages_and_from_its_end() {
+    let (_folder, store, deliveries) = log().await;
+    let none = LogFilter::default;
+    let table = [
+        (none(), 900),
+        (
+            LogFilter {
+                connector: Some(connector("crm")),
+                ..none()
+            },
+            300,
+        ),
+        (
+            LogFilter {
+                outcome: Some("delivered".into()),
+                ..none()
+            },
+            300,
+        ),
+        (
+            LogFilter {
+                outcome: Some("dead".into()),
+                ..none()
+            },
+            0,
+        ),
+        (
+            LogFilter {
+                connector: Some(connector("crm")),
+                outcome: Some("retry".into()),
+                ..none()
+            },
+            200,
+        ),
+        (
+            LogFilter {
+                delivery: Some(deliveries[7].id),
+                ..none()
+            },
+            1,
+        ),
+        (
+            LogFilter {
+                since: Some(at(101)),
+                ..none()
+            },
+            799,
+        ),
+        (
+            LogFilter {
+                since: Some(at(101)),
+                outcome: Some("delivered".into()),
+                ..none()
+            },
+            266,
+        ),
+        (
+            LogFilter {
+                since: Some(at(5_000)),
+                ..none()
+            },
+            0,
+        ),
+    ];
+    for (filter, expected) in table {
+        let (mut all, mut after) = (Vec::new(), 0);
+        loop {
+            let page = store.attempts(&filter, after, 97).await.unwrap();
+            let Some(last) = page.last() else { break };
+            after = last.sequence;
+            all.extend(page.iter().map(|attempt| attempt.sequence));
+        }
+        assert_eq!(all.len(), expected, "{filter:?}");
+        assert!(all.is_sorted() && all.windows(2).all(|pair| pair[0] != pair[1]));
+        let last = store.last_attempts(&filter, 10).await.unwrap();
+        let last: Vec<_> = last.iter().map(|attempt| attempt.sequence).collect();
+        assert_eq!(last, all[all.len().saturating_sub(10)..], "{filter:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_waits_is_counted_where_it_waits() {
+    let (_folder, store) = store();
+    let deliveries = selected(&store, &event("order:1"), &["meta", "crm", "ads", "net"]).await;
+    let retried = |n: usize, seconds| Settlement {
+        at: at(seconds),
+        exchange: None,
+        ..settlement(&deliveries[n], End::Retry(tier()))
+    };
+    let delivered = settlement(&deliveries[3], End::Delivered);
+    store
+        .settle(vec![retried(0, 10), retried(1, 20), delivered])
+        .await
+        .unwrap();
+
+    let waiting = store.waiting(at(22)).await.unwrap();
+    assert_eq!(waiting.tiers, [(tier(), 2, at(10))]);
+    assert_eq!(waiting.connectors, [(connector("ads"), 1, at(2))]);
+    let waiting = store.waiting(at(30)).await.unwrap();
+    assert_eq!(waiting.tiers, [(tier(), 1, at(20))]);
+    assert_eq!(
+        waiting.connectors,
+        [(connector("ads"), 1, at(2)), (connector("meta"), 1, at(25))]
+    );
+    assert!(waiting.dead.is_empty());
+}
+
+#[tokio::test]
+async fn what_is_listed_is_found_by_an_index() {
+    let (_folder, store) = store();
+    let plans = [
+        (
+            "SELECT id FROM letters WHERE state = 'dead' AND id > x'00' ORDER BY id LIMIT 9",
+            "letters_by_state",
+        ),
+        (
+            "SELECT id FROM letters WHERE state = 'dead' AND connector = 'a' AND id > x'00' ORDER BY id LIMIT 9",
+            "letters_by_connector",
+        ),
+        (
+            "SELECT 1 FROM attempts WHERE connector = 'a' AND sequence > 5 ORDER BY sequence",
+            "attempts_by_connector",
+        ),
+        (
+            "SELECT tier, count(*), min(parked_at) FROM deliveries WHERE standing = 'retrying' AND due_at > 1 GROUP BY tier",
+            "deliveries_retrying",
+        ),
+        (
+            "SELECT connector, count(*), min(queued_at) FROM deliveries WHERE standing = 'queued' GROUP BY connector",
+            "deliveries_queued",
+        ),
+        (
+            "SELECT id FROM events WHERE dedupe_key = 'k' AND advertiser = 'a'",
+            "events_by_dedupe_key",
+        ),
+        (
+            "SELECT document FROM clicks WHERE advertiser = 'a' AND visitor = x'00' AND touch = 1 AND at <= 5 ORDER BY at DESC, id DESC",
+            "clicks_by_visitor",
+        ),
+        (
+            "SELECT rowid FROM events WHERE dedupe_key IS NOT NULL AND received_at < 5 ORDER BY received_at LIMIT 5",
+            "events_marked",
+        ),
+    ];
+    for (sql, index) in plans {
+        let plan = store.read(move |c| {
+            let mut statement = c.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
+            super::super::column::rows(&mut statement, [], |row| Ok(row.get::<_, String>(3)?))
+        });
+        let plan = plan.await.unwrap().join("; ");
+        assert!(
+            plan.contains(index) && !plan.contains("TEMP B-TREE"),
+            "{sql}: {plan}"
+        );
+    }
+}

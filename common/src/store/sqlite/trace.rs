@@ -1,0 +1,174 @@
+//! Traces: decisions in their order, and an event with all that came of it.
+
+use super::column::{document, millis, rows, time, word};
+use super::{Store, attempts, clicks, deliveries, resolve};
+use crate::conversion::Conversion;
+use crate::event::Event;
+use crate::id::{ClickId, DeliveryId, EventId};
+use crate::store::{ConversionRecord, Error, EventTrace, Scope};
+use crate::trace::Decision;
+use rusqlite::{Connection, OptionalExtension};
+use uuid::Uuid;
+
+/// How many events a key may name in an answer.
+const KEYED: i64 = 100;
+
+impl Store {
+    /// An event with its decisions, deliveries and attempts.
+    ///
+    /// # Errors
+    /// The database failed, or something stored cannot be read.
+    pub async fn trace_of_event(&self, id: EventId) -> Result<Option<EventTrace>, Error> {
+        self.read(move |connection| trace_of_event(connection, id)).await
+    }
+
+    /// The events that were attributed to a click, oldest first.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn events_of_click(&self, click: ClickId, limit: u32) -> Result<Vec<EventId>, Error> {
+        self.read(move |connection| {
+            let sql = "SELECT id FROM events WHERE click_id = ?1 ORDER BY rowid LIMIT ?2";
+            event_ids(connection, sql, (click.0.as_bytes(), limit))
+        })
+        .await
+    }
+
+    /// The event that a delivery is for.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn event_of_delivery(&self, delivery: DeliveryId) -> Result<Option<EventId>, Error> {
+        self.read(move |connection| deliveries::event(connection, delivery))
+            .await
+    }
+
+    /// The events with this dedupe key, sender's id or conversion key, oldest first; at most 100.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn events_by_key(&self, scope: Scope, key: &str) -> Result<Vec<EventId>, Error> {
+        let key = key.to_owned();
+        self.read(move |connection| {
+            let sql = "SELECT id FROM events WHERE rowid IN (
+                           SELECT rowid FROM events WHERE dedupe_key = ?1
+                           UNION SELECT rowid FROM events WHERE source_event_id = ?1
+                           UNION SELECT rowid FROM events WHERE conversion_key = ?1)
+                       AND (?2 IS NULL OR advertiser = ?2) ORDER BY rowid LIMIT ?3";
+            let advertiser = scope.as_ref().map(crate::id::AdvertiserId::as_str);
+            event_ids(connection, sql, (key, advertiser, KEYED))
+        })
+        .await
+    }
+}
+
+/// Adds decisions to the end of an event's trace.
+pub(super) fn append(connection: &Connection, event: EventId, decisions: &[Decision]) -> Result<(), Error> {
+    if decisions.is_empty() {
+        return Ok(());
+    }
+    let event = event.0.as_bytes();
+    let sql = "SELECT coalesce(max(seq) + 1, 0) FROM decisions WHERE event_id = ?1";
+    let next: i64 = connection
+        .prepare_cached(sql)?
+        .query_row([event], |row| row.get(0))?;
+    let sql = "INSERT INTO decisions (event_id, seq, at, code, detail) VALUES (?1, ?2, ?3, ?4, ?5)";
+    let mut insert = connection.prepare_cached(sql)?;
+    for (seq, decision) in (next..).zip(decisions) {
+        insert.execute((
+            event,
+            seq,
+            millis(decision.at),
+            decision.code.as_str(),
+            &decision.detail,
+        ))?;
+    }
+    Ok(())
+}
+
+/// Adds a decision to an event's trace where the store knows the event.
+pub(super) fn append_if_known(
+    connection: &Connection,
+    event: EventId,
+    decision: Decision,
+) -> Result<(), Error> {
+    let mut known = connection.prepare_cached("SELECT 1 FROM events WHERE id = ?1")?;
+    if known.exists([event.0.as_bytes()])? {
+        append(connection, event, &[decision])
+    } else {
+        Ok(())
+    }
+}
+
+fn trace_of_event(connection: &Connection, id: EventId) -> Result<Option<EventTrace>, Error> {
+    let sql = "SELECT document, progress, click_id, conversion_key FROM events WHERE id = ?1";
+    let found = connection
+        .prepare_cached(sql)?
+        .query_row([id.0.as_bytes()], |row| {
+            let click: Option<[u8; 16]> = row.get(2)?;
+            Ok((
+                row.get::<_, String>(0)?,
+                row.get::<_, String>(1)?,
+                click,
+                row.get::<_, Option<String>>(3)?,
+            ))
+        });
+    let Some((event, progress, click, key)) = found.optional()? else {
+        return Ok(None);
+    };
+    let event: Event = document("event", &event)?;
+    let click = click.map(|click| ClickId(Uuid::from_bytes(click)));
+    let conversion = key.map_or(Ok(None), |key| {
+        resolve::conversion(connection, &event.advertiser, &key)
+    })?;
+    let deliveries = deliveries::of_event(connection, id)?;
+    let mut tried = Vec::new();
+    for delivery in &deliveries {
+        tried.extend(attempts::of_delivery(connection, delivery.id)?);
+    }
+    tried.sort_by_key(|attempt| attempt.sequence);
+    Ok(Some(EventTrace {
+        event,
+        progress,
+        click: click.map_or(Ok(None), |id| clicks::find(connection, id))?,
+        conversion: conversion.map(record),
+        deliveries,
+        attempts: tried,
+        decisions: decisions(connection, id)?,
+    }))
+}
+
+fn decisions(connection: &Connection, event: EventId) -> Result<Vec<Decision>, Error> {
+    let sql = "SELECT at, code, detail FROM decisions WHERE event_id = ?1 ORDER BY seq";
+    rows(
+        &mut *connection.prepare_cached(sql)?,
+        [event.0.as_bytes()],
+        |row| {
+            Ok(Decision {
+                at: time(row.get(0)?)?,
+                code: word("code", row.get(1)?)?,
+                detail: row.get(2)?,
+            })
+        },
+    )
+}
+
+fn record(conversion: Conversion) -> ConversionRecord {
+    let currency = conversion.value.and_then(|value| value.currency);
+    ConversionRecord {
+        key: conversion.key,
+        status: conversion.status,
+        name: conversion.name,
+        amount: conversion.value.map(|value| value.amount.to_string()),
+        currency: currency.map(|currency| currency.code().to_owned()),
+    }
+}
+
+fn event_ids(
+    connection: &Connection,
+    sql: &str,
+    parameters: impl rusqlite::Params,
+) -> Result<Vec<EventId>, Error> {
+    let read = |row: &rusqlite::Row<'_>| Ok(EventId(Uuid::from_bytes(row.get(0)?)));
+    rows(&mut *connection.prepare_cached(sql)?, parameters, read)
+}
