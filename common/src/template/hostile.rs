@@ -1,0 +1,72 @@
+//! Values as an attacker, or the world, would send them: for the properties of everything that renders.
+
+use proptest::prelude::*;
+
+const PARTS: &[&str] = &[
+    "&",
+    "=",
+    "?",
+    "#",
+    "/",
+    "\\",
+    ":",
+    "@",
+    ";",
+    "+",
+    " ",
+    "\t",
+    "%",
+    "%2e",
+    "%2F",
+    "%00",
+    ".",
+    "..",
+    "\r\n",
+    "\n",
+    "\0",
+    "\u{7f}",
+    "\u{85}",
+    "\"",
+    "'",
+    "<",
+    ">",
+    "`",
+    "|",
+    "^",
+    "{",
+    "}",
+    "[",
+    "]",
+    "{{EMAIL}}",
+    "{{",
+    "}}",
+    "{click_id}",
+    "[value]",
+    "\r\nX-Evil: 1",
+    "//evil.example",
+    "https://evil.example/",
+    "é",
+    "日本",
+    "😀",
+    "\u{202e}",
+    "\u{200f}",
+    "\u{2028}",
+    "\u{feff}",
+    "a",
+    "Z",
+    "0",
+    "-",
+    "_",
+    "~",
+];
+
+/// Any text, most of it made of what means something to URLs, headers and JSON; up to some kB.
+pub(crate) fn value() -> impl Strategy<Value = String> {
+    let parts = || prop::collection::vec(prop::sample::select(PARTS), 0..12).prop_map(|parts| parts.concat());
+    prop_oneof![
+        1 => prop::sample::select(PARTS).prop_map(str::to_owned),
+        4 => parts(),
+        2 => any::<String>(),
+        1 => (parts(), 1..300usize).prop_map(|(part, times)| part.repeat(times).chars().take(3_000).collect()),
+    ]
+}
