@@ -1,0 +1,211 @@
+//! What a connector's macros read: the conversion, the event, the click, the event's own data.
+//!
+//! Each macro says where it looks, in that order. Two rules keep strangers out of it. Money and status
+//! come from the conversion or the event alone: whoever clicks can write `?value=999` into a link, and a
+//! declined transaction has an `amount` too. And a name of the user's own means the event's data before
+//! it means a parameter of the click, for the same reason.
+
+use crate::click::Click;
+use crate::event::Facts;
+use crate::id::{ClickId, ConnectorId, DeliveryId};
+use crate::money::Amount;
+use crate::template::Values;
+use serde_json::Value;
+use std::borrow::Cow;
+
+/// What is told, and to whom.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// The connector.
+    pub connector: &'a ConnectorId,
+    /// The delivery.
+    pub delivery: &'a DeliveryId,
+    /// What it tells.
+    pub facts: &'a Facts,
+}
+
+type Text<'a> = Option<Cow<'a, str>>;
+
+impl Values for Subject<'_> {
+    fn value(&self, name: &str) -> Option<Cow<'_, str>> {
+        let event = &self.facts.event;
+        let click = self.facts.click.as_ref();
+        match name {
+            "VALUE" => self.money().map(|money| money.amount.to_string().into()),
+            "CURRENCY" => self
+                .money()?
+                .currency
+                .map(|currency| currency.code().to_owned().into()),
+            "EVENT_NAME" => {
+                let told = self
+                    .facts
+                    .conversion
+                    .as_ref()
+                    .and_then(|conversion| conversion.name.as_deref());
+                borrowed(told.or(event.name.as_deref()).or(Some(&event.raw_type)))
+            }
+            "EVENT_TYPE" => borrowed(Some(&event.raw_type)),
+            "EVENT_NUMBER" => event.number.map(|number| number.to_string().into()),
+            "EVENT_ID" => Some(self.delivery.to_string().into()),
+            "SOURCE_EVENT_ID" => borrowed(event.source_event_id.as_deref()),
+            "TRANSACTION_ID" => {
+                borrowed(event.transaction.as_deref()).or_else(|| self.data(&["transaction_id", "txid"]))
+            }
+            "CONVERSION_KEY" => borrowed(
+                self.facts
+                    .conversion
+                    .as_ref()
+                    .map(|conversion| conversion.key.as_str()),
+            ),
+            "STATUS" => borrowed(
+                self.facts
+                    .conversion
+                    .as_ref()
+                    .map(|conversion| conversion.status.as_str()),
+            ),
+            "CLICK_ID" => click
+                .map(|click| click.id.to_string().into())
+                .or_else(|| self.foreign_click_id()),
+            "VISITOR_ID" => {
+                let visitor = click.map(|click| click.visitor).or(event.person.visitor);
+                visitor.map(|visitor| visitor.to_string().into())
+            }
+            "OFFER" => borrowed(click.map(|click| click.offer.as_str())),
+            "TARGET" => borrowed(click.map(|click| click.target.as_str())),
+            "REFERRER" => borrowed(click.and_then(|click| click.referrer.as_deref()))
+                .or_else(|| self.data(&["referrer"])),
+            "USER_AGENT" => borrowed(click.and_then(|click| click.user_agent.as_deref()))
+                .or_else(|| self.data(&["user_agent"])),
+            "EMAIL" => borrowed(event.person.email.as_deref())
+                .or_else(|| self.of_contact(&["email_address", "email"])),
+            "PHONE" => borrowed(event.person.phone.as_deref())
+                .or_else(|| self.of_contact(&["phone_number", "phone"])),
+            "CONTACT_ID" => {
+                borrowed(event.person.contact.as_deref()).or_else(|| self.data(&["contact_id", "contact.id"]))
+            }
+            "FIRST_NAME" => self.of_contact(&["first_name"]),
+            "LAST_NAME" => self.of_contact(&["last_name"]),
+            "FBC" => click.and_then(fbc).or_else(|| self.of_click("fbc")),
+            "TIMESTAMP" => Some(event.at.as_second().to_string().into()),
+            "TIMESTAMP_MS" => Some(event.at.as_millisecond().to_string().into()),
+            "TIME_ISO" => Some(event.at.to_string().into()),
+            "CONNECTOR_ID" => borrowed(Some(self.connector.as_str())),
+            "UTM_SOURCE" | "UTM_MEDIUM" | "UTM_CAMPAIGN" | "UTM_CONTENT" | "UTM_TERM" | "GCLID"
+            | "GBRAID" | "WBRAID" | "FBCLID" | "FBP" | "TTCLID" | "MSCLKID" | "SUB1" | "SUB2" | "SUB3"
+            | "SUB4" | "SUB5" | "SUB6" | "SUB7" | "SUB8" | "SUB9" | "SUB10" => {
+                self.of_click(&name.to_ascii_lowercase())
+            }
+            _ => self.own(name),
+        }
+    }
+}
+
+fn borrowed(text: Option<&str>) -> Text<'_> {
+    text.map(Cow::Borrowed)
+}
+
+/// Meta's click id: the version, the level of the domain, when the click was seen, and the click id itself.
+fn fbc(click: &Click) -> Text<'_> {
+    let fbclid = click
+        .parameter_in_any_case("fbclid")
+        .filter(|fbclid| !fbclid.is_empty())?;
+    Some(format!("fb.1.{}.{fbclid}", click.at.as_millisecond()).into())
+}
+
+/// Whether a click id is still a placeholder: `{…}`, `[…]`, `${…}` or `%…%`.
+fn is_unfilled(id: &str) -> bool {
+    [("{", "}"), ("[", "]"), ("${", "}"), ("%", "%")]
+        .iter()
+        .any(|(open, close)| id.starts_with(open) && id.ends_with(close))
+}
+
+impl<'a> Subject<'a> {
+    fn money(&self) -> Option<&'a Amount> {
+        let conversion = self
+            .facts
+            .conversion
+            .as_ref()
+            .and_then(|conversion| conversion.value.as_ref());
+        conversion.or(self.facts.event.value.as_ref())
+    }
+
+    /// A click id that the event names and that is none of ours. One of ours that was not attributed is
+    /// lost, or another advertiser's, and tells nobody anything; nor does a macro that nobody filled.
+    fn foreign_click_id(&self) -> Text<'a> {
+        self.data(&["click_id", "clickid"])
+            .filter(|id| id.parse::<ClickId>().is_err() && !is_unfilled(id))
+    }
+
+    /// What came with the click: its parameter, else the event's field of that name.
+    fn of_click(&self, name: &str) -> Text<'a> {
+        let click = self.facts.click.as_ref();
+        borrowed(click.and_then(|click| click.parameter_in_any_case(name))).or_else(|| self.data(&[name]))
+    }
+
+    /// A name that is the user's own.
+    fn own(&self, name: &str) -> Text<'a> {
+        let of_click = |name| {
+            borrowed(
+                self.facts
+                    .click
+                    .as_ref()
+                    .and_then(|click| click.parameter_in_any_case(name)),
+            )
+        };
+        match name.strip_prefix("param.") {
+            Some(parameter) => of_click(parameter).or_else(|| self.data(&[name])),
+            None => self.data(&[name]).or_else(|| of_click(name)),
+        }
+    }
+
+    fn of_contact(&self, fields: &[&str]) -> Text<'a> {
+        ["", "contact.", "primary_contact.", "order.contact."]
+            .iter()
+            .flat_map(|prefix| fields.iter().map(move |field| format!("{prefix}{field}")))
+            .find_map(|path| self.data(&[&path]))
+    }
+
+    /// The first of these paths that leads to a text, a number or a boolean in the event's data. The paths
+    /// are read as in the body that the data stood in: `data.x` is `x`; and of a contact's own event, as
+    /// ClickFunnels' placeholders have it, `contact.x` is `x`.
+    fn data(&self, paths: &[&str]) -> Text<'a> {
+        let data = &self.facts.event.data;
+        let about_contact = self.facts.event.raw_type.starts_with("contact.");
+        paths.iter().find_map(|path| {
+            let without = |prefix: &str| path.strip_prefix(prefix).and_then(|rest| at(data, rest));
+            at(data, path)
+                .or_else(|| without("data."))
+                .or_else(|| without("contact.").filter(|_| about_contact))
+        })
+    }
+}
+
+/// What stands at a path: a field of that very name, dots and all, or step by step.
+fn at<'a>(data: &'a Value, path: &str) -> Text<'a> {
+    step(data, path)
+        .and_then(scalar)
+        .or_else(|| path.split('.').try_fold(data, step).and_then(scalar))
+}
+
+/// A field, in its own case if it is there, else in any; or an element, by its number from 0.
+fn step<'a>(data: &'a Value, name: &str) -> Option<&'a Value> {
+    match data {
+        Value::Object(fields) => fields.get(name).or_else(|| {
+            fields
+                .iter()
+                .find(|(given, _)| given.eq_ignore_ascii_case(name))
+                .map(|(_, value)| value)
+        }),
+        Value::Array(elements) => elements.get(name.parse::<usize>().ok()?),
+        _ => None,
+    }
+}
+
+fn scalar(value: &Value) -> Text<'_> {
+    match value {
+        Value::String(text) => Some(text.as_str().into()),
+        Value::Number(number) => Some(number.to_string().into()),
+        Value::Bool(truth) => Some(truth.to_string().into()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}

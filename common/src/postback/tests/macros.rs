@@ -1,0 +1,245 @@
+//! Which value each macro has.
+
+use super::*;
+
+/// What `{{name}}` is, by these facts; none where it is unresolved.
+fn value(name: &str, facts: &Facts) -> Option<String> {
+    let template = format!("{{{{{name}}}}}");
+    let postback = rendered(
+        webhook(Method::Get, "https://net.example/", &[("v", &template)]),
+        facts,
+    )
+    .unwrap();
+    let (_, value) = postback.url.query_pairs().next().unwrap();
+    postback.unresolved.is_empty().then(|| value.into_owned())
+}
+
+#[test]
+fn every_macro_has_its_value() {
+    for (name, expected) in [
+        ("VALUE", Some("396.00")),
+        ("revenue", Some("396.00")),
+        ("CURRENCY", Some("USD")),
+        ("EVENT_NAME", Some("purchase")),
+        ("EVENT_TYPE", Some("one-time-order.completed")),
+        ("EVENT_NUMBER", None),
+        ("EVENT_ID", Some(DELIVERY)),
+        ("SOURCE_EVENT_ID", Some("4a1f")),
+        ("transaction", Some("22642")),
+        ("CONVERSION_KEY", Some("order:22642")),
+        ("STATUS", Some("approved")),
+        ("click_id", Some("018f0000-0000-7000-8000-00000000abcd")),
+        ("VISITOR_ID", Some("018f0000-0000-7000-8000-000000000001")),
+        ("linkId", Some("summer")),
+        ("targetId", Some("main")),
+        ("REFERRER", Some("https://blog.example/")),
+        ("USER_AGENT", Some("Firefox")),
+        ("EMAIL", Some("jane@example.com")),
+        ("PHONE", Some("+19053871234")),
+        ("CONTACT_ID", Some("24359")),
+        ("FIRST_NAME", Some("Jane")),
+        ("LAST_NAME", Some("Doe")),
+        ("utm_source", Some("news letter")),
+        ("UTM_MEDIUM", None),
+        ("gclid", Some("g1")),
+        ("FBCLID", Some("IwAR0")),
+        ("FBC", Some("fb.1.1768075200250.IwAR0")),
+        ("FBP", None),
+        ("TIMESTAMP", Some("1768076101")),
+        ("TIMESTAMP_MS", Some("1768076101524")),
+        ("TIME_ISO", Some("2026-01-10T20:15:01.524Z")),
+        ("SUB1", Some("s1")),
+        ("SUB10", None),
+        ("CONNECTOR_ID", Some("network")),
+    ] {
+        assert_eq!(value(name, &facts()).as_deref(), expected, "{name}");
+    }
+}
+
+#[test]
+fn every_macro_of_the_catalogue_can_have_a_value() {
+    let mut facts = facts();
+    facts.event.number = Some(3);
+    let click = facts.click.as_mut().unwrap();
+    for known in crate::template::catalogue::CONNECTOR.macros {
+        click.parameters.push((known.name.to_lowercase(), "x".to_owned()));
+    }
+    for known in crate::template::catalogue::CONNECTOR.macros {
+        assert!(
+            value(known.name, &facts).is_some_and(|value| !value.is_empty()),
+            "{}",
+            known.name
+        );
+    }
+}
+
+#[test]
+fn money_and_status_come_from_no_link_and_no_raw_body() {
+    let mut facts = facts();
+    facts.conversion = None;
+    assert_eq!(
+        value("VALUE", &facts).as_deref(),
+        Some("395.00"),
+        "the event's, without a conversion"
+    );
+    facts.event.value = None;
+    facts.event.data = json!({"amount": "7", "value": "7", "currency": "USD", "status": "paid"});
+    for name in ["VALUE", "amount", "CURRENCY", "STATUS"] {
+        assert_eq!(value(name, &facts), None, "{name}");
+    }
+    assert_eq!(
+        value("data.amount", &facts).as_deref(),
+        Some("7"),
+        "by name of its own it may be had"
+    );
+    assert_eq!(value("param.value", &facts).as_deref(), Some("999"));
+}
+
+#[test]
+fn an_event_without_a_mapped_name_goes_by_its_type() {
+    let mut facts = facts();
+    facts.event.name = None;
+    assert_eq!(
+        value("EVENT_NAME", &facts).as_deref(),
+        Some("one-time-order.completed")
+    );
+}
+
+#[test]
+fn a_step_of_a_conversion_goes_by_its_own_name() {
+    let mut facts = facts();
+    facts.conversion.as_mut().unwrap().name = Some("refund".to_owned());
+    assert_eq!(value("EVENT_NAME", &facts).as_deref(), Some("refund"));
+    assert_eq!(value("event_param", &facts).as_deref(), Some("refund"));
+}
+
+#[test]
+fn a_field_of_the_users_own_is_found_by_name_and_path() {
+    let mut facts = facts();
+    facts.event.data = serde_json::from_str(
+        r#"{"transaction_id": 12345, "Extra": "something", "extra2": "exact", "EXTRA2": "other", "precise": 396.00,
+            "big": 123456789012345678901234567890, "yes": true, "null": null, "list": ["a", {"b": "c"}],
+            "a.b": "dotted", "a": {"b": "stepped", "c": {"D": "deep"}}, "empty": ""}"#,
+    )
+    .unwrap();
+    facts.event.transaction = None;
+    for (name, expected) in [
+        ("TRANSACTION_ID", Some("12345")),
+        ("EXTRA", Some("something")),
+        ("extra2", Some("exact")),
+        ("precise", Some("396.00")),
+        ("big", Some("123456789012345678901234567890")),
+        ("yes", Some("true")),
+        ("null", None),
+        ("list", None),
+        ("a", None),
+        ("list.0", Some("a")),
+        ("list.1.b", Some("c")),
+        ("list.2", None),
+        ("list.x", None),
+        ("a.b", Some("dotted")),
+        ("A.C.d", Some("deep")),
+        ("data.a.c.d", Some("deep")),
+        ("a.b.c", None),
+        ("empty", Some("")),
+        ("nope", None),
+    ] {
+        assert_eq!(value(name, &facts).as_deref(), expected, "{name}");
+    }
+}
+
+#[test]
+fn the_events_data_comes_before_what_anyone_can_write_into_a_link() {
+    let mut facts = facts();
+    assert_eq!(value("EXTRA", &facts).as_deref(), Some("of the click"));
+    facts.event.data = json!({"extra": "of the event"});
+    assert_eq!(value("EXTRA", &facts).as_deref(), Some("of the event"));
+    assert_eq!(value("param.extra", &facts).as_deref(), Some("of the click"));
+}
+
+#[test]
+fn what_came_with_the_click_comes_before_the_events_own() {
+    let mut facts = facts();
+    facts.event.data = json!({"gclid": "g2", "fbp": "fb.1.2.3", "fbc": "fb.1.0.x", "referrer": "r"});
+    assert_eq!(value("GCLID", &facts).as_deref(), Some("g1"));
+    assert_eq!(value("FBP", &facts).as_deref(), Some("fb.1.2.3"));
+    facts.click = None;
+    assert_eq!(value("GCLID", &facts).as_deref(), Some("g2"));
+    assert_eq!(value("FBC", &facts).as_deref(), Some("fb.1.0.x"));
+    assert_eq!(value("REFERRER", &facts).as_deref(), Some("r"));
+    assert_eq!(value("OFFER", &facts), None);
+}
+
+#[test]
+fn an_empty_fbclid_makes_no_fbc() {
+    let mut facts = facts();
+    facts.click.as_mut().unwrap().parameters = vec![("fbclid".to_owned(), String::new())];
+    assert_eq!(value("FBC", &facts), None);
+}
+
+#[test]
+fn without_a_click_only_a_foreign_click_id_is_passed_on() {
+    let mut facts = facts();
+    facts.click = None;
+    for (named, passed) in [
+        ("abc123", Some("abc123")),
+        ("018f0000-0000-7000-8000-00000000abcd", None),
+        (
+            "018F0000000070008000000000000abcd",
+            Some("018F0000000070008000000000000abcd"),
+        ),
+        ("018F000000007000800000000000abcd", None),
+        ("{click_id}", None),
+        ("[click_id]", None),
+        ("${click_id}", None),
+        ("%click_id%", None),
+        ("{{click_id}}", None),
+    ] {
+        facts.event.data = json!({"click_id": named});
+        assert_eq!(value("CLICK_ID", &facts).as_deref(), passed, "{named}");
+    }
+}
+
+#[test]
+fn a_person_is_found_in_the_shapes_that_clickfunnels_sends() {
+    for data in [
+        json!({"email_address": "j@x", "phone_number": "1", "first_name": "J", "last_name": "D"}),
+        json!({"email": "j@x", "phone": "1", "first_name": "J", "last_name": "D"}),
+        json!({"contact": {"email_address": "j@x", "phone_number": "1", "first_name": "J", "last_name": "D"}}),
+        json!({"phone_number": null, "primary_contact": {"email_address": "j@x", "phone_number": "1", "first_name": "J", "last_name": "D"}}),
+        json!({"order": {"contact": {"email_address": "j@x", "phone_number": "1", "first_name": "J", "last_name": "D"}}}),
+    ] {
+        let mut facts = facts();
+        facts.event.person = crate::event::Person::default();
+        facts.event.data = data.clone();
+        let all =
+            ["EMAIL", "PHONE", "FIRST_NAME", "LAST_NAME"].map(|name| value(name, &facts).unwrap_or_default());
+        assert_eq!(all, ["j@x", "1", "J", "D"], "{data}");
+    }
+}
+
+#[test]
+fn of_a_contacts_own_event_the_contact_is_the_data() {
+    let mut facts = facts();
+    facts.event.data = json!({"id": 7, "custom_attributes": {"clickid": "c"}});
+    assert_eq!(
+        value("contact.custom_attributes.clickid", &facts),
+        None,
+        "of an order it is not"
+    );
+    facts.event.raw_type = "contact.identified".to_owned();
+    assert_eq!(
+        value("contact.custom_attributes.clickid", &facts).as_deref(),
+        Some("c")
+    );
+}
+
+#[test]
+fn data_of_any_form_is_no_trouble() {
+    for data in [Value::Null, json!("text"), json!([1]), json!(5)] {
+        let mut facts = facts();
+        facts.event.data = data;
+        assert_eq!(value("nope", &facts), None);
+        assert_eq!(value("FIRST_NAME", &facts), None);
+    }
+}
