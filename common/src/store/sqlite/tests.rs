@@ -117,7 +117,7 @@ fn candidate(event: &Event) -> Candidate {
     let event = event.clone();
     Candidate {
         event,
-        named: crate::attribution::Named::Nothing,
+        named: Named::Nothing,
         claim: None,
         parked: None,
         decisions: Vec::new(),

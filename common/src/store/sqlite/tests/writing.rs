@@ -195,3 +195,51 @@ async fn polled_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
         () = std::future::ready(()) => None,
     }
 }
+
+/// A writer on a table whose `parent` is checked at the commit, as a disk that fails there would.
+fn strict_writer(folder: &TempDir) -> super::super::writer::Writer {
+    let connection = rusqlite::Connection::open(folder.path().join("strict.db")).unwrap();
+    let setup = "PRAGMA foreign_keys = ON; PRAGMA journal_mode = WAL;
+                 CREATE TABLE things (id INTEGER PRIMARY KEY,
+                     parent INTEGER REFERENCES things (id) DEFERRABLE INITIALLY DEFERRED);";
+    connection.execute_batch(setup).unwrap();
+    super::super::writer::spawn(connection, |_, _| {}).unwrap()
+}
+
+/// Runs a good job, `bad` and another good job of one group, and says how each went and what is stored.
+async fn around(folder: &TempDir, bad: &'static str) -> ([bool; 3], Vec<i64>) {
+    let writer = strict_writer(folder);
+    let insert = |id: i64| {
+        writer.run(move |c| Ok(c.execute("INSERT INTO things (id, parent) VALUES (?1, NULL)", [id])?))
+    };
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    // Holds the writer until all have queued up behind it.
+    let hold = writer.run(move |_| Ok(held.recv().is_ok()));
+    let bad = writer.run(move |c| Ok(c.execute_batch(bad)?));
+    let queued = async move { release.send(()).is_ok() };
+    let (_, before, bad, after, _) = tokio::join!(hold, insert(1), bad, insert(2), queued);
+    assert_eq!(insert(3).await.unwrap(), 1, "the writer goes on");
+    let stored = writer.run(|c| {
+        let mut statement = c.prepare("SELECT id FROM things ORDER BY id")?;
+        super::super::column::rows(&mut statement, [], |row| Ok(row.get(0)?))
+    });
+    (
+        [before.is_ok(), bad.is_ok(), after.is_ok()],
+        stored.await.unwrap(),
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_fails_fails_for_everybody_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let orphan = "INSERT INTO things (id, parent) VALUES (9, 99)";
+    assert_eq!(around(&folder, orphan).await, ([false, false, false], vec![3]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_told_that_work_is_kept_that_a_later_job_took_away() {
+    let folder = tempfile::tempdir().unwrap();
+    // What SQLite does by itself when the disk is full, and a failure of the job.
+    let lost = "ROLLBACK; INSERT INTO nowhere VALUES (1)";
+    assert_eq!(around(&folder, lost).await, ([false, false, true], vec![2, 3]));
+}
