@@ -58,7 +58,9 @@ pub enum Trigger {
 
 /// Why a trigger was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a trigger: write conversion, refund, event 1 to event 10, an event's name, or a source's type such as order.created")]
+#[error(
+    "`{0}` is not a trigger: write conversion, refund, event 1 to event 10, an event's name, or a source's type such as order.created"
+)]
 pub struct InvalidTrigger(String);
 
 impl FromStr for Trigger {
@@ -76,7 +78,11 @@ impl FromStr for Trigger {
         }
         if let Some(number) = text.strip_prefix("event ").or_else(|| text.strip_prefix("event")) {
             if let Ok(number) = number.parse::<u8>() {
-                return if (1..=10).contains(&number) { Ok(Self::Number(number)) } else { Err(refuse()) };
+                return if (1..=10).contains(&number) {
+                    Ok(Self::Number(number))
+                } else {
+                    Err(refuse())
+                };
             }
         }
         if crate::mapping::is_raw_type(text) {
@@ -212,7 +218,10 @@ mod tests {
             ("event10", Trigger::Number(10)),
             ("purchase", Trigger::Name("purchase".into())),
             ("order.created", Trigger::Raw("order.created".into())),
-            ("renewal-invoice-payment-declined", Trigger::Raw("renewal-invoice-payment-declined".into())),
+            (
+                "renewal-invoice-payment-declined",
+                Trigger::Raw("renewal-invoice-payment-declined".into()),
+            ),
             ("eventful", Trigger::Name("eventful".into())),
         ] {
             assert_eq!(text.parse::<Trigger>().unwrap(), trigger);

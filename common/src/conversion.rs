@@ -155,7 +155,12 @@ pub struct Change {
 
 /// Applies a claim to what is known of its conversion. A late or weaker claim never lowers a state: a
 /// sale that arrives after its refund stays refunded.
-pub fn apply(known: Option<Conversion>, advertiser: &AdvertiserId, claim: &Claim, click: Option<ClickId>) -> Change {
+pub fn apply(
+    known: Option<Conversion>,
+    advertiser: &AdvertiserId,
+    claim: &Claim,
+    click: Option<ClickId>,
+) -> Change {
     let mut conversion = known.unwrap_or_else(|| Conversion {
         advertiser: advertiser.clone(),
         key: claim.key.clone(),
@@ -172,8 +177,8 @@ pub fn apply(known: Option<Conversion>, advertiser: &AdvertiserId, claim: &Claim
     if conversion.name.is_none() || (claim.says == Says::Approved && !was_approved && claim.name.is_some()) {
         conversion.name = claim.name.clone().or(conversion.name);
     }
-    if !was_approved && conversion.click.is_none() {
-        conversion.click = click;
+    if !was_approved {
+        conversion.click = click.or(conversion.click);
     }
     if let Some(value) = claim.value.filter(|_| !matches!(claim.says, Says::Refund(_))) {
         if conversion.value.is_none() || claim.evidence >= conversion.evidence {
@@ -183,7 +188,10 @@ pub fn apply(known: Option<Conversion>, advertiser: &AdvertiserId, claim: &Claim
     }
     if claim.test || conversion.status == Status::Test {
         conversion.status = Status::Test;
-        return Change { conversion, steps: Vec::new() };
+        return Change {
+            conversion,
+            steps: Vec::new(),
+        };
     }
     match &claim.says {
         Says::Approved => conversion.approved = true,
@@ -196,7 +204,9 @@ pub fn apply(known: Option<Conversion>, advertiser: &AdvertiserId, claim: &Claim
     if conversion.approved && !was_approved {
         steps.push(Step::Conversion);
     }
-    if let Some(amount) = refunded.filter(|amount| conversion.approved && conversion.refund_selected != Some(*amount)) {
+    if let Some(amount) =
+        refunded.filter(|amount| conversion.approved && conversion.refund_selected != Some(*amount))
+    {
         conversion.refund_selected = Some(amount);
         steps.push(Step::Refund(amount));
     }
@@ -214,10 +224,17 @@ fn record(ledger: &mut Vec<Refund>, refund: &Refund) {
 
 /// What has been refunded in all, by the weightiest kind of report; none where nobody said how much.
 pub fn refunded(ledger: &[Refund]) -> Option<Decimal> {
-    [Evidence::Transaction, Evidence::Invoice, Evidence::Order].into_iter().find_map(|evidence| {
-        let lines = ledger.iter().filter(|line| line.evidence == evidence).filter_map(|line| line.amount);
-        lines.map(|amount| amount.abs()).reduce(|sum, amount| sum.saturating_add(amount))
-    })
+    [Evidence::Transaction, Evidence::Invoice, Evidence::Order]
+        .into_iter()
+        .find_map(|evidence| {
+            let lines = ledger
+                .iter()
+                .filter(|line| line.evidence == evidence)
+                .filter_map(|line| line.amount);
+            lines
+                .map(|amount| amount.abs())
+                .reduce(|sum, amount| sum.saturating_add(amount))
+        })
 }
 
 fn status(conversion: &Conversion, refunded: Option<Decimal>, says: &Says) -> Status {

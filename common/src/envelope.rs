@@ -67,7 +67,10 @@ pub enum Error {
 struct Head {
     v: u64,
     kind: String,
-    #[allow(dead_code, reason = "items are read in a second step, when their version is known")]
+    #[allow(
+        dead_code,
+        reason = "items are read in a second step, when their version is known"
+    )]
     items: IgnoredAny,
 }
 
@@ -89,7 +92,12 @@ struct Incoming<T> {
 /// Never: our items have string keys and no failing serialisers, which the tests hold.
 pub fn encode<T: Item>(items: &[T]) -> Vec<u8> {
     #[allow(clippy::expect_used, reason = "no item of ours can fail to serialise")]
-    serde_json::to_vec(&Outgoing { v: VERSION, kind: T::KIND, items }).expect("an item serialises")
+    serde_json::to_vec(&Outgoing {
+        v: VERSION,
+        kind: T::KIND,
+        items,
+    })
+    .expect("an item serialises")
 }
 
 /// Reads a batch.
@@ -102,7 +110,10 @@ pub fn decode<T: Item>(bytes: &[u8]) -> Result<Vec<T>, Error> {
         return Err(Error::UnknownVersion(head.v));
     }
     if head.kind != T::KIND {
-        return Err(Error::OtherKind { found: head.kind, expected: T::KIND });
+        return Err(Error::OtherKind {
+            found: head.kind,
+            expected: T::KIND,
+        });
     }
     let incoming: Incoming<T> = serde_json::from_slice(bytes).map_err(Error::Malformed)?;
     Ok(incoming.items)
@@ -121,7 +132,9 @@ mod tests {
             received_at: "2026-01-10T20:15:09.1Z".parse().unwrap(),
             query: "a=1&a=2".into(),
             content_type: Some("application/json".into()),
-            body: Body(br#"{"data":{"amount":0.1000000000000000055511151231,"id":18446744073709551616}}"#.to_vec()),
+            body: Body(
+                br#"{"data":{"amount":0.1000000000000000055511151231,"id":18446744073709551616}}"#.to_vec(),
+            ),
             visitor: None,
             parked: None,
         }
@@ -129,7 +142,13 @@ mod tests {
 
     #[test]
     fn a_batch_comes_back_as_it_went() {
-        let items = vec![intake(), Intake { body: Body(vec![0xff]), ..intake() }];
+        let items = vec![
+            intake(),
+            Intake {
+                body: Body(vec![0xff]),
+                ..intake()
+            },
+        ];
         assert_eq!(decode::<Intake>(&encode(&items)).unwrap(), items);
     }
 
@@ -138,8 +157,17 @@ mod tests {
         let refused = |bytes: &[u8]| decode::<Intake>(bytes).unwrap_err();
         assert!(matches!(refused(b"hello"), Error::NotAnEnvelope(_)));
         assert!(matches!(refused(br#"{"v":1}"#), Error::NotAnEnvelope(_)));
-        assert!(matches!(refused(br#"{"v":2,"kind":"intakes","items":{}}"#), Error::UnknownVersion(2)));
-        assert!(matches!(refused(br#"{"v":1,"kind":"clicks","items":[]}"#), Error::OtherKind { .. }));
-        assert!(matches!(refused(br#"{"v":1,"kind":"intakes","items":[{}]}"#), Error::Malformed(_)));
+        assert!(matches!(
+            refused(br#"{"v":2,"kind":"intakes","items":{}}"#),
+            Error::UnknownVersion(2)
+        ));
+        assert!(matches!(
+            refused(br#"{"v":1,"kind":"clicks","items":[]}"#),
+            Error::OtherKind { .. }
+        ));
+        assert!(matches!(
+            refused(br#"{"v":1,"kind":"intakes","items":[{}]}"#),
+            Error::Malformed(_)
+        ));
     }
 }

@@ -125,6 +125,10 @@ pub struct Facts {
 pub struct ConversionFacts {
     /// Its key within the advertiser, such as `order:22642`.
     pub key: String,
+    /// The name that this step is told under: that of the conversion, or `refund`. The event that brought
+    /// the step may have another, as a sale that completes an early refund has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// Its status then.
     pub status: Status,
     /// What it was worth then; of a refund step, what has been refunded in all.
@@ -151,7 +155,10 @@ pub(crate) mod testing {
             kind: Kind::Conversion,
             at,
             received_at: at,
-            value: Some(Amount { amount: "396.00".parse().unwrap(), currency: crate::money::currency("USD") }),
+            value: Some(Amount {
+                amount: "396.00".parse().unwrap(),
+                currency: crate::money::currency("USD"),
+            }),
             transaction: Some("22642".into()),
             test: false,
             person: Person::default(),

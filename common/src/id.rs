@@ -8,16 +8,23 @@ use uuid::Uuid;
 
 /// Why a name was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{given}` is not a valid id: use 1 to 63 characters of a-z, 0-9, `-` and `_`, beginning with a letter or digit")]
+#[error(
+    "`{given}` is not a valid id: use 1 to 63 characters of a-z, 0-9, `-` and `_`, beginning with a letter or digit"
+)]
 pub struct InvalidId {
     given: String,
 }
 
 fn is_slug(text: &str) -> bool {
-    let starts_well = text.bytes().next().is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    let starts_well = text
+        .bytes()
+        .next()
+        .is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
     starts_well
         && text.len() <= 63
-        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_')
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_')
 }
 
 macro_rules! slug {
@@ -201,6 +208,9 @@ mod tests {
             DeliveryId::of_step(&connector, "order:1", "refund"),
             DeliveryId::of_step(&connector, "order:1r", "efund"),
         );
-        assert_eq!(DeliveryId::of_event(&connector, "k"), DeliveryId::of_event(&connector, "k"));
+        assert_eq!(
+            DeliveryId::of_event(&connector, "k"),
+            DeliveryId::of_event(&connector, "k")
+        );
     }
 }

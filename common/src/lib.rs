@@ -4,25 +4,25 @@
 //! the libraries that do I/O, one file each.
 
 // The domain, in the order of a webhook's path.
-pub mod id;
-pub mod time;
-pub mod source;
-pub mod offer;
-pub mod click;
-pub mod intake;
-pub mod placeholder;
-pub mod mapping;
-pub mod event;
-pub mod decode;
-pub mod money;
 pub mod attribution;
-pub mod conversion;
+pub mod click;
 pub mod connector;
-pub mod template;
-pub mod postback;
-pub mod delivery;
-pub mod retry;
+pub mod conversion;
 pub mod dead_letter;
+pub mod decode;
+pub mod delivery;
+pub mod event;
+pub mod id;
+pub mod intake;
+pub mod mapping;
+pub mod money;
+pub mod offer;
+pub mod placeholder;
+pub mod postback;
+pub mod retry;
+pub mod source;
+pub mod template;
+pub mod time;
 pub mod trace;
 
 // The wire.

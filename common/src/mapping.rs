@@ -84,7 +84,10 @@ struct File {
     alias: HashMap<String, String>,
 }
 
-#[allow(clippy::expect_used, reason = "the data is part of the program, and a test reads it")]
+#[allow(
+    clippy::expect_used,
+    reason = "the data is part of the program, and a test reads it"
+)]
 static DEFAULT: LazyLock<File> = LazyLock::new(|| {
     toml::from_str(include_str!("../data/event-mapping.toml")).expect("the embedded mapping is valid")
 });
@@ -99,7 +102,10 @@ pub fn canonical(given: &str) -> &str {
 
 /// The first row that fits an event's type and body.
 pub fn find(event: &str, body: &Value) -> Option<&'static Row> {
-    DEFAULT.row.iter().find(|row| row.event == event && row.when.iter().all(|when| when.holds(body)))
+    DEFAULT
+        .row
+        .iter()
+        .find(|row| row.event == event && row.when.iter().all(|when| when.holds(body)))
 }
 
 /// Whether `text` is a type of a source rather than an event parameter: one of the catalogue's, or of
@@ -117,7 +123,9 @@ impl When {
             _ => String::new(),
         };
         (self.is.is_empty() || self.is.contains(&text))
-            && self.at_most.is_none_or(|most| text.parse::<i64>().is_ok_and(|number| number <= most))
+            && self
+                .at_most
+                .is_none_or(|most| text.parse::<i64>().is_ok_and(|number| number <= most))
     }
 }
 
@@ -130,11 +138,21 @@ mod tests {
         assert_eq!(TYPES.len(), 84);
         for row in &DEFAULT.row {
             let opens = matches!(row.kind, Kind::Conversion | Kind::Refund);
-            assert!(!opens || (row.key.is_some() && row.claim.is_some()), "{} opens without key or claim", row.event);
+            assert!(
+                !opens || (row.key.is_some() && row.claim.is_some()),
+                "{} opens without key or claim",
+                row.event
+            );
         }
         for (i, row) in DEFAULT.row.iter().enumerate() {
-            let shadowed = DEFAULT.row[..i].iter().any(|earlier| earlier.event == row.event && earlier.when.is_empty());
-            assert!(!shadowed, "{} stands behind a row that takes everything", row.event);
+            let shadowed = DEFAULT.row[..i]
+                .iter()
+                .any(|earlier| earlier.event == row.event && earlier.when.is_empty());
+            assert!(
+                !shadowed,
+                "{} stands behind a row that takes everything",
+                row.event
+            );
         }
         for target in DEFAULT.alias.values() {
             assert!(TYPES.contains(target.as_str()), "{target}");
@@ -144,7 +162,13 @@ mod tests {
     #[test]
     fn a_subscription_that_ran_out_is_no_purchase() {
         let order = |kind: &str| serde_json::json!({"data": {"order_type": kind}});
-        assert_eq!(find("order.completed", &order("one-time-order")).unwrap().kind, Kind::Conversion);
-        assert_eq!(find("order.completed", &order("subscription")).unwrap().kind, Kind::Kpi);
+        assert_eq!(
+            find("order.completed", &order("one-time-order")).unwrap().kind,
+            Kind::Conversion
+        );
+        assert_eq!(
+            find("order.completed", &order("subscription")).unwrap().kind,
+            Kind::Kpi
+        );
     }
 }

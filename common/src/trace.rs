@@ -112,7 +112,11 @@ mod tests {
     fn every_code_is_documented() {
         let docs = include_str!("../../docs/reason-codes.md");
         for code in Code::ALL {
-            assert!(docs.contains(&format!("| `{}` |", code.as_str())), "{} is not in docs/reason-codes.md", code.as_str());
+            assert!(
+                docs.contains(&format!("| `{}` |", code.as_str())),
+                "{} is not in docs/reason-codes.md",
+                code.as_str()
+            );
         }
     }
 }

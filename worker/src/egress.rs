@@ -28,7 +28,7 @@ use jiff::Timestamp;
 use tokio::time::{Instant, timeout_at};
 use url::{Host, Url};
 
-pub use self::address::{Blocked, vet};
+pub use self::address::vet;
 pub use self::failure::Failure;
 
 pub mod address;

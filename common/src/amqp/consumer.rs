@@ -19,6 +19,8 @@ pub struct Taken {
     pub seen_before: u64,
     /// The queue that it was meant for: the routing key that it was published under.
     pub routing_key: String,
+    /// Whether the broker moved it here because it reached a queue's delivery limit.
+    pub returned_too_often: bool,
     acker: lapin::Acker,
     /// Kept open as long as anything that it delivered can still be acked.
     _channel: Arc<lapin::Channel>,
@@ -50,8 +52,22 @@ impl Taken {
             Some(AMQPValue::ShortUInt(count)) => u64::from(*count),
             _ => 0,
         };
-        let routing_key = delivery.routing_key.to_string();
-        Self { body: delivery.data, seen_before, routing_key, acker: delivery.acker, _channel: channel }
+        let died_of = headers.and_then(|headers| headers.inner().get("x-first-death-reason"));
+        let returned_too_often = died_of == Some(&AMQPValue::LongString("delivery_limit".into()));
+        // A letter comes under the key of the queue it is moved to; where it lay before stands in a header.
+        let died_in = headers.and_then(|headers| headers.inner().get("x-first-death-queue"));
+        let routing_key = match died_in {
+            Some(AMQPValue::LongString(queue)) if returned_too_often => queue.to_string(),
+            _ => delivery.routing_key.to_string(),
+        };
+        Self {
+            body: delivery.data,
+            seen_before,
+            routing_key,
+            returned_too_often,
+            acker: delivery.acker,
+            _channel: channel,
+        }
     }
 }
 
@@ -94,11 +110,19 @@ pub fn consume(
     receiver
 }
 
-async fn subscribe(link: &Link, queue: &str, prefetch: u16) -> Result<(Arc<lapin::Channel>, lapin::Consumer), lapin::Error> {
+async fn subscribe(
+    link: &Link,
+    queue: &str,
+    prefetch: u16,
+) -> Result<(Arc<lapin::Channel>, lapin::Consumer), lapin::Error> {
     let channel = link.channel().await;
-    channel.basic_qos(prefetch.max(1), BasicQosOptions::default()).await?;
+    channel
+        .basic_qos(prefetch.max(1), BasicQosOptions::default())
+        .await?;
     let options = BasicConsumeOptions::default();
-    let consumer = channel.basic_consume(queue.into(), "".into(), options, FieldTable::default()).await?;
+    let consumer = channel
+        .basic_consume(queue.into(), "".into(), options, FieldTable::default())
+        .await?;
     Ok((Arc::new(channel), consumer))
 }
 

@@ -45,8 +45,16 @@ impl Link {
     pub fn start(url: &str, name: &str, schedule: &Schedule, stop: CancellationToken) -> Self {
         let (sender, state) = watch::channel(State::Down);
         let connectors = Mutex::default();
-        let declared = Arc::new(Declared { topology: topology::topology(schedule), connectors });
-        let supervisor = Supervisor { url: url.to_owned(), name: name.to_owned(), declared: declared.clone(), sender };
+        let declared = Arc::new(Declared {
+            topology: topology::topology(schedule),
+            connectors,
+        });
+        let supervisor = Supervisor {
+            url: url.to_owned(),
+            name: name.to_owned(),
+            declared: declared.clone(),
+            sender,
+        };
         tokio::spawn(supervisor.run(stop));
         Self { state, declared }
     }
@@ -109,7 +117,10 @@ impl Link {
 
     async fn connection(&self) -> Option<Arc<Connection>> {
         let mut state = self.state.clone();
-        let up = state.wait_for(|state| matches!(state, State::Up { .. })).await.ok()?;
+        let up = state
+            .wait_for(|state| matches!(state, State::Up { .. }))
+            .await
+            .ok()?;
         match &*up {
             State::Up { connection, .. } => Some(connection.clone()),
             State::Down => None,
@@ -117,7 +128,10 @@ impl Link {
     }
 
     fn connectors(&self) -> std::sync::MutexGuard<'_, BTreeMap<ConnectorId, Queue>> {
-        self.declared.connectors.lock().unwrap_or_else(PoisonError::into_inner)
+        self.declared
+            .connectors
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -166,20 +180,29 @@ impl Supervisor {
             let properties = ConnectionProperties::default().with_connection_name(self.name.as_str().into());
             let connection = Connection::connect(&self.url, properties).await?;
             let connectors: Vec<_> = {
-                let connectors = self.declared.connectors.lock().unwrap_or_else(PoisonError::into_inner);
+                let connectors = self
+                    .declared
+                    .connectors
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner);
                 connectors.values().cloned().collect()
             };
             declare::declare(&connection, &self.declared.topology, &connectors).await?;
             Ok(Arc::new(connection))
         };
-        tokio::time::timeout(PATIENCE, connect).await.map_err(|_| Error::Silent(PATIENCE))?
+        tokio::time::timeout(PATIENCE, connect)
+            .await
+            .map_err(|_| Error::Silent(PATIENCE))?
     }
 
     /// Serves until the connection is lost, and says why.
     async fn serve(&self, connection: Arc<Connection>) -> String {
         let mut events = std::pin::pin!(connection.events_listener());
         let mut blocked = connection.status().blocked();
-        self.sender.send_replace(State::Up { connection: connection.clone(), blocked });
+        self.sender.send_replace(State::Up {
+            connection: connection.clone(),
+            blocked,
+        });
         loop {
             // Not every loss is told as an event, so the status is looked at as well.
             let event = tokio::time::timeout(Duration::from_millis(500), events.next()).await;
@@ -192,7 +215,9 @@ impl Supervisor {
                     info!(link = self.name, "broker.unblocked");
                     blocked = false;
                 }
-                Ok(Some(Event::Error(error))) if !connection.status().connected() => return error.to_string(),
+                Ok(Some(Event::Error(error))) if !connection.status().connected() => {
+                    return error.to_string();
+                }
                 Ok(None) => return "the connection ended".to_owned(),
                 Ok(Some(_)) | Err(_) => {}
             }

@@ -22,7 +22,9 @@ pub enum Error {
     #[error("broker.url is not an AMQP URL ({0}); write amqp://user:password@host:5672/vhost")]
     Url(String),
     /// The broker is too old to retry and dead-letter without loss.
-    #[error("RabbitMQ {found} is too old: Carom needs RabbitMQ {OLDEST} or later, which can dead-letter at least once")]
+    #[error(
+        "RabbitMQ {found} is too old: Carom needs RabbitMQ {OLDEST} or later, which can dead-letter at least once"
+    )]
     TooOld {
         /// What the broker says that it is.
         found: Version,
@@ -37,7 +39,9 @@ pub enum Error {
     #[error("the broker refused: {0}")]
     Refused(#[from] lapin::Error),
     /// A queue or exchange exists with other arguments.
-    #[error("{name} cannot be declared: {source}. If it exists with other arguments, drain and delete it, or use another vhost")]
+    #[error(
+        "{name} cannot be declared: {source}. If it exists with other arguments, drain and delete it, or use another vhost"
+    )]
     Declare {
         /// The queue or exchange.
         name: String,

@@ -55,7 +55,9 @@ pub struct Broker {
 
 impl std::fmt::Debug for Broker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Broker").field("confirm_timeout", &self.confirm_timeout).finish_non_exhaustive()
+        f.debug_struct("Broker")
+            .field("confirm_timeout", &self.confirm_timeout)
+            .finish_non_exhaustive()
     }
 }
 
@@ -167,11 +169,20 @@ impl Config {
             None => String::new(),
             Some(path) => std::fs::read_to_string(path).map_err(|error| {
                 let remedy = "name an existing file with --config, or leave it out to run on defaults";
-                Faults::one(Fault::new(path.display().to_string(), "", format!("cannot be read: {error}"), remedy))
+                Faults::one(Fault::new(
+                    path.display().to_string(),
+                    "",
+                    format!("cannot be read: {error}"),
+                    remedy,
+                ))
             })?,
         };
         let name = file.map_or("defaults".to_owned(), |path| path.display().to_string());
-        layers::load(&name, &text, std::env::vars().filter(|(key, _)| key.starts_with("CAROM_")))
+        layers::load(
+            &name,
+            &text,
+            std::env::vars().filter(|(key, _)| key.starts_with("CAROM_")),
+        )
     }
 }
 

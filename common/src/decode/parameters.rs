@@ -13,7 +13,11 @@ impl Parameters {
     /// Reads a query string or a form.
     pub fn of_query(query: &str) -> Self {
         let pairs = form_urlencoded::parse(query.as_bytes());
-        Self(pairs.map(|(name, value)| (name.into_owned(), Value::String(value.into_owned()))).collect())
+        Self(
+            pairs
+                .map(|(name, value)| (name.into_owned(), Value::String(value.into_owned())))
+                .collect(),
+        )
     }
 
     /// Reads a body: JSON where it says so or looks so, else a form.
@@ -27,7 +31,9 @@ impl Parameters {
             None => Ok(Self::default()),
             Some(b'{' | b'[') => object(body).map(|object| Self(object.into_iter().collect())),
             Some(_) if says_json => object(body).map(|object| Self(object.into_iter().collect())),
-            Some(_) => std::str::from_utf8(body).map(Self::of_query).map_err(|_| Undecodable::NotText),
+            Some(_) => std::str::from_utf8(body)
+                .map(Self::of_query)
+                .map_err(|_| Undecodable::NotText),
         }
     }
 
@@ -41,8 +47,13 @@ impl Parameters {
     /// values count as none.
     pub fn first(&self, names: &[&str]) -> Option<String> {
         names.iter().find_map(|name| {
-            let mut values = self.0.iter().filter(|(given, _)| given.eq_ignore_ascii_case(name));
-            values.find_map(|(_, value)| placeholder::text(value)).filter(|text| !text.trim().is_empty())
+            let mut values = self
+                .0
+                .iter()
+                .filter(|(given, _)| given.eq_ignore_ascii_case(name));
+            values
+                .find_map(|(_, value)| placeholder::text(value))
+                .filter(|text| !text.trim().is_empty())
         })
     }
 
@@ -51,7 +62,10 @@ impl Parameters {
         let mut seen = HashSet::new();
         let mut told = HashSet::new();
         let names = self.0.iter().map(|(name, _)| name);
-        names.filter(|name| !seen.insert(*name) && told.insert(*name)).map(|name| name.chars().take(64).collect()).collect()
+        names
+            .filter(|name| !seen.insert(*name) && told.insert(*name))
+            .map(|name| name.chars().take(64).collect())
+            .collect()
     }
 
     /// All of them as one JSON object, the first value of each name.
@@ -72,6 +86,10 @@ pub(super) fn object(body: &[u8]) -> Result<Map<String, Value>, Undecodable> {
     match serde_json::from_slice(body) {
         Ok(Value::Object(object)) => Ok(object),
         Ok(_) => Err(Undecodable::NotAnObject),
-        Err(error) => Err(Undecodable::NotJson(format!("line {}, column {}", error.line(), error.column()))),
+        Err(error) => Err(Undecodable::NotJson(format!(
+            "line {}, column {}",
+            error.line(),
+            error.column()
+        ))),
     }
 }

@@ -11,10 +11,26 @@ use std::collections::{HashMap, HashSet};
 pub fn check(resources: &Resources, places: &Places) -> (Vec<Fault>, Vec<Fault>) {
     let mut faults = Vec::new();
     let mut warnings = Vec::new();
-    unique(resources.advertisers.iter().map(|item| item.id.as_str()), &places.advertisers, &mut faults);
-    unique(resources.sources.iter().map(|item| item.id.as_str()), &places.sources, &mut faults);
-    unique(resources.offers.iter().map(|item| item.id.as_str()), &places.offers, &mut faults);
-    unique(resources.connectors.iter().map(|item| item.id.as_str()), &places.connectors, &mut faults);
+    unique(
+        resources.advertisers.iter().map(|item| item.id.as_str()),
+        &places.advertisers,
+        &mut faults,
+    );
+    unique(
+        resources.sources.iter().map(|item| item.id.as_str()),
+        &places.sources,
+        &mut faults,
+    );
+    unique(
+        resources.offers.iter().map(|item| item.id.as_str()),
+        &places.offers,
+        &mut faults,
+    );
+    unique(
+        resources.connectors.iter().map(|item| item.id.as_str()),
+        &places.connectors,
+        &mut faults,
+    );
     owned(resources, places, &mut faults);
     sources(resources, places, &mut faults, &mut warnings);
     for (offer, place) in resources.offers.iter().zip(&places.offers) {
@@ -23,10 +39,23 @@ pub fn check(resources: &Resources, places: &Places) -> (Vec<Fault>, Vec<Fault>)
     for (connector, place) in resources.connectors.iter().zip(&places.connectors) {
         if connector.triggers.is_empty() {
             let remedy = "name at least one, such as \"conversion\"";
-            faults.push(fault(place, "triggers", "there is no trigger, so it never fires", remedy));
+            faults.push(fault(
+                place,
+                "triggers",
+                "there is no trigger, so it never fires",
+                remedy,
+            ));
         }
-        faults.extend(postback::faults(&connector.webhook).into_iter().map(|fault| at(place, "webhook.", fault)));
-        warnings.extend(postback::warnings(&connector.webhook).into_iter().map(|fault| at(place, "webhook.", fault)));
+        faults.extend(
+            postback::faults(&connector.webhook)
+                .into_iter()
+                .map(|fault| at(place, "webhook.", fault)),
+        );
+        warnings.extend(
+            postback::warnings(&connector.webhook)
+                .into_iter()
+                .map(|fault| at(place, "webhook.", fault)),
+        );
     }
     (faults, warnings)
 }
@@ -36,7 +65,12 @@ fn fault(place: &Place, key: &str, problem: impl Into<String>, remedy: impl Into
 }
 
 fn at(place: &Place, prefix: &str, found: template::Fault) -> Fault {
-    fault(place, &format!("{prefix}{}", found.key), found.problem, found.remedy)
+    fault(
+        place,
+        &format!("{prefix}{}", found.key),
+        found.problem,
+        found.remedy,
+    )
 }
 
 fn unique<'a>(ids: impl Iterator<Item = &'a str>, places: &[Place], faults: &mut Vec<Fault>) {
@@ -50,14 +84,36 @@ fn unique<'a>(ids: impl Iterator<Item = &'a str>, places: &[Place], faults: &mut
 }
 
 fn owned(resources: &Resources, places: &Places, faults: &mut Vec<Fault>) {
-    let known: HashSet<_> = resources.advertisers.iter().map(|advertiser| &advertiser.id).collect();
-    let sources = resources.sources.iter().map(|item| &item.advertiser).zip(&places.sources);
-    let offers = resources.offers.iter().map(|item| &item.advertiser).zip(&places.offers);
-    let connectors = resources.connectors.iter().map(|item| &item.advertiser).zip(&places.connectors);
+    let known: HashSet<_> = resources
+        .advertisers
+        .iter()
+        .map(|advertiser| &advertiser.id)
+        .collect();
+    let sources = resources
+        .sources
+        .iter()
+        .map(|item| &item.advertiser)
+        .zip(&places.sources);
+    let offers = resources
+        .offers
+        .iter()
+        .map(|item| &item.advertiser)
+        .zip(&places.offers);
+    let connectors = resources
+        .connectors
+        .iter()
+        .map(|item| &item.advertiser)
+        .zip(&places.connectors);
     for (advertiser, place) in sources.chain(offers).chain(connectors) {
         if !known.contains(advertiser) {
-            let remedy = format!("add an [[advertiser]] with id = \"{advertiser}\", or name one that is there");
-            faults.push(fault(place, "advertiser", format!("there is no advertiser `{advertiser}`"), remedy));
+            let remedy =
+                format!("add an [[advertiser]] with id = \"{advertiser}\", or name one that is there");
+            faults.push(fault(
+                place,
+                "advertiser",
+                format!("there is no advertiser `{advertiser}`"),
+                remedy,
+            ));
         }
     }
 }
@@ -71,20 +127,40 @@ fn sources(resources: &Resources, places: &Places, faults: &mut Vec<Fault>, warn
             faults.push(fault(place, "tokens", "nobody could send as this source", remedy));
         }
         if source.open {
-            warnings.push(fault(place, "open", "anybody can send events as this source", "give it `tokens` instead"));
+            warnings.push(fault(
+                place,
+                "open",
+                "anybody can send events as this source",
+                "give it `tokens` instead",
+            ));
             if source.event_domains.is_empty() && source.tokens.is_empty() {
                 let remedy = "give it `event_domains` (or `tokens`), or no request can name it";
-                faults.push(fault(place, "event_domains", "an open source is named by its domain", remedy));
+                faults.push(fault(
+                    place,
+                    "event_domains",
+                    "an open source is named by its domain",
+                    remedy,
+                ));
             }
         } else if !source.event_domains.is_empty() {
-            let remedy = "remove them, or say `open = true`: a domain names a source and authenticates nobody";
+            let remedy =
+                "remove them, or say `open = true`: a domain names a source and authenticates nobody";
             faults.push(fault(place, "event_domains", "the source is not open", remedy));
         }
         for (index, domain) in source.event_domains.iter().enumerate() {
             let key = format!("event_domains[{index}]");
-            if domain.is_empty() || domain.chars().any(|c| c.is_ascii_uppercase() || !(c.is_ascii_alphanumeric() || ".-:[]".contains(c))) {
+            if domain.is_empty()
+                || domain
+                    .chars()
+                    .any(|c| c.is_ascii_uppercase() || !(c.is_ascii_alphanumeric() || ".-:[]".contains(c)))
+            {
                 let problem = format!("`{domain}` is no host name");
-                faults.push(fault(place, &key, problem, "write a lower-case host without port or path"));
+                faults.push(fault(
+                    place,
+                    &key,
+                    problem,
+                    "write a lower-case host without port or path",
+                ));
             } else if let Some(earlier) = domains.insert(domain.clone(), place) {
                 let problem = format!("`{domain}` belongs to {} already", earlier.key);
                 faults.push(fault(place, &key, problem, "give each source its own domain"));
@@ -94,7 +170,12 @@ fn sources(resources: &Resources, places: &Places, faults: &mut Vec<Fault>, warn
             let key = format!("tokens[{index}]");
             if matches!(token, crate::source::Token::Given(text) if text.len() < 16) {
                 let remedy = "use at least 16 characters, as from `openssl rand -hex 24`";
-                faults.push(fault(place, &key, "the token is short enough to be guessed", remedy));
+                faults.push(fault(
+                    place,
+                    &key,
+                    "the token is short enough to be guessed",
+                    remedy,
+                ));
             }
             match token.hash() {
                 Ok(hash) => {
@@ -110,7 +191,12 @@ fn sources(resources: &Resources, places: &Places, faults: &mut Vec<Fault>, warn
             }
         }
         if source.click_id_keys.is_empty() {
-            faults.push(fault(place, "click_id_keys", "is empty", "leave it out to use the usual names"));
+            faults.push(fault(
+                place,
+                "click_id_keys",
+                "is empty",
+                "leave it out to use the usual names",
+            ));
         }
     }
 }

@@ -17,7 +17,10 @@ const REQUIRED: [(&str, &[&str]); 4] = [
     ("advertiser", &["id"]),
     ("source", &["id", "advertiser", "kind"]),
     ("offer", &["id", "advertiser", "tracking_url"]),
-    ("connector", &["id", "advertiser", "triggers", "webhook", "webhook.url"]),
+    (
+        "connector",
+        &["id", "advertiser", "triggers", "webhook", "webhook.url"],
+    ),
 ];
 
 /// Where each resource was read, in the order of the document: the file and the key, as in
@@ -64,7 +67,12 @@ pub fn load(path: &Path) -> Result<Checked, Faults> {
         let name = file.display().to_string();
         match std::fs::read_to_string(&file) {
             Ok(text) => read(&name, &text, &mut resources, &mut places, &mut faults),
-            Err(error) => faults.push(Fault::new(name, "", format!("cannot be read: {error}"), "make it readable")),
+            Err(error) => faults.push(Fault::new(
+                name,
+                "",
+                format!("cannot be read: {error}"),
+                "make it readable",
+            )),
         }
     }
     let (more, warnings) = check::check(&resources, &places);
@@ -79,7 +87,12 @@ pub fn load(path: &Path) -> Result<Checked, Faults> {
 fn files(path: &Path) -> Result<Vec<PathBuf>, Fault> {
     let name = path.display().to_string();
     let missing = |error: std::io::Error| {
-        Fault::new(&name, "", format!("cannot be read: {error}"), "name a file or folder of resources")
+        Fault::new(
+            &name,
+            "",
+            format!("cannot be read: {error}"),
+            "name a file or folder of resources",
+        )
     };
     if !path.is_dir() {
         std::fs::metadata(path).map_err(missing)?;
@@ -92,7 +105,12 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, Fault> {
         .collect();
     files.sort();
     if files.is_empty() {
-        return Err(Fault::new(name, "", "holds no *.toml file", "put a file of resources there"));
+        return Err(Fault::new(
+            name,
+            "",
+            "holds no *.toml file",
+            "put a file of resources there",
+        ));
     }
     Ok(files)
 }
@@ -103,27 +121,60 @@ pub fn read(file: &str, text: &str, resources: &mut Resources, places: &mut Plac
         Ok(table) => table,
         Err(error) => {
             let error: toml::de::Error = error;
-            faults.push(Fault::new(file, "", format!("not TOML: {}", error.to_string().trim_end()), "mend the syntax"));
+            faults.push(Fault::new(
+                file,
+                "",
+                format!("not TOML: {}", error.to_string().trim_end()),
+                "mend the syntax",
+            ));
             return;
         }
     };
     for (kind, value) in table {
         let Value::Array(items) = value else {
-            faults.push(Fault::new(file, &kind, "is no list of resources", format!("write [[{kind}]]")));
+            faults.push(Fault::new(
+                file,
+                &kind,
+                "is no list of resources",
+                format!("write [[{kind}]]"),
+            ));
             continue;
         };
         for (index, item) in items.into_iter().enumerate() {
             let Value::Table(item) = item else {
-                faults.push(Fault::new(file, &kind, "is no resource", format!("write [[{kind}]]")));
+                faults.push(Fault::new(
+                    file,
+                    &kind,
+                    "is no resource",
+                    format!("write [[{kind}]]"),
+                ));
                 continue;
             };
-            let id = item.get("id").and_then(Value::as_str).map_or_else(|| format!("#{}", index + 1), ToOwned::to_owned);
-            let place = Place { file: file.to_owned(), key: format!("{kind}[{id}]") };
+            let id = item
+                .get("id")
+                .and_then(Value::as_str)
+                .map_or_else(|| format!("#{}", index + 1), ToOwned::to_owned);
+            let place = Place {
+                file: file.to_owned(),
+                key: format!("{kind}[{id}]"),
+            };
             match kind.as_str() {
-                "advertiser" => keep::<Advertiser>(item, place, &mut resources.advertisers, &mut places.advertisers, faults),
+                "advertiser" => keep::<Advertiser>(
+                    item,
+                    place,
+                    &mut resources.advertisers,
+                    &mut places.advertisers,
+                    faults,
+                ),
                 "source" => keep::<Source>(item, place, &mut resources.sources, &mut places.sources, faults),
                 "offer" => keep::<Offer>(item, place, &mut resources.offers, &mut places.offers, faults),
-                "connector" => keep::<Connector>(item, place, &mut resources.connectors, &mut places.connectors, faults),
+                "connector" => keep::<Connector>(
+                    item,
+                    place,
+                    &mut resources.connectors,
+                    &mut places.connectors,
+                    faults,
+                ),
                 _ => {
                     let remedy = "the resources are advertiser, source, offer and connector";
                     faults.push(Fault::new(file, &place.key, "is no kind of resource", remedy));
@@ -149,10 +200,21 @@ fn keep<T: DeserializeOwned>(
 /// Reads one resource. When keys are at fault all of them are told, and there is no resource.
 fn parse<T: DeserializeOwned>(mut table: Table, place: &Place, faults: &mut Vec<Fault>) -> Option<T> {
     let kind = place.key.split('[').next().unwrap_or_default();
-    let required = REQUIRED.iter().find(|(name, _)| *name == kind).map_or(&[][..], |(_, keys)| keys);
-    let missing: Vec<_> = required.iter().filter(|key| lookup(&table, key).is_none()).collect();
+    let required = REQUIRED
+        .iter()
+        .find(|(name, _)| *name == kind)
+        .map_or(&[][..], |(_, keys)| keys);
+    let missing: Vec<_> = required
+        .iter()
+        .filter(|key| lookup(&table, key).is_none())
+        .collect();
     for key in &missing {
-        faults.push(Fault::new(&place.file, format!("{}.{key}", place.key), "is missing", format!("set `{key}`")));
+        faults.push(Fault::new(
+            &place.file,
+            format!("{}.{key}", place.key),
+            "is missing",
+            format!("set `{key}`"),
+        ));
     }
     let mut sound = missing.is_empty();
     loop {
@@ -183,8 +245,13 @@ fn lookup<'a>(table: &'a Table, path: &str) -> Option<&'a Value> {
 
 /// Takes what stands at `path` out; false where nothing does. List items go by index, as in `a[1].b`.
 fn remove(table: &mut Table, path: &str) -> bool {
-    let parts: Vec<_> = path.split(['.', '[']).map(|part| part.trim_end_matches(']')).collect();
-    let Some((last, parents)) = parts.split_last() else { return false };
+    let parts: Vec<_> = path
+        .split(['.', '['])
+        .map(|part| part.trim_end_matches(']'))
+        .collect();
+    let Some((last, parents)) = parts.split_last() else {
+        return false;
+    };
     let mut owned = Value::Table(std::mem::take(table));
     let mut value = Some(&mut owned);
     for part in parents {

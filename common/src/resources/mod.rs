@@ -59,7 +59,10 @@ impl Resources {
     #[must_use]
     pub fn sealed(mut self) -> Self {
         for source in &mut self.sources {
-            source.tokens = std::mem::take(&mut source.tokens).into_iter().map(crate::source::Token::sealed).collect();
+            source.tokens = std::mem::take(&mut source.tokens)
+                .into_iter()
+                .map(crate::source::Token::sealed)
+                .collect();
         }
         self
     }

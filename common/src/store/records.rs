@@ -1,5 +1,6 @@
 //! What the store takes and gives.
 
+use crate::attribution::Named;
 use crate::click::Click;
 use crate::conversion::{Claim, Conversion, Status};
 use crate::dead_letter::Letter;
@@ -30,7 +31,9 @@ pub enum Error {
         source: serde_json::Error,
     },
     /// The database is of a newer schema than this binary.
-    #[error("the store's schema is version {found}, and this binary knows up to {known}: run a newer carom-worker")]
+    #[error(
+        "the store's schema is version {found}, and this binary knows up to {known}: run a newer carom-worker"
+    )]
     TooNew {
         /// The database's version.
         found: u32,
@@ -38,7 +41,9 @@ pub enum Error {
         known: u32,
     },
     /// The database has not been migrated.
-    #[error("the store's schema is version {found}, and this binary needs {known}: run `carom-worker migrate`")]
+    #[error(
+        "the store's schema is version {found}, and this binary needs {known}: run `carom-worker migrate`"
+    )]
     TooOld {
         /// The database's version.
         found: u32,
@@ -69,14 +74,24 @@ pub enum Error {
 pub struct Candidate {
     /// The event.
     pub event: Event,
-    /// The click that it names, if it names one of our form.
-    pub names_click: Option<ClickId>,
+    /// What it gives as a click id.
+    pub named: Named,
     /// What it claims of a conversion.
     pub claim: Option<Claim>,
     /// Since when it has been parked, if it has.
     pub parked: Option<Parked>,
     /// Decisions taken before the store was asked.
     pub decisions: Vec<Decision>,
+}
+
+impl Candidate {
+    /// The click to look up for it: one of our form.
+    pub fn names_click(&self) -> Option<ClickId> {
+        match self.named {
+            Named::Click(id) => Some(id),
+            _ => None,
+        }
+    }
 }
 
 /// How far an event has come. The marker of its dedupe key.

@@ -1,0 +1,67 @@
+//! What operators do, a file per command. Standard output is for what was asked; the log is on standard
+//! error.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "these commands talk to a person or a pipe"
+)]
+
+pub mod apply;
+pub mod check;
+pub mod dlq;
+pub mod log;
+pub mod migrate;
+pub mod trace;
+
+use carom_common::config::Config;
+use carom_common::store::{self, Store};
+use carom_common::time::Span;
+use jiff::{SignedDuration, Timestamp};
+
+/// What was asked cannot be meant: exit code 64.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Usage(pub String);
+
+fn usage(error: impl std::fmt::Display) -> Usage {
+    Usage(error.to_string())
+}
+
+fn settings(config: &Config) -> store::Settings {
+    store::Settings {
+        path: config.store.path.clone(),
+    }
+}
+
+/// Opens the store to read; says what to do where there is none.
+fn reading(config: &Config) -> anyhow::Result<Store> {
+    let path = config.store.path.display();
+    Store::open_read_only(&settings(config)).map_err(|error| {
+        anyhow::anyhow!(
+            "{error} (store.path is {path}; name the worker's configuration with --config or CAROM_CONFIG)"
+        )
+    })
+}
+
+/// Reads `1h` as the time that long ago.
+fn ago(text: Option<&str>) -> Result<Option<Timestamp>, Usage> {
+    let Some(text) = text else { return Ok(None) };
+    let span: Span = text.parse().map_err(usage)?;
+    let span = SignedDuration::try_from(span.0).map_err(usage)?;
+    Ok(Some(Timestamp::now() - span))
+}
+
+/// Reads an argument that has a type of ours.
+fn parsed<T: std::str::FromStr>(text: Option<&str>) -> Result<Option<T>, Usage>
+where
+    T::Err: std::fmt::Display,
+{
+    text.map(|text| text.parse().map_err(|error| Usage(format!("`{text}`: {error}"))))
+        .transpose()
+}
+
+/// A line of JSON.
+fn json_line(value: &impl serde::Serialize) -> anyhow::Result<()> {
+    println!("{}", serde_json::to_string(value)?);
+    Ok(())
+}

@@ -1,0 +1,48 @@
+//! `log`: the attempts that were made, newest last, and with `--follow` those that come.
+
+use super::{ago, json_line, parsed, reading, trace};
+use crate::cli::LogArgs;
+use carom_common::config::Config;
+use carom_common::store::{AttemptRecord, LogFilter};
+use std::time::Duration;
+
+const PAGE: u32 = 500;
+
+/// Lists attempts.
+pub async fn run(config: &Config, args: &LogArgs) -> anyhow::Result<()> {
+    let filter = LogFilter {
+        connector: parsed(args.connector.as_deref())?,
+        delivery: parsed(args.delivery.as_deref())?,
+        outcome: args.outcome.clone(),
+        since: ago(args.since.as_deref())?,
+    };
+    let store = reading(config)?;
+    let attempts = store.last_attempts(&filter, args.limit).await?;
+    let mut last = attempts.last().map_or(0, |attempt| attempt.sequence);
+    for attempt in &attempts {
+        tell(attempt, args.json)?;
+    }
+    if args.follow && attempts.is_empty() {
+        let everything = store.last_attempts(&LogFilter::default(), 1).await?;
+        last = everything.last().map_or(0, |attempt| attempt.sequence);
+    }
+    while args.follow {
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => return Ok(()),
+            () = tokio::time::sleep(Duration::from_millis(500)) => {}
+        }
+        for attempt in store.attempts(&filter, last, PAGE).await? {
+            last = attempt.sequence;
+            tell(&attempt, args.json)?;
+        }
+    }
+    Ok(())
+}
+
+fn tell(attempt: &AttemptRecord, json: bool) -> anyhow::Result<()> {
+    if json {
+        return json_line(attempt);
+    }
+    println!("{}", trace::line(attempt));
+    Ok(())
+}

@@ -1,0 +1,122 @@
+//! `trace`: what became of an event, and why, in the order in which it was decided.
+
+use super::{json_line, reading};
+use carom_common::config::Config;
+use carom_common::id::{ClickId, DeliveryId, EventId};
+use carom_common::store::{AttemptRecord, EventTrace, Store};
+use uuid::Uuid;
+
+/// How many events of one click or key are shown.
+const SHOWN: u32 = 100;
+
+/// Finds the events that `id` names, and tells each.
+pub async fn run(config: &Config, id: &str, json: bool) -> anyhow::Result<()> {
+    let store = reading(config)?;
+    let events = find(&store, id).await?;
+    anyhow::ensure!(
+        !events.is_empty(),
+        "nothing is known of `{id}`: give the id of an event, click or delivery, a funnel's event id, or a \
+         conversion's key such as order:22642"
+    );
+    for event in events {
+        if let Some(trace) = store.trace_of_event(event).await? {
+            if json {
+                json_line(&trace)?;
+            } else {
+                tell(&trace);
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn find(store: &Store, id: &str) -> anyhow::Result<Vec<EventId>> {
+    if let Ok(uuid) = Uuid::try_parse(id) {
+        if store.trace_of_event(EventId(uuid)).await?.is_some() {
+            return Ok(vec![EventId(uuid)]);
+        }
+        if let Some(event) = store.event_of_delivery(DeliveryId(uuid)).await? {
+            return Ok(vec![event]);
+        }
+        let of_click = store.events_of_click(ClickId(uuid), SHOWN).await?;
+        if !of_click.is_empty() {
+            return Ok(of_click);
+        }
+    }
+    let found = store.events_by_key(None, id).await?;
+    if found.is_empty() && Uuid::try_parse(id).is_ok() {
+        return Ok(store
+            .events_by_key(None, &Uuid::try_parse(id)?.as_hyphenated().to_string())
+            .await?);
+    }
+    Ok(found)
+}
+
+fn tell(trace: &EventTrace) {
+    let event = &trace.event;
+    let name = event.name.as_deref().unwrap_or("unnamed");
+    println!(
+        "event {}  {} as {name}, from {}, {}",
+        event.id, event.raw_type, event.source, trace.progress
+    );
+    println!("  happened {}, received {}", event.at, event.received_at);
+    if let Some(click) = &trace.click {
+        println!("  click {} on {} at {}", click.id, click.offer, click.at);
+    }
+    if let Some(conversion) = &trace.conversion {
+        let amount = conversion.amount.as_deref().unwrap_or("no value");
+        let currency = conversion.currency.as_deref().unwrap_or("");
+        println!(
+            "  conversion {} {} {amount} {currency}",
+            conversion.key,
+            conversion.status.as_str()
+        );
+    }
+    println!("  decisions");
+    for decision in &trace.decisions {
+        println!(
+            "    {}  {:<24} {}",
+            decision.at,
+            decision.code.as_str(),
+            decision.detail
+        );
+    }
+    for delivery in &trace.deliveries {
+        let standing = serde_json::to_value(delivery.standing).unwrap_or_default();
+        let standing = standing.as_str().unwrap_or_default().to_owned();
+        println!(
+            "  delivery {} to {}: {standing} after attempt {} of round {}",
+            delivery.id, delivery.connector, delivery.attempt, delivery.round
+        );
+    }
+    for attempt in &trace.attempts {
+        println!("    {}", line(attempt));
+    }
+}
+
+/// An attempt in a line.
+pub fn line(attempt: &AttemptRecord) -> String {
+    let exchange = attempt.exchange.as_ref();
+    let answer = exchange.map_or_else(String::new, |exchange| {
+        let answer = exchange.status.map_or_else(
+            || exchange.failure.clone().unwrap_or_default(),
+            |status| status.to_string(),
+        );
+        format!(
+            "  {} {} → {answer} in {} ms",
+            exchange.method,
+            exchange.url,
+            exchange.duration.as_millis()
+        )
+    });
+    format!(
+        "{}  {}  delivery {} round {} attempt {}: {} {}{answer}",
+        attempt.at,
+        attempt.connector,
+        attempt.delivery,
+        attempt.round,
+        attempt.attempt,
+        attempt.outcome,
+        attempt.detail
+    )
+}

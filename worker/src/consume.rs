@@ -1,0 +1,255 @@
+//! Consuming: messages become items, and a message is acked when every item of it is settled.
+//!
+//! Poison is found here. A message that was held and never acked killed, or outlived, whoever held it. A
+//! batch that was seen twice before is split into singles; a single that was seen five times is buried
+//! undecoded.
+
+use crate::bury;
+use crate::handover;
+use crate::pipeline::{self, Read, Rules};
+use crate::run::Shared;
+use carom_common::amqp::{Message, PublishError, Taken};
+use carom_common::click::Click;
+use carom_common::dead_letter::Letter;
+use carom_common::delivery::Reason;
+use carom_common::envelope::{self, Item};
+use carom_common::id::EventId;
+use carom_common::intake::{Intake, Parked};
+use carom_common::topology;
+use jiff::Timestamp;
+use std::collections::HashMap;
+use std::sync::Arc;
+use tokio::sync::{Semaphore, mpsc};
+use tracing::{debug, warn};
+
+/// A batch that was seen so often before is split.
+const SPLIT_AFTER: u64 = 2;
+/// A single that was seen so often is poison.
+const POISON_AFTER: u64 = 5;
+/// How many messages are worked on as one group.
+const GROUP: usize = 64;
+/// How many groups are under way at once: one waits for confirms while the next is decided.
+const GROUPS: usize = 4;
+
+/// What a message turned out to be.
+pub enum Unpacked<T> {
+    /// Its items.
+    Items(Vec<T>),
+    /// It cannot be read, or must not be.
+    Letter(Box<Letter>),
+    /// It was split into singles, which are on the queue; nothing of it is left to do.
+    Split,
+}
+
+/// Reads a message of `queue`.
+///
+/// # Errors
+/// We are being shut down.
+pub async fn unpack<T: Item>(
+    shared: &Shared,
+    queue: &str,
+    taken: &Taken,
+) -> Result<Unpacked<T>, PublishError> {
+    let now = Timestamp::now();
+    let letter = |reason| Box::new(Letter::of_message(queue, &taken.body, reason, now));
+    if taken.seen_before >= POISON_AFTER {
+        let detail = format!("it was taken {} times and never acked", taken.seen_before);
+        return Ok(Unpacked::Letter(Box::new(letter(Reason::Poison).because(detail))));
+    }
+    let items: Vec<T> = match envelope::decode(&taken.body) {
+        Ok(items) => items,
+        Err(error) => {
+            let reason = match error {
+                envelope::Error::UnknownVersion(_) => Reason::UnknownVersion,
+                _ => Reason::UndecodableMessage,
+            };
+            return Ok(Unpacked::Letter(Box::new(
+                letter(reason).because(error.to_string()),
+            )));
+        }
+    };
+    if items.len() > 1 && taken.seen_before >= SPLIT_AFTER {
+        warn!(queue, items = items.len(), "poison.splitting");
+        for item in &items {
+            let body = envelope::encode(std::slice::from_ref(item));
+            shared
+                .publisher
+                .publish_surely(Message::to_queue(queue, body))
+                .await?;
+        }
+        return Ok(Unpacked::Split);
+    }
+    Ok(Unpacked::Items(items))
+}
+
+/// Consumes `carom.events` until its stream ends.
+pub async fn events(shared: Arc<Shared>, taken: mpsc::Receiver<Taken>) {
+    groups(shared, taken, |shared, group| Box::pin(resolve(shared, group))).await;
+}
+
+/// Consumes `carom.clicks` until its stream ends.
+pub async fn clicks(shared: Arc<Shared>, taken: mpsc::Receiver<Taken>) {
+    groups(shared, taken, |shared, group| Box::pin(record(shared, group))).await;
+}
+
+type Work = std::pin::Pin<Box<dyn Future<Output = Result<(), PublishError>> + Send>>;
+
+/// Takes what waits as one group, and works on a few groups at once.
+async fn groups(
+    shared: Arc<Shared>,
+    mut taken: mpsc::Receiver<Taken>,
+    work: fn(Arc<Shared>, Vec<Taken>) -> Work,
+) {
+    let slots = Arc::new(Semaphore::new(GROUPS));
+    loop {
+        let mut group = Vec::new();
+        if taken.recv_many(&mut group, GROUP).await == 0 {
+            break;
+        }
+        let Ok(slot) = slots.clone().acquire_owned().await else {
+            break;
+        };
+        let shared = shared.clone();
+        tokio::spawn(async move {
+            if let Err(error) = work(shared, group).await {
+                debug!(%error, "consume.left_unacked");
+            }
+            drop(slot);
+        });
+    }
+    let _ = slots
+        .acquire_many(u32::try_from(GROUPS).unwrap_or(u32::MAX))
+        .await;
+}
+
+/// Records a group of clicks in one commit.
+async fn record(shared: Arc<Shared>, group: Vec<Taken>) -> Result<(), PublishError> {
+    let (clicks, letters) = unpack_all::<Click>(&shared, topology::CLICKS, &group).await?;
+    for click in &clicks {
+        shared.metrics.taken(topology::CLICKS, click.at);
+    }
+    shared.metrics.clicks.inc_by(clicks.len() as u64);
+    crate::settle::surely("record_clicks", || shared.store.record_clicks(clicks.clone())).await;
+    bury::bury(&shared.publisher, &shared.store, &shared.metrics, letters).await?;
+    ack_all(group).await;
+    Ok(())
+}
+
+/// Resolves a group of events: read, decide, hand over, and only then ack.
+async fn resolve(shared: Arc<Shared>, group: Vec<Taken>) -> Result<(), PublishError> {
+    let (intakes, mut letters) = unpack_all::<Intake>(&shared, topology::EVENTS, &group).await?;
+    let now = Timestamp::now();
+    let rules = Rules {
+        resources: shared.resources.borrow().clone(),
+        schedule: shared.config.retry.schedule.clone(),
+        parking: shared.config.worker.parking.0,
+    };
+    let mut candidates = Vec::new();
+    let mut by_id: HashMap<EventId, Intake> = HashMap::new();
+    for intake in intakes {
+        shared.metrics.taken(topology::EVENTS, intake.received_at);
+        let source = intake.source.clone();
+        match pipeline::read(intake.clone(), &rules.resources, now) {
+            Read::Candidate(candidate) => {
+                by_id.insert(intake.id, intake);
+                candidates.push(*candidate);
+            }
+            Read::Letter(letter) => {
+                shared
+                    .metrics
+                    .events
+                    .with_label_values(&[source.as_str(), "dead"])
+                    .inc();
+                letters.push(*letter);
+            }
+        }
+    }
+    let resolved = crate::settle::surely("resolve", || {
+        let rules = rules.clone();
+        shared.store.resolve(candidates.clone(), move |candidate, known| {
+            pipeline::decide(candidate, known, &rules, now)
+        })
+    })
+    .await;
+
+    let mut deliveries = Vec::new();
+    let mut parked = Vec::new();
+    let mut decided = Vec::new();
+    for one in resolved {
+        let Some(intake) = by_id.get(&one.event) else {
+            continue;
+        };
+        let outcome = match (one.duplicate, one.park) {
+            (true, _) => "duplicate",
+            (_, Some(tier)) => {
+                let (since, times) = intake
+                    .parked
+                    .map_or((now, 0), |parked| (parked.since, parked.times));
+                parked.push((
+                    Intake {
+                        parked: Some(Parked {
+                            since,
+                            times: times + 1,
+                        }),
+                        ..intake.clone()
+                    },
+                    tier,
+                ));
+                "parked"
+            }
+            _ => {
+                decided.push(one.event);
+                "resolved"
+            }
+        };
+        shared
+            .metrics
+            .events
+            .with_label_values(&[intake.source.as_str(), outcome])
+            .inc();
+        deliveries.extend(one.deliveries);
+    }
+    for delivery in &deliveries {
+        shared
+            .metrics
+            .selected
+            .with_label_values(&[delivery.connector.as_str()])
+            .inc();
+    }
+    let publisher = &shared.publisher;
+    tokio::try_join!(
+        handover::deliveries(publisher, deliveries),
+        handover::parked(publisher, parked),
+        bury::bury(publisher, &shared.store, &shared.metrics, letters),
+    )?;
+    if !decided.is_empty() {
+        crate::settle::surely("handed_over", || {
+            shared.store.handed_over(decided.clone(), Timestamp::now())
+        })
+        .await;
+    }
+    ack_all(group).await;
+    Ok(())
+}
+
+async fn unpack_all<T: Item>(
+    shared: &Shared,
+    queue: &str,
+    group: &[Taken],
+) -> Result<(Vec<T>, Vec<Letter>), PublishError> {
+    let (mut all, mut letters) = (Vec::new(), Vec::new());
+    for taken in group {
+        match unpack(shared, queue, taken).await? {
+            Unpacked::Items(items) => all.extend(items),
+            Unpacked::Letter(letter) => letters.push(*letter),
+            Unpacked::Split => {}
+        }
+    }
+    Ok((all, letters))
+}
+
+async fn ack_all(group: Vec<Taken>) {
+    for taken in group {
+        taken.ack().await;
+    }
+}

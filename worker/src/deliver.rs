@@ -1,0 +1,206 @@
+//! Delivering: one attempt of one delivery, and what follows from its outcome (guarantee G5).
+//!
+//! The order is fixed: attempt → hand-off (to a tier or to the dead letters) → confirm → settle → ack. A
+//! crash in between makes a copy of a message; a message whose attempt is settled is such a copy, and is
+//! not sent again.
+
+mod outcome;
+
+pub use outcome::Tried;
+
+use crate::bury;
+use crate::consume::{self, Unpacked};
+use crate::egress::Request;
+use crate::run::Shared;
+use crate::settle;
+use carom_common::amqp::{Message, PublishError, Taken};
+use carom_common::connector::{Connector, Method};
+use carom_common::dead_letter::Letter;
+use carom_common::delivery::{Delivery, Outcome, Reason};
+use carom_common::envelope;
+use carom_common::postback::{self, Postback, Unrenderable};
+use carom_common::store::{AttemptKey, End, ExchangeRecord, Settlement};
+use carom_common::topology;
+use futures_util::future::try_join_all;
+use jiff::{SignedDuration, Timestamp};
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+
+/// Settles every delivery of a message, at most `slots` at once over all messages of the connector, and
+/// acks it.
+///
+/// # Errors
+/// We are being shut down; the message comes again.
+pub async fn message(
+    shared: &Shared,
+    queue: &str,
+    slots: &Arc<Semaphore>,
+    taken: Taken,
+) -> Result<(), PublishError> {
+    let deliveries: Vec<Delivery> = match consume::unpack(shared, queue, &taken).await? {
+        Unpacked::Items(deliveries) => deliveries,
+        Unpacked::Letter(letter) => {
+            bury::bury(&shared.publisher, &shared.store, &shared.metrics, vec![*letter]).await?;
+            Vec::new()
+        }
+        Unpacked::Split => Vec::new(),
+    };
+    let keys: Vec<_> = deliveries.iter().map(key).collect();
+    let settled = settle::surely("settled", || shared.store.settled(keys.clone())).await;
+    let fresh = deliveries.into_iter().filter(|delivery| {
+        let copy = settled.contains(&key(delivery));
+        if copy {
+            shared
+                .metrics
+                .copies
+                .with_label_values(&[delivery.connector.as_str()])
+                .inc();
+        }
+        !copy
+    });
+    try_join_all(fresh.map(|delivery| async {
+        let Ok(_slot) = slots.acquire().await else {
+            return Err(PublishError::Closed);
+        };
+        deliver(shared, delivery).await
+    }))
+    .await?;
+    taken.ack().await;
+    Ok(())
+}
+
+fn key(delivery: &Delivery) -> AttemptKey {
+    AttemptKey {
+        delivery: delivery.id,
+        round: delivery.round,
+        attempt: delivery.attempt,
+    }
+}
+
+/// Makes the attempt, hands off what follows, and settles it.
+async fn deliver(shared: &Shared, delivery: Delivery) -> Result<(), PublishError> {
+    let in_flight = shared
+        .metrics
+        .in_flight
+        .with_label_values(&[delivery.connector.as_str()]);
+    in_flight.inc();
+    let at = Timestamp::now();
+    let tried = attempt(shared, &delivery, at).await;
+    in_flight.dec();
+    let outcome = tried.outcome(delivery.attempt, &shared.config.retry.schedule);
+    shared.metrics.attempt(&delivery, &tried, &outcome);
+    let end = hand_off(shared, &delivery, &tried, outcome).await?;
+    let settlement = Settlement {
+        delivery,
+        at,
+        exchange: tried.exchange,
+        end,
+    };
+    settle::surely("settle", || shared.store.settle(vec![settlement.clone()])).await;
+    Ok(())
+}
+
+/// Tries, unless there is a reason not to.
+async fn attempt(shared: &Shared, delivery: &Delivery, now: Timestamp) -> Tried {
+    let resources = shared.resources.borrow().clone();
+    let Some(connector) = resources.connector(&delivery.connector) else {
+        return Tried::dead(Reason::ConnectorRemoved, "there is no such connector any more");
+    };
+    let due = now.duration_since(delivery.due_since);
+    if due > SignedDuration::try_from(shared.config.worker.max_due.0).unwrap_or(SignedDuration::MAX) {
+        return Tried::dead(
+            Reason::Expired,
+            format!("it has been due since {}", delivery.due_since),
+        );
+    }
+    match postback::render(connector, &delivery.id, &delivery.facts, &|secret| secret.read()) {
+        Ok(postback) => exchange(shared, connector, postback).await,
+        // A secret that cannot be read is the operator's to mend, and the delivery is as good as before.
+        Err(error @ Unrenderable::Secret { .. }) => Tried::failed("secret", error.to_string()),
+        Err(error) => Tried::dead(Reason::Unrenderable, error.to_string()),
+    }
+}
+
+async fn exchange(shared: &Shared, connector: &Connector, postback: Postback) -> Tried {
+    let record = ExchangeRecord {
+        method: method(postback.method).to_string(),
+        url: postback.masked_url(),
+        ..ExchangeRecord::default()
+    };
+    let secrets: Vec<String> = postback
+        .headers
+        .iter()
+        .filter(|header| header.secret)
+        .map(|header| header.value.clone())
+        .collect();
+    let request = Request {
+        method: method(postback.method),
+        url: postback.url,
+        headers: postback
+            .headers
+            .into_iter()
+            .map(|header| (header.name, header.value))
+            .collect(),
+        body: postback
+            .body
+            .map(|body| (body.content_type.to_owned(), body.bytes)),
+    };
+    let exchange = shared.egress.attempt(request, connector.webhook.timeout.0).await;
+    Tried::exchanged(record, exchange, &secrets)
+}
+
+fn method(method: Method) -> http::Method {
+    match method {
+        Method::Get => http::Method::GET,
+        Method::Post => http::Method::POST,
+    }
+}
+
+/// Puts what follows from an outcome where it belongs, confirmed.
+async fn hand_off(
+    shared: &Shared,
+    delivery: &Delivery,
+    tried: &Tried,
+    outcome: Outcome,
+) -> Result<End, PublishError> {
+    match outcome {
+        Outcome::Delivered => Ok(End::Delivered),
+        Outcome::Retry(tier) => {
+            let now = Timestamp::now();
+            // What it waited in the queue counts as due; what it will wait in the tier does not.
+            let waited = now.duration_since(delivery.due_since).max(SignedDuration::ZERO);
+            let back = now + SignedDuration::try_from(tier.delay()).unwrap_or_default();
+            let next = Delivery {
+                attempt: delivery.attempt + 1,
+                due_since: back - waited,
+                ..delivery.clone()
+            };
+            let queue = topology::deliver_queue(&delivery.connector);
+            let body = envelope::encode(std::slice::from_ref(&next));
+            shared
+                .publisher
+                .publish_surely(Message::to_tier(tier, &queue, body))
+                .await?;
+            shared
+                .metrics
+                .retries
+                .with_label_values(&[&tier.to_string()])
+                .inc();
+            Ok(End::Retry(tier))
+        }
+        Outcome::Dead(reason) => {
+            let exchange = tried.exchange.as_ref();
+            let letter = Letter {
+                last_status: exchange.and_then(|exchange| exchange.status),
+                response: exchange
+                    .map(|exchange| exchange.response.clone())
+                    .unwrap_or_default(),
+                ..Letter::of_delivery(delivery.clone(), reason, Timestamp::now())
+                    .because(tried.detail.clone())
+            };
+            bury::publish(&shared.publisher, std::slice::from_ref(&letter)).await?;
+            shared.metrics.dead(delivery.connector.as_str(), reason);
+            Ok(End::Dead(Box::new(letter)))
+        }
+    }
+}

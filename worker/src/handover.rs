@@ -1,0 +1,66 @@
+//! Handing over: deliveries onto their connectors' queues, parked intakes into their tier (guarantee G2).
+//!
+//! Everything here is confirmed by the broker before it returns; only then is an event marked as handed
+//! over, and its message acked.
+
+use carom_common::amqp::{Message, PublishError, Publisher};
+use carom_common::delivery::Delivery;
+use carom_common::envelope::{self, BATCH_BYTES, Item};
+use carom_common::id::ConnectorId;
+use carom_common::intake::Intake;
+use carom_common::retry::Tier;
+use carom_common::topology;
+use futures_util::future::try_join_all;
+use std::collections::BTreeMap;
+
+/// How many deliveries travel in one message at most: what a consumer holds must be settled in a minute.
+pub const DELIVERIES_PER_MESSAGE: usize = 16;
+
+/// Puts deliveries on their queues, those of one connector together.
+///
+/// # Errors
+/// We are being shut down.
+pub async fn deliveries(publisher: &Publisher, deliveries: Vec<Delivery>) -> Result<(), PublishError> {
+    let mut by_connector: BTreeMap<ConnectorId, Vec<Delivery>> = BTreeMap::new();
+    for delivery in deliveries {
+        by_connector
+            .entry(delivery.connector.clone())
+            .or_default()
+            .push(delivery);
+    }
+    let messages = by_connector.iter().flat_map(|(connector, deliveries)| {
+        let queue = topology::deliver_queue(connector);
+        deliveries
+            .chunks(DELIVERIES_PER_MESSAGE)
+            .flat_map(batches)
+            .map(move |body| Message::to_queue(&queue, body))
+            .collect::<Vec<_>>()
+    });
+    try_join_all(messages.map(|message| publisher.publish_surely(message)))
+        .await
+        .map(|_| ())
+}
+
+/// Puts parked intakes into their tiers, to come back to `carom.events`.
+///
+/// # Errors
+/// We are being shut down.
+pub async fn parked(publisher: &Publisher, parked: Vec<(Intake, Tier)>) -> Result<(), PublishError> {
+    let messages = parked.into_iter().map(|(intake, tier)| {
+        let body = envelope::encode(std::slice::from_ref(&intake));
+        publisher.publish_surely(Message::to_tier(tier, topology::EVENTS, body))
+    });
+    try_join_all(messages).await.map(|_| ())
+}
+
+/// Encodes items as one message, or as several where one would be too large for the broker.
+pub fn batches<T: Item>(items: &[T]) -> Vec<Vec<u8>> {
+    let body = envelope::encode(items);
+    if body.len() <= BATCH_BYTES || items.len() == 1 {
+        return vec![body];
+    }
+    let (first, second) = items.split_at(items.len() / 2);
+    let mut bodies = batches(first);
+    bodies.extend(batches(second));
+    bodies
+}

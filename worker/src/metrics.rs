@@ -1,0 +1,157 @@
+//! The worker's metrics. Labels are bounded by configuration: connectors, sources, tiers, outcomes.
+
+use crate::deliver::Tried;
+use carom_common::delivery::{Delivery, Outcome, Reason};
+use carom_common::telemetry::{self, FAST, SLOW};
+use carom_common::topology;
+use jiff::Timestamp;
+use prometheus::{GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
+use std::time::Duration;
+
+/// Everything that the worker counts.
+pub struct Metrics {
+    /// The registry behind them.
+    pub registry: telemetry::Metrics,
+    /// Events by source and what became of them.
+    pub events: IntCounterVec,
+    /// Clicks recorded.
+    pub clicks: IntCounter,
+    /// Deliveries selected by connector.
+    pub selected: IntCounterVec,
+    /// Deliveries under way by connector.
+    pub in_flight: IntGaugeVec,
+    /// Copies that were recognised, by connector.
+    pub copies: IntCounterVec,
+    /// Retries by tier.
+    pub retries: IntCounterVec,
+    /// Consumers attached by queue.
+    pub consumers: IntGaugeVec,
+    /// Whether a link to the broker stands.
+    pub broker_connected: IntGaugeVec,
+    /// Whether the broker blocks a link.
+    pub broker_blocked: IntGaugeVec,
+    /// The time of confirms.
+    pub confirms: Histogram,
+    /// The time of store commits.
+    pub commits: Histogram,
+    /// The jobs in a commit.
+    pub commit_jobs: Histogram,
+    /// The resources' version.
+    pub resources_version: IntGauge,
+    /// Whether following the resources fails.
+    pub follow_failing: IntGauge,
+    /// Messages by queue.
+    pub queue_messages: IntGaugeVec,
+    /// The age of the oldest message by queue.
+    pub queue_oldest: GaugeVec,
+    /// Deliveries that wait in a tier, by the store's account.
+    pub tier_waiting: IntGaugeVec,
+    /// Letters by connector and reason.
+    pub letters: IntGaugeVec,
+    /// Whether measuring failed last time.
+    pub measure_failing: IntGauge,
+    lag: HistogramVec,
+    attempts: IntCounterVec,
+    attempt_duration: HistogramVec,
+    end_to_end: HistogramVec,
+    dead: IntCounterVec,
+    /// When the message last taken from a queue had come in; a bound on the age of the oldest one left.
+    last_taken: std::sync::Mutex<std::collections::HashMap<&'static str, Timestamp>>,
+}
+
+impl Metrics {
+    /// Registers them all.
+    pub fn new() -> Self {
+        let m = telemetry::Metrics::new("carom-worker");
+        Self {
+            events: m.counters("events_total", "Events taken from carom.events, by source and outcome.", &["source", "outcome"]),
+            clicks: m.counter("clicks_recorded_total", "Clicks recorded in the store."),
+            selected: m.counters("deliveries_selected_total", "Deliveries selected, by connector.", &["connector"]),
+            in_flight: m.gauges("attempts_in_flight", "Attempts under way, by connector.", &["connector"]),
+            copies: m.counters("delivery_copies_total", "Copies of settled deliveries that were not sent again, by connector.", &["connector"]),
+            retries: m.counters("retries_total", "Failed attempts put into a retry tier, by tier.", &["tier"]),
+            consumers: m.gauges("consumers_attached", "Consumers attached to the broker, by queue.", &["queue"]),
+            broker_connected: m.gauges("broker_connected", "Whether a connection to the broker stands, by its use.", &["link"]),
+            broker_blocked: m.gauges("broker_blocked", "Whether the broker blocks a connection (memory or disk alarm), by its use.", &["link"]),
+            confirms: m.seconds("confirm_duration_seconds", "Time from publish to the broker's confirm.", FAST),
+            commits: m.seconds("store_commit_duration_seconds", "Time of a group commit of the store.", FAST),
+            commit_jobs: m.seconds("store_commit_jobs", "Jobs in a group commit of the store.", &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0]),
+            resources_version: m.gauge("resources_version", "The version of the resources in use."),
+            follow_failing: m.gauge("resources_follow_failing", "Whether the last look for new resources failed; the last good ones stay in use."),
+            queue_messages: m.gauges("queue_messages", "Messages in a queue of the broker, by queue.", &["queue"]),
+            queue_oldest: m.real_gauges("queue_oldest_age_seconds", "Age of the oldest message, by queue: of deliveries by the store's account, of intakes at most this.", &["queue"]),
+            tier_waiting: m.gauges("tier_deliveries", "Deliveries that wait in a retry tier by the store's account, by tier.", &["tier"]),
+            letters: m.gauges("dead_letters", "Dead letters that lie there now, by connector and reason.", &["connector", "reason"]),
+            measure_failing: m.gauge("measure_failing", "Whether the last measuring of the queues failed."),
+            lag: m.seconds_by("event_lag_seconds", "Time from intake to being taken from its queue, by queue.", SLOW, &["queue"]),
+            attempts: m.counters("attempts_total", "Attempts, by connector, outcome and class of answer or failure.", &["connector", "outcome", "class"]),
+            attempt_duration: m.seconds_by("attempt_duration_seconds", "Time of an attempt, by connector.", FAST, &["connector"]),
+            end_to_end: m.seconds_by("end_to_end_seconds", "Time from intake to delivered, retries included, by connector.", SLOW, &["connector"]),
+            dead: m.counters("dead_letters_total", "Letters put into the dead letters, by connector and reason.", &["connector", "reason"]),
+            last_taken: std::sync::Mutex::default(),
+            registry: m,
+        }
+    }
+
+    /// A message of `queue`, received at `since`, was taken.
+    pub fn taken(&self, queue: &'static str, since: Timestamp) {
+        self.lag
+            .with_label_values(&[topology::label(queue)])
+            .observe(age(since, Timestamp::now()));
+        let mut last = self
+            .last_taken
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        last.insert(queue, since);
+    }
+
+    /// The most that the oldest message of `queue` can be old, by the one last taken.
+    pub fn oldest_at_most(&self, queue: &str, now: Timestamp) -> Option<f64> {
+        let last = self
+            .last_taken
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        last.get(queue).map(|since| age(*since, now))
+    }
+
+    /// A letter was buried. `connector` is empty for what is no delivery.
+    pub fn dead(&self, connector: &str, reason: Reason) {
+        self.dead.with_label_values(&[connector, reason.as_str()]).inc();
+    }
+
+    /// An attempt was made, or there was a reason not to.
+    pub fn attempt(&self, delivery: &Delivery, tried: &Tried, outcome: &Outcome) {
+        let connector = delivery.connector.as_str();
+        let word = match outcome {
+            Outcome::Delivered => "delivered",
+            Outcome::Retry(_) => "retry",
+            Outcome::Dead(_) => "dead",
+        };
+        self.attempts
+            .with_label_values(&[connector, word, &tried.class])
+            .inc();
+        if let Some(exchange) = &tried.exchange {
+            self.attempt_duration
+                .with_label_values(&[connector])
+                .observe(exchange.duration.as_secs_f64());
+        }
+        if *outcome == Outcome::Delivered {
+            let since = delivery.facts.event.received_at;
+            self.end_to_end
+                .with_label_values(&[connector])
+                .observe(age(since, Timestamp::now()));
+        }
+    }
+
+    /// A group commit of the store took so long and held so many jobs.
+    pub fn committed(&self, took: Duration, jobs: usize) {
+        self.commits.observe(took.as_secs_f64());
+        #[allow(clippy::cast_precision_loss, reason = "a group is at most a few hundred jobs")]
+        self.commit_jobs.observe(jobs as f64);
+    }
+}
+
+/// Seconds between two times; 0 where clocks disagree.
+pub fn age(since: Timestamp, now: Timestamp) -> f64 {
+    now.duration_since(since).as_secs_f64().max(0.0)
+}

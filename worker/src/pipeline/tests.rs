@@ -1,0 +1,204 @@
+use super::*;
+use carom_common::attribution::Named;
+use carom_common::click::Click;
+use carom_common::id::{ClickId, EventId, VisitorId};
+use carom_common::intake::Body;
+use carom_common::resources::Resources;
+use carom_common::store::{Marker, Progress};
+use serde_json::json;
+
+fn rules() -> Rules {
+    let resources: Resources = serde_json::from_value(json!({
+        "advertiser": [{"id": "acme"}],
+        "source": [{"id": "shop", "advertiser": "acme", "kind": "plain", "open": true}],
+        "offer": [{"id": "demo", "advertiser": "acme", "tracking_url": "https://f.example/"}],
+        "connector": [{"id": "network", "advertiser": "acme", "triggers": ["conversion"], "webhook": {"url": "https://n.example/"}}],
+    }))
+    .unwrap();
+    Rules {
+        resources: Arc::new(resources),
+        schedule: Schedule::default(),
+        parking: Duration::from_secs(900),
+    }
+}
+
+fn now() -> Timestamp {
+    "2026-01-10T12:00:00Z".parse().unwrap()
+}
+
+fn intake(query: &str) -> Intake {
+    Intake {
+        id: EventId::new(),
+        source: "shop".parse().unwrap(),
+        received_at: now(),
+        query: query.into(),
+        content_type: None,
+        body: Body::default(),
+        visitor: None,
+        parked: None,
+    }
+}
+
+fn candidate(intake: Intake) -> Candidate {
+    match read(intake, &rules().resources, now()) {
+        Read::Candidate(candidate) => *candidate,
+        Read::Letter(letter) => panic!("{}", letter.detail),
+    }
+}
+
+fn click(id: ClickId) -> Click {
+    Click {
+        id,
+        advertiser: "acme".parse().unwrap(),
+        offer: "demo".parse().unwrap(),
+        target: "main".into(),
+        visitor: VisitorId::new(),
+        at: "2026-01-10T11:00:00Z".parse().unwrap(),
+        parameters: vec![],
+        referrer: None,
+        user_agent: None,
+        not_a_touch: None,
+    }
+}
+
+fn codes(resolution: &Resolution) -> Vec<&'static str> {
+    resolution
+        .decisions
+        .iter()
+        .map(|decision| decision.code.as_str())
+        .collect()
+}
+
+#[test]
+fn a_purchase_with_its_click_becomes_a_delivery_and_every_step_is_traced() {
+    let id = ClickId::new();
+    let candidate = candidate(intake(&format!(
+        "click_id={id}&event_parameter=purchase&payout=5&txid=1"
+    )));
+    let known = Known {
+        named_click: Some(click(id)),
+        ..Known::default()
+    };
+    let resolution = decide(&candidate, &known, &rules(), now());
+    assert_eq!(
+        codes(&resolution),
+        ["received", "decoded", "click_found", "conversion", "selected"]
+    );
+    let Verdict::Decide(decided) = resolution.verdict else {
+        panic!("not decided")
+    };
+    assert_eq!(decided.deliveries.len(), 1);
+    assert_eq!(decided.click.unwrap().id, id);
+}
+
+#[test]
+fn an_unknown_click_is_waited_for_in_growing_tiers_and_then_done_without() {
+    let query = format!("click_id={}&event_parameter=purchase", ClickId::new());
+    let mut tiers = Vec::new();
+    let mut waited = 0;
+    let mut parked = None;
+    let last = loop {
+        let at = now() + SignedDuration::from_secs(waited);
+        let resolution = decide(
+            &candidate(Intake {
+                parked,
+                ..intake(&query)
+            }),
+            &Known::default(),
+            &rules(),
+            at,
+        );
+        let Verdict::Park(tier) = resolution.verdict else {
+            break resolution;
+        };
+        tiers.push(tier.to_string());
+        waited += i64::try_from(tier.delay().as_secs()).unwrap();
+        let times = parked.map_or(0, |parked: Parked| parked.times) + 1;
+        parked = Some(Parked { since: now(), times });
+    };
+    assert_eq!(tiers, ["1s", "15s", "1m", "5m", "15m"]);
+    assert_eq!(
+        codes(&last),
+        ["parking_over", "click_unknown", "conversion", "selected"]
+    );
+}
+
+#[test]
+fn what_names_no_click_of_ours_is_not_late_for_it() {
+    for query in [
+        "event_parameter=purchase",
+        "click_id=01JD3V7Q9ZK4T8M2N5X6C7B8A9&event_parameter=purchase",
+        "click_id={click_id}",
+    ] {
+        let resolution = decide(&candidate(intake(query)), &Known::default(), &rules(), now());
+        assert!(matches!(resolution.verdict, Verdict::Decide(_)), "{query}");
+    }
+}
+
+#[test]
+fn a_sale_whose_later_report_names_no_click_keeps_the_one_it_has() {
+    let id = ClickId::new();
+    let pending = candidate(intake(&format!(
+        "click_id={id}&event_parameter=purchase&status=pending&txid=1"
+    )));
+    let known = Known {
+        named_click: Some(click(id)),
+        ..Known::default()
+    };
+    let Verdict::Decide(first) = decide(&pending, &known, &rules(), now()).verdict else {
+        panic!()
+    };
+    let known = Known {
+        conversion: first.conversion,
+        conversion_click: Some(click(id)),
+        ..Known::default()
+    };
+    let approved = candidate(intake("event_parameter=purchase&txid=1"));
+    let Verdict::Decide(second) = decide(&approved, &known, &rules(), now()).verdict else {
+        panic!()
+    };
+    assert_eq!(
+        second.deliveries[0].facts.click.as_ref().map(|click| click.id),
+        Some(id)
+    );
+}
+
+#[test]
+fn an_intake_that_comes_again_resumes_and_another_of_the_same_event_is_a_duplicate() {
+    let candidate = candidate(intake("event_parameter=purchase&txid=1"));
+    let marker = |event| Known {
+        marker: Some(Marker {
+            event,
+            progress: Progress::Decided,
+        }),
+        ..Known::default()
+    };
+    let resumed = decide(&candidate, &marker(candidate.event.id), &rules(), now());
+    assert!(matches!(resumed.verdict, Verdict::Resume(_)));
+    let first = EventId::new();
+    let duplicate = decide(&candidate, &marker(first), &rules(), now());
+    assert!(matches!(duplicate.verdict, Verdict::Duplicate { first: of } if of == first));
+}
+
+#[test]
+fn an_intake_of_a_source_that_is_gone_is_a_letter_that_can_be_replayed() {
+    let gone = Intake {
+        source: "gone".parse().unwrap(),
+        ..intake("a=1")
+    };
+    let Read::Letter(letter) = read(gone, &rules().resources, now()) else {
+        panic!()
+    };
+    assert_eq!(
+        (letter.reason, letter.queue.as_str()),
+        (Reason::SourceRemoved, "carom.events")
+    );
+}
+
+#[test]
+fn a_click_id_that_is_still_a_macro_is_told_as_one() {
+    let candidate = candidate(intake("click_id=%7Bclick_id%7D&event_parameter=lead"));
+    assert!(matches!(candidate.named, Named::Placeholder(_)));
+    let resolution = decide(&candidate, &Known::default(), &rules(), now());
+    assert!(codes(&resolution).contains(&"unresolved_macro"));
+}

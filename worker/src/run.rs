@@ -1,0 +1,294 @@
+//! `carom-worker run`: wires the parts, and takes them down in order.
+//!
+//! SIGTERM stops taking first; then what is in hand is settled, within `worker.drain_timeout`; then the
+//! broker and the store are let go. What was not settled by then comes again.
+
+use crate::egress::{self, Egress};
+use crate::management::Management;
+use crate::metrics::Metrics;
+use crate::{connectors, consume, follow, housekeeping, unrouted};
+use anyhow::Context;
+use carom_common::amqp::{self, Link, Publisher, greet};
+use carom_common::backoff_policy::Reconnect;
+use carom_common::config::Config;
+use carom_common::resources::Resources;
+use carom_common::store::{self, Store};
+use carom_common::telemetry::ops;
+use carom_common::topology;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{error, info, warn};
+
+/// What every stage of the path needs.
+pub struct Shared {
+    /// The configuration.
+    pub config: Config,
+    /// The store.
+    pub store: Store,
+    /// The connection that consumes.
+    pub link: Link,
+    /// The task that publishes, on a connection of its own.
+    pub publisher: Publisher,
+    /// The resources as they are now.
+    pub resources: watch::Receiver<Arc<Resources>>,
+    /// The way out.
+    pub egress: Egress,
+    /// The figures.
+    pub metrics: Arc<Metrics>,
+}
+
+/// Runs until SIGTERM or SIGINT.
+///
+/// # Errors
+/// It cannot start: the broker is too old, the store cannot be opened, an address is taken.
+pub async fn run(config: Config) -> anyhow::Result<()> {
+    let metrics = Arc::new(Metrics::new());
+    // Two tokens: work stops being taken first, connections are let go when it has ended.
+    let (stop, close) = (CancellationToken::new(), CancellationToken::new());
+    let running = Arc::new(AtomicBool::new(false));
+    let ready = Arc::new(watch::Sender::new(None::<Arc<Shared>>));
+    let readiness = readiness(ready.subscribe(), running.clone());
+    let address = ops::serve(
+        config.worker.ops_listen,
+        metrics.registry.clone(),
+        readiness,
+        close.clone(),
+    )
+    .await
+    .with_context(|| {
+        format!(
+            "worker.ops_listen {} cannot be listened on",
+            config.worker.ops_listen
+        )
+    })?;
+    info!(%address, "ops.listening");
+
+    let ended = ended()?;
+    let started = tokio::select! {
+        started = start(config, metrics, close.clone()) => started?,
+        name = ended.clone().signalled() => {
+            info!(signal = name, "worker.stopped_before_it_started");
+            return Ok(());
+        }
+    };
+    let shared = Arc::new(started);
+    ready.send_replace(Some(shared.clone()));
+    let tasks = spawn(&shared, &stop)?;
+    running.store(true, Ordering::Relaxed);
+    info!("worker.running");
+
+    let name = ended.signalled().await;
+    info!(signal = name, "worker.draining");
+    running.store(false, Ordering::Relaxed);
+    stop.cancel();
+    tasks.close();
+    if tokio::time::timeout(shared.config.worker.drain_timeout.0, tasks.wait())
+        .await
+        .is_err()
+    {
+        warn!("worker.drain_timed_out");
+    }
+    close.cancel();
+    shared.store.clone().close().await;
+    info!("worker.stopped");
+    Ok(())
+}
+
+async fn start(config: Config, metrics: Arc<Metrics>, close: CancellationToken) -> anyhow::Result<Shared> {
+    let settings = store::Settings {
+        path: config.store.path.clone(),
+    };
+    let store = open(&settings, metrics.clone()).await?;
+    let resources = follow::start(
+        store.clone(),
+        config.worker.follow_interval.0,
+        metrics.clone(),
+        close.clone(),
+    )
+    .await;
+    acceptable_broker(&config.broker.url).await?;
+    let schedule = &config.retry.schedule;
+    let link = Link::start(
+        &config.broker.url,
+        "carom-worker consume",
+        schedule,
+        close.clone(),
+    );
+    let publishing = Link::start(
+        &config.broker.url,
+        "carom-worker publish",
+        schedule,
+        close.clone(),
+    );
+    let confirms = metrics.confirms.clone();
+    let publisher = Publisher::start(publishing, config.broker.confirm_timeout.0, close, move |took| {
+        confirms.observe(took.as_secs_f64());
+    });
+    let egress = Egress::new(&egress::Settings {
+        allow: config.egress.allow.clone(),
+        response_cap: config.egress.response_bytes,
+        user_agent: concat!("carom/", env!("CARGO_PKG_VERSION")).to_owned(),
+    })?;
+    Ok(Shared {
+        config,
+        store,
+        link,
+        publisher,
+        resources,
+        egress,
+        metrics,
+    })
+}
+
+/// Opens the store, bringing it to this binary's schema. With it away, waits.
+async fn open(settings: &store::Settings, metrics: Arc<Metrics>) -> anyhow::Result<Store> {
+    let mut delays = Reconnect::new();
+    loop {
+        let metrics = metrics.clone();
+        let opened = Store::migrate(settings)
+            .and_then(|_| Store::open(settings, move |took, jobs| metrics.committed(took, jobs)));
+        match opened {
+            Ok(store) => return Ok(store),
+            Err(error @ store::Error::TooNew { .. }) => return Err(error.into()),
+            Err(error) => error!(%error, store.path = %settings.path.display(), "store.unavailable"),
+        }
+        tokio::time::sleep(delays.next()).await;
+    }
+}
+
+/// Waits for the broker, and refuses one that could lose messages.
+async fn acceptable_broker(url: &str) -> anyhow::Result<()> {
+    let mut delays = Reconnect::new();
+    loop {
+        match greet(url).await {
+            Ok(version) => {
+                info!(broker.version = %version, "broker.greeted");
+                return Ok(());
+            }
+            Err(error @ (amqp::Error::TooOld { .. } | amqp::Error::NotRabbit(_) | amqp::Error::Url(_))) => {
+                return Err(error.into());
+            }
+            Err(error) => warn!(%error, "broker.unreachable"),
+        }
+        tokio::time::sleep(delays.next()).await;
+    }
+}
+
+fn spawn(shared: &Arc<Shared>, stop: &CancellationToken) -> anyhow::Result<TaskTracker> {
+    let tasks = TaskTracker::new();
+    let prefetch = shared.config.worker.prefetch;
+    let taken = |queue: &str| {
+        let attached = shared
+            .metrics
+            .consumers
+            .with_label_values(&[topology::label(queue)]);
+        let told = move |on| attached.set(i64::from(on));
+        amqp::consume(
+            shared.link.clone(),
+            queue.to_owned(),
+            prefetch,
+            stop.clone(),
+            told,
+        )
+    };
+    tasks.spawn(consume::clicks(shared.clone(), taken(topology::CLICKS)));
+    tasks.spawn(consume::events(shared.clone(), taken(topology::EVENTS)));
+    tasks.spawn(unrouted::run(shared.clone(), taken(topology::UNROUTED)));
+    tasks.spawn(connectors::run(shared.clone(), stop.clone()));
+    tasks.spawn(housekeeping::measure(
+        shared.clone(),
+        Management::new(&shared.config.broker)?,
+        stop.clone(),
+    ));
+    tasks.spawn(housekeeping::prune(shared.clone(), stop.clone()));
+    tasks.spawn(watch_broker(shared.clone(), stop.clone()));
+    Ok(tasks)
+}
+
+/// Keeps the figures about the broker's connections current between measurings.
+async fn watch_broker(shared: Arc<Shared>, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        for (name, link) in [("consume", &shared.link), ("publish", shared.publisher.link())] {
+            shared
+                .metrics
+                .broker_connected
+                .with_label_values(&[name])
+                .set(i64::from(link.connected()));
+            shared
+                .metrics
+                .broker_blocked
+                .with_label_values(&[name])
+                .set(i64::from(link.blocked()));
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(Duration::from_millis(500)) => {}
+        }
+    }
+}
+
+fn readiness(shared: watch::Receiver<Option<Arc<Shared>>>, running: Arc<AtomicBool>) -> ops::Readiness {
+    Arc::new(move || {
+        let shared = shared.borrow().clone();
+        let Some(shared) = shared else {
+            return vec!["starting: waiting for store and broker"];
+        };
+        let attached = |queue: &str| {
+            shared
+                .metrics
+                .consumers
+                .with_label_values(&[topology::label(queue)])
+                .get()
+                == 1
+        };
+        let checks = [
+            (running.load(Ordering::Relaxed), "draining"),
+            (shared.link.connected(), "broker not connected for consuming"),
+            (
+                shared.publisher.link().connected(),
+                "broker not connected for publishing",
+            ),
+            (!shared.publisher.link().blocked(), "broker blocks publishing"),
+            (attached(topology::EVENTS), "no consumer on carom.events"),
+            (attached(topology::CLICKS), "no consumer on carom.clicks"),
+        ];
+        checks
+            .into_iter()
+            .filter(|(good, _)| !good)
+            .map(|(_, problem)| problem)
+            .collect()
+    })
+}
+
+/// Hears the signals that end us.
+#[derive(Clone)]
+struct Ended(watch::Receiver<&'static str>);
+
+impl Ended {
+    async fn signalled(mut self) -> &'static str {
+        self.0
+            .wait_for(|name| !name.is_empty())
+            .await
+            .map_or("lost", |name| *name)
+    }
+}
+
+fn ended() -> anyhow::Result<Ended> {
+    let (sender, receiver) = watch::channel("");
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::spawn(async move {
+        let name = tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        };
+        sender.send_replace(name);
+        std::future::pending::<()>().await;
+    });
+    Ok(Ended(receiver))
+}

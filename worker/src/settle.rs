@@ -1,0 +1,19 @@
+//! Settling: what was handed off becomes durable in the store; until then nothing is acked.
+
+use carom_common::backoff_policy::Reconnect;
+use carom_common::store::Error;
+use std::future::Future;
+use tracing::warn;
+
+/// Does something with the store until it succeeds. With the store away a worker holds what it has, takes
+/// no more, and waits.
+pub async fn surely<T, F: Future<Output = Result<T, Error>>>(what: &'static str, step: impl Fn() -> F) -> T {
+    let mut delays = Reconnect::new();
+    loop {
+        match step().await {
+            Ok(done) => return done,
+            Err(error) => warn!(%error, store.step = what, "store.again"),
+        }
+        tokio::time::sleep(delays.next()).await;
+    }
+}
