@@ -1,0 +1,254 @@
+//! `/c/{offer}`: from a visitor's click to the offer's page, with the click on its way to the worker.
+//!
+//! A visitor is never held back by the broker. The redirect waits a moment for the confirm, then goes out
+//! without; the click stays in line until it is confirmed. It leads to configured offers only.
+
+use crate::index::Target;
+use crate::metrics::UNKNOWN;
+use crate::problem::{Kind, Problem};
+use crate::routes::App;
+use crate::visitor;
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use carom_common::click::{Click, NotATouch};
+use carom_common::id::ClickId;
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
+use jiff::Timestamp;
+use std::sync::Arc;
+use tracing::{error, warn};
+
+/// The longest query of a click.
+const QUERY_BYTES: usize = 8 * 1024;
+/// How much is kept of a referrer.
+const REFERRER_BYTES: usize = 1024;
+/// How much is kept of a user agent.
+const USER_AGENT_BYTES: usize = 512;
+
+/// The headers by which browsers say that nobody has clicked yet.
+const PURPOSES: [&str; 4] = ["purpose", "sec-purpose", "x-purpose", "x-moz"];
+
+/// Answers a request to the redirect.
+pub async fn handle(app: Arc<App>, offer: Option<&str>, request: Request<Body>) -> Response {
+    let index = app.index.borrow().clone();
+    let Some(target) = offer.and_then(|name| index.target(name)) else {
+        app.metrics.click(UNKNOWN, "unknown_offer");
+        let detail = "Look at the link: the part after /c/ must be the id of one of this relay's offers.";
+        return Problem::new(Kind::UnknownOffer, detail).into_response();
+    };
+    let mut told = Told {
+        app: &app,
+        target,
+        outcome: "abandoned",
+    };
+    match redirect(&app, target, &request.into_parts().0).await {
+        Ok((outcome, response)) => {
+            told.outcome = outcome;
+            response
+        }
+        Err(problem) => {
+            told.outcome = "refused";
+            problem.into_response()
+        }
+    }
+}
+
+/// Counts how a request ended, also one whose visitor left before it did.
+struct Told<'a> {
+    app: &'a App,
+    target: &'a Target,
+    outcome: &'static str,
+}
+
+impl Drop for Told<'_> {
+    fn drop(&mut self) {
+        self.app
+            .metrics
+            .click(self.target.offer.id.as_str(), self.outcome);
+    }
+}
+
+async fn redirect(app: &App, target: &Target, head: &Parts) -> Result<(&'static str, Response), Problem> {
+    let click = click(target, head, Timestamp::now())?;
+    let cookie = visitor::remember(click.visitor, &head.headers);
+    let location = location(target, &click)?;
+    let outcome = hand_over(app, click).await;
+
+    let mut response = StatusCode::FOUND.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::LOCATION, location);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // The browsers' own default, said aloud: the offer learns the page's origin at most. It cannot loosen
+    // what the page itself has asked for, because the referrer was cut before it came to us.
+    headers.insert(
+        header::REFERRER_POLICY,
+        HeaderValue::from_static("strict-origin-when-cross-origin"),
+    );
+    headers.extend(cookie.map(|cookie| (header::SET_COOKIE, cookie)));
+    Ok((outcome, response))
+}
+
+fn click(target: &Target, head: &Parts, now: Timestamp) -> Result<Click, Problem> {
+    let query = head.uri.query().unwrap_or_default();
+    if query.len() > QUERY_BYTES {
+        let detail = format!("Use a link with at most {QUERY_BYTES} bytes of query.");
+        return Err(Problem::new(Kind::QueryTooLong, detail));
+    }
+    let user_agent = text(&head.headers, header::USER_AGENT, USER_AGENT_BYTES);
+    Ok(Click {
+        id: ClickId::new(),
+        advertiser: target.offer.advertiser.clone(),
+        offer: target.offer.id.clone(),
+        target: target.offer.target.clone(),
+        visitor: visitor::known(&head.headers).unwrap_or_else(visitor::new),
+        at: now,
+        parameters: form_urlencoded::parse(query.as_bytes()).into_owned().collect(),
+        referrer: text(&head.headers, header::REFERER, REFERRER_BYTES),
+        not_a_touch: not_a_touch(&head.method, &head.headers, user_agent.as_deref()),
+        user_agent,
+    })
+}
+
+/// Why a request is no click of a person, as far as its head tells.
+fn not_a_touch(method: &Method, headers: &HeaderMap, user_agent: Option<&str>) -> Option<NotATouch> {
+    let prefetches = |value: &HeaderValue| {
+        let value = value.as_bytes().to_ascii_lowercase();
+        value.windows(8).any(|word| word == b"prefetch") || value.windows(7).any(|word| word == b"preview")
+    };
+    if *method == Method::HEAD {
+        Some(NotATouch::Head)
+    } else if PURPOSES
+        .iter()
+        .any(|name| headers.get_all(*name).iter().any(prefetches))
+    {
+        Some(NotATouch::Prefetch)
+    } else if user_agent.is_none() {
+        Some(NotATouch::EmptyUserAgent)
+    } else {
+        None
+    }
+}
+
+fn text(headers: &HeaderMap, name: header::HeaderName, most: usize) -> Option<String> {
+    let mut text = String::from_utf8_lossy(headers.get(name)?.as_bytes().trim_ascii()).into_owned();
+    text.truncate(text.floor_char_boundary(most));
+    (!text.is_empty()).then_some(text)
+}
+
+fn location(target: &Target, click: &Click) -> Result<HeaderValue, Problem> {
+    let unusable =
+        |why: String| Problem::new(Kind::UnusableClick, format!("Mend the link's parameters: {why}."));
+    let url = target
+        .url
+        .fill(click)
+        .map_err(|unfit| unusable(unfit.to_string()))?;
+    HeaderValue::try_from(url).map_err(|_| {
+        error!(offer = %target.offer.id, "click.location_is_no_header");
+        unusable("the URL would not be one".to_owned())
+    })
+}
+
+/// Puts the click in line, and waits a moment for its confirm.
+async fn hand_over(app: &App, click: Click) -> &'static str {
+    let words = click
+        .parameters
+        .iter()
+        .map(|(name, value)| name.len() + value.len() + 6)
+        .sum::<usize>();
+    let line = [&click.referrer, &click.user_agent]
+        .into_iter()
+        .flatten()
+        .map(String::len)
+        .sum::<usize>();
+    let (id, offer) = (click.id, click.offer.clone());
+    let Some(answer) = app.clicks.push(click, 400 + words + line) else {
+        app.metrics.clicks_lost.inc();
+        warn!(%offer, click = %id, "click.line_full");
+        return "lost";
+    };
+    // Without a broker there is nothing to wait for.
+    let patience = if (app.reachable)() {
+        app.limits.click_patience.0
+    } else {
+        std::time::Duration::ZERO
+    };
+    match tokio::time::timeout(patience, answer).await {
+        Ok(Ok(Ok(()))) => "confirmed",
+        _ => {
+            app.metrics.clicks_unconfirmed.inc();
+            "unconfirmed"
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_only_looks_is_told_from_who_clicks() {
+        type Row = (Method, &'static [(&'static str, &'static str)], Option<NotATouch>);
+        let table: &[Row] = &[
+            (Method::GET, &[("user-agent", "Mozilla/5.0")], None),
+            (
+                Method::GET,
+                &[("user-agent", "Mozilla/5.0"), ("sec-purpose", "")],
+                None,
+            ),
+            (
+                Method::HEAD,
+                &[("user-agent", "Mozilla/5.0")],
+                Some(NotATouch::Head),
+            ),
+            (
+                Method::GET,
+                &[("user-agent", "M"), ("purpose", "prefetch")],
+                Some(NotATouch::Prefetch),
+            ),
+            (
+                Method::GET,
+                &[("user-agent", "M"), ("sec-purpose", "Prefetch;prerender")],
+                Some(NotATouch::Prefetch),
+            ),
+            (
+                Method::GET,
+                &[("user-agent", "M"), ("x-moz", "prefetch")],
+                Some(NotATouch::Prefetch),
+            ),
+            (
+                Method::GET,
+                &[("user-agent", "M"), ("x-purpose", "preview")],
+                Some(NotATouch::Prefetch),
+            ),
+            (
+                Method::GET,
+                &[("user-agent", "  ")],
+                Some(NotATouch::EmptyUserAgent),
+            ),
+            (Method::GET, &[], Some(NotATouch::EmptyUserAgent)),
+        ];
+        for (method, headers, expected) in table {
+            let lines = headers
+                .iter()
+                .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+            let headers: HeaderMap = lines.collect();
+            let user_agent = text(&headers, header::USER_AGENT, USER_AGENT_BYTES);
+            assert_eq!(
+                not_a_touch(method, &headers, user_agent.as_deref()),
+                *expected,
+                "{headers:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_long_user_agent_is_cut_between_characters() {
+        let headers = HeaderMap::from_iter([(
+            header::USER_AGENT,
+            HeaderValue::from_bytes("é".repeat(400).as_bytes()).unwrap(),
+        )]);
+        assert_eq!(text(&headers, header::USER_AGENT, 511).unwrap(), "é".repeat(255));
+        let odd = HeaderMap::from_iter([(header::REFERER, HeaderValue::from_bytes(b"a\xffb").unwrap())]);
+        assert_eq!(text(&odd, header::REFERER, 1024).unwrap(), "a\u{fffd}b");
+    }
+}

@@ -1,0 +1,234 @@
+//! Follows the resources in the store, live: a new version is in use a moment after `apply` wrote it.
+//!
+//! The store may be away, at the start as well: then the last good resources go on, from memory or from
+//! the snapshot on disk. No request ever waits for this.
+
+use crate::index::Index;
+use crate::metrics::Ingest;
+use carom_common::config::Config;
+use carom_common::resources::Versioned;
+use carom_common::store::{self, Store};
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+/// Whoever follows.
+pub struct Follower {
+    settings: store::Settings,
+    snapshot: PathBuf,
+    interval: Duration,
+    store: Option<Store>,
+    /// Which file the store was, when it was opened: another may be put in its place.
+    file: Option<(u64, u64)>,
+    /// Whether the last look failed. A failure is told once, not with every look.
+    failing: bool,
+    sender: watch::Sender<Arc<Index>>,
+    metrics: Arc<Ingest>,
+}
+
+impl Follower {
+    /// Loads what there is: from the store, else from the snapshot, else nothing yet.
+    pub async fn start(config: &Config, metrics: Arc<Ingest>) -> (Self, watch::Receiver<Arc<Index>>) {
+        let (sender, receiver) = watch::channel(Arc::default());
+        let mut follower = Self {
+            settings: store::Settings {
+                path: config.store.path.clone(),
+            },
+            snapshot: config.ingest.snapshot_path.clone(),
+            interval: config.ingest.follow_interval.0.max(Duration::from_millis(10)),
+            store: None,
+            file: None,
+            failing: false,
+            sender,
+            metrics,
+        };
+        follower.look().await;
+        if follower.sender.borrow().resources().version == 0 {
+            follower.load_snapshot().await;
+        }
+        (follower, receiver)
+    }
+
+    /// Looks again and again.
+    pub async fn run(mut self) {
+        let mut ticks = tokio::time::interval(self.interval);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            self.look().await;
+            self.reread_tokens().await;
+        }
+    }
+
+    async fn look(&mut self) {
+        match self.newer().await {
+            Ok(None) => self.told(None),
+            Ok(Some(resources)) => {
+                self.told(None);
+                let resources = Arc::new(resources);
+                self.put_in_use(resources.clone()).await;
+                self.write_snapshot(resources).await;
+            }
+            Err(error) => {
+                self.store = None;
+                self.told(Some(error));
+            }
+        }
+    }
+
+    /// The store's resources, where they are of another version than ours. Version 0 is a store to which
+    /// nothing was applied yet: nothing to follow.
+    async fn newer(&mut self) -> Result<Option<Versioned>, store::Error> {
+        let file = std::fs::metadata(&self.settings.path)
+            .ok()
+            .map(|file| (file.dev(), file.ino()));
+        if file != self.file {
+            (self.store, self.file) = (None, file);
+        }
+        let store = match &self.store {
+            Some(store) => store.clone(),
+            None => {
+                let settings = self.settings.clone();
+                let opened = tokio::task::spawn_blocking(move || Store::open_read_only(&settings)).await;
+                let opened = opened.unwrap_or(Err(store::Error::Closed))?;
+                self.store.insert(opened).clone()
+            }
+        };
+        let version = store.resources_version().await?;
+        if version == 0 || version == self.sender.borrow().resources().version {
+            return Ok(None);
+        }
+        Ok(Some(store.resources().await?))
+    }
+
+    fn told(&mut self, error: Option<store::Error>) {
+        self.metrics.resources_stale.set(i64::from(error.is_some()));
+        let failed = error.is_some();
+        match error {
+            Some(error) if !self.failing => warn!(%error, "resources.store_away"),
+            None if self.failing => info!("resources.store_back"),
+            _ => {}
+        }
+        self.failing = failed;
+    }
+
+    async fn put_in_use(&self, resources: Arc<Versioned>) {
+        let indexed = tokio::task::spawn_blocking(move || Index::new(resources)).await;
+        let Ok(index) = indexed else { return };
+        let version = index.resources().version;
+        self.metrics
+            .resources_version
+            .set(i64::try_from(version).unwrap_or(i64::MAX));
+        self.metrics
+            .tokens_unreadable
+            .set(i64::try_from(index.unreadable_tokens()).unwrap_or(i64::MAX));
+        info!(version, "resources.in_use");
+        self.sender.send_replace(Arc::new(index));
+    }
+
+    /// A token in a file may have been rotated.
+    async fn reread_tokens(&self) {
+        let index = self.sender.borrow().clone();
+        let resources = index.resources().clone();
+        if tokio::task::spawn_blocking(move || index.tokens_changed())
+            .await
+            .unwrap_or(false)
+        {
+            self.put_in_use(resources).await;
+        }
+    }
+
+    async fn load_snapshot(&self) {
+        let path = self.snapshot.clone();
+        match tokio::task::spawn_blocking(move || read_snapshot(&path)).await {
+            Ok(Ok(resources)) => {
+                warn!(version = resources.version, "resources.from_snapshot");
+                self.put_in_use(Arc::new(resources)).await;
+            }
+            Ok(Err(error)) => warn!(%error, path = %self.snapshot.display(), "resources.none"),
+            Err(_) => {}
+        }
+    }
+
+    async fn write_snapshot(&self, resources: Arc<Versioned>) {
+        let path = self.snapshot.clone();
+        let written = tokio::task::spawn_blocking(move || write_snapshot(&path, &resources)).await;
+        if let Ok(Err(error)) = written {
+            warn!(%error, path = %self.snapshot.display(), "resources.snapshot_not_written");
+        }
+    }
+}
+
+fn read_snapshot(path: &Path) -> std::io::Result<Versioned> {
+    Ok(serde_json::from_slice(&std::fs::read(path)?)?)
+}
+
+/// Replaces the snapshot whole, or leaves the old one. It names no secret, but where secrets are kept.
+fn write_snapshot(path: &Path, resources: &Versioned) -> std::io::Result<()> {
+    let sealed = Versioned {
+        version: resources.version,
+        resources: resources.resources.clone().sealed(),
+    };
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.tmp", std::process::id()));
+    let beside = path.with_file_name(name);
+    let written = (|| {
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&beside)?;
+        file.write_all(&serde_json::to_vec(&sealed)?)?;
+        file.sync_all()?;
+        std::fs::rename(&beside, path)
+    })();
+    if written.is_err() {
+        let _ = std::fs::remove_file(&beside);
+    }
+    written?;
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_snapshot_comes_back_as_it_was_and_holds_no_token() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("with a space.json");
+        let source =
+            serde_json::json!({"id": "a", "advertiser": "x", "kind": "plain", "tokens": ["in plain text"]});
+        let resources = serde_json::from_value(serde_json::json!({"source": [source]})).unwrap();
+        let written = Versioned {
+            version: 7,
+            resources,
+        };
+        write_snapshot(&path, &written).unwrap();
+        write_snapshot(&path, &written).unwrap();
+
+        let read = read_snapshot(&path).unwrap();
+        assert_eq!((read.version, read.resources), (7, written.resources.sealed()));
+        assert!(!std::fs::read_to_string(&path).unwrap().contains("in plain text"));
+        assert_eq!(
+            std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        assert_eq!(
+            std::fs::read_dir(folder.path()).unwrap().count(),
+            1,
+            "nothing is left beside it"
+        );
+    }
+}

@@ -1,0 +1,80 @@
+//! `carom-ingest`: takes clicks and webhooks in, and answers when the broker has confirmed them.
+//!
+//! The modules stand in the order of a request. All thinking happens in the worker: nothing here decides
+//! what an event means, and nothing on a request's path touches the store.
+
+mod body;
+mod click;
+mod publish;
+mod routes;
+mod server;
+mod visitor;
+mod webhook;
+
+// Around the path.
+mod follow;
+mod index;
+mod lifecycle;
+mod metrics;
+mod problem;
+
+use carom_common::config::{Config, EXIT_BAD_CONFIG};
+use carom_common::telemetry;
+use clap::Parser;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Takes clicks and webhooks in and hands them to RabbitMQ.
+#[derive(Parser)]
+#[command(name = "carom-ingest", version, about)]
+struct Cli {
+    /// The configuration file (TOML). CAROM_<SECTION>_<KEY> in the environment overrides any of its keys.
+    #[arg(long, value_name = "FILE", env = "CAROM_CONFIG")]
+    config: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(usage) => {
+            let _ = usage.print();
+            return if usage.use_stderr() {
+                ExitCode::from(EXIT_BAD_CONFIG)
+            } else {
+                ExitCode::SUCCESS
+            };
+        }
+    };
+    let config = match Config::load(cli.config.as_deref()) {
+        Ok(config) => config,
+        Err(faults) => return refuse(&faults.to_string()),
+    };
+    if let Err(error) = telemetry::log(&config.log) {
+        return refuse(&error.to_string());
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "ingest.no_runtime");
+            return ExitCode::FAILURE;
+        }
+    };
+    let ended = runtime.block_on(lifecycle::run(config));
+    // A thread that still reads a slow disk for the resources must not hold the process back.
+    runtime.shutdown_background();
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(lifecycle::Fatal::Config(fault)) => refuse(&fault.to_string()),
+        Err(error) => {
+            tracing::error!(error = format!("{error:#}"), "ingest.failed");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Says what is wrong with the configuration, a line per fault.
+fn refuse(faults: &str) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "{faults}");
+    ExitCode::from(EXIT_BAD_CONFIG)
+}

@@ -1,0 +1,121 @@
+//! The figures of ingest. Every label is bounded by configuration: what a stranger names is `unknown`.
+
+use carom_common::telemetry::{FAST, Metrics};
+use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
+
+/// The label of whatever no configuration names.
+pub const UNKNOWN: &str = "unknown";
+
+/// All of them.
+pub struct Ingest {
+    /// Intakes by source and outcome.
+    pub intakes: IntCounterVec,
+    /// Clicks by offer and outcome.
+    pub clicks: IntCounterVec,
+    /// Clicks whose redirect went out before the confirm.
+    pub clicks_unconfirmed: IntCounter,
+    /// Clicks that found the line full, or that a shutdown left in it.
+    pub clicks_lost: IntCounter,
+    /// Clicks in line.
+    pub clicks_in_line: IntGauge,
+    /// From publish to confirm.
+    pub confirm: Histogram,
+    /// Items per message.
+    pub batch: HistogramVec,
+    /// Requests in work, by route.
+    pub in_flight: IntGaugeVec,
+    /// From a request's head to its answer.
+    pub request: HistogramVec,
+    /// Open connections.
+    pub connections: IntGauge,
+    /// Connections that ended in an error, by reason.
+    pub connections_failed: IntCounterVec,
+    /// Whether the broker is connected.
+    pub broker_connected: IntGauge,
+    /// Whether the broker has blocked us.
+    pub broker_blocked: IntGauge,
+    /// The version of the resources in use.
+    pub resources_version: IntGauge,
+    /// Whether the last look for new resources failed.
+    pub resources_stale: IntGauge,
+    /// Tokens that are configured and cannot be read.
+    pub tokens_unreadable: IntGauge,
+}
+
+impl Ingest {
+    /// Registers them.
+    pub fn new(metrics: &Metrics) -> Self {
+        Self {
+            intakes: metrics.counters(
+                "intakes_total",
+                "Requests to the events endpoints, by source and outcome.",
+                &["source", "outcome"],
+            ),
+            clicks: metrics.counters(
+                "clicks_total",
+                "Requests to the redirect, by offer and outcome.",
+                &["offer", "outcome"],
+            ),
+            clicks_unconfirmed: metrics.counter(
+                "clicks_unconfirmed_total",
+                "Clicks whose redirect went out before the broker's confirm: an upper bound of what a crash can lose.",
+            ),
+            clicks_lost: metrics.counter(
+                "clicks_lost_total",
+                "Clicks that were redirected and not recorded: the line was full, or a shutdown left them in it.",
+            ),
+            clicks_in_line: metrics.gauge("clicks_in_line", "Clicks that wait in memory for the broker's confirm."),
+            confirm: metrics.seconds(
+                "confirm_duration_seconds",
+                "From publishing a message to the broker's confirm.",
+                FAST,
+            ),
+            batch: metrics.seconds_by(
+                "publish_batch_items",
+                "Items that went out as one message, by queue.",
+                &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0],
+                &["queue"],
+            ),
+            in_flight: metrics.gauges("requests_in_flight", "Requests in work, by route.", &["route"]),
+            request: metrics.seconds_by(
+                "request_duration_seconds",
+                "From a request's head to its answer, the wait for the confirm included, by route and status class.",
+                FAST,
+                &["route", "status"],
+            ),
+            connections: metrics.gauge("connections_open", "Open connections to the public listener."),
+            connections_failed: metrics.counters(
+                "connections_failed_total",
+                "Connections to the public listener that ended in an error, by reason.",
+                &["reason"],
+            ),
+            broker_connected: metrics.gauge("broker_connected", "Whether the broker is connected: 1 or 0."),
+            broker_blocked: metrics.gauge(
+                "broker_blocked",
+                "Whether the broker has stopped reading from us (memory or disk alarm): 1 or 0.",
+            ),
+            resources_version: metrics.gauge(
+                "resources_version",
+                "The version of the resources in use; 0 for none.",
+            ),
+            resources_stale: metrics.gauge(
+                "resources_stale",
+                "Whether the last look for new resources failed, so that the last good ones are in use: 1 or 0.",
+            ),
+            tokens_unreadable: metrics.gauge(
+                "source_tokens_unreadable",
+                "Tokens of sources that are configured and cannot be read.",
+            ),
+        }
+    }
+
+    /// Counts an intake.
+    pub fn intake(&self, source: &str, outcome: &str) {
+        self.intakes.with_label_values(&[source, outcome]).inc();
+    }
+
+    /// Counts a request to the redirect.
+    pub fn click(&self, offer: &str, outcome: &str) {
+        self.clicks.with_label_values(&[offer, outcome]).inc();
+    }
+}

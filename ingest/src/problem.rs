@@ -1,0 +1,208 @@
+//! Errors as `application/problem+json` (RFC 9457): what went wrong, and what to do about it.
+//!
+//! The `type` is `urn:carom:problem:<slug>` and stable; titles and details are for people. Nothing that a
+//! client sent is repeated, and nothing about our inside is told.
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use serde::Serialize;
+use std::borrow::Cow;
+
+/// A kind of problem.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// No such path.
+    NotFound,
+    /// The path is there, the method is not.
+    MethodNotAllowed,
+    /// No such offer.
+    UnknownOffer,
+    /// The click's values make no URL of the offer.
+    UnusableClick,
+    /// The token in the path is nobody's.
+    TokenUnknown,
+    /// There is no token, and the host has no open source.
+    TokenMissing,
+    /// The query is too long.
+    QueryTooLong,
+    /// The body is too large.
+    BodyTooLarge,
+    /// The body took too long.
+    BodyTooSlow,
+    /// The body broke off.
+    BodyIncomplete,
+    /// The body is compressed.
+    ContentEncoding,
+    /// The body should be JSON and is not.
+    NotJson,
+    /// The body is JSON and no object.
+    NotAnObject,
+    /// The body is no text.
+    NotText,
+    /// There is nothing in the request.
+    EmptyEvent,
+    /// Too many requests are in work.
+    TooBusy,
+    /// The broker has not confirmed.
+    NotConfirmed,
+}
+
+impl Kind {
+    /// The end of its `type`, its status and its title.
+    fn facts(self) -> (&'static str, StatusCode, &'static str) {
+        match self {
+            Self::NotFound => (
+                "not-found",
+                StatusCode::NOT_FOUND,
+                "There is nothing at this path",
+            ),
+            Self::MethodNotAllowed => (
+                "method-not-allowed",
+                StatusCode::METHOD_NOT_ALLOWED,
+                "This path does not know the method",
+            ),
+            Self::UnknownOffer => ("unknown-offer", StatusCode::NOT_FOUND, "There is no such offer"),
+            Self::UnusableClick => (
+                "unusable-click",
+                StatusCode::BAD_REQUEST,
+                "The offer's URL cannot be made with these values",
+            ),
+            Self::TokenUnknown => (
+                "token-unknown",
+                StatusCode::UNAUTHORIZED,
+                "The token is not known",
+            ),
+            Self::TokenMissing => (
+                "token-missing",
+                StatusCode::UNAUTHORIZED,
+                "This source must name its token",
+            ),
+            Self::QueryTooLong => (
+                "query-too-long",
+                StatusCode::URI_TOO_LONG,
+                "The query is too long",
+            ),
+            Self::BodyTooLarge => (
+                "body-too-large",
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "The body is too large",
+            ),
+            Self::BodyTooSlow => (
+                "body-too-slow",
+                StatusCode::REQUEST_TIMEOUT,
+                "The body took too long",
+            ),
+            Self::BodyIncomplete => (
+                "body-incomplete",
+                StatusCode::BAD_REQUEST,
+                "The body is incomplete",
+            ),
+            Self::ContentEncoding => (
+                "content-encoding",
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "The body is encoded",
+            ),
+            Self::NotJson => ("not-json", StatusCode::BAD_REQUEST, "The body is not valid JSON"),
+            Self::NotAnObject => (
+                "not-an-object",
+                StatusCode::BAD_REQUEST,
+                "The body is no JSON object",
+            ),
+            Self::NotText => ("not-text", StatusCode::BAD_REQUEST, "The body is not text"),
+            Self::EmptyEvent => (
+                "empty-event",
+                StatusCode::BAD_REQUEST,
+                "There is no event in the request",
+            ),
+            Self::TooBusy => (
+                "too-busy",
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Too many requests are in work",
+            ),
+            Self::NotConfirmed => (
+                "not-confirmed",
+                StatusCode::SERVICE_UNAVAILABLE,
+                "The event could not be stored safely",
+            ),
+        }
+    }
+}
+
+/// A problem, to be answered.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    /// Its kind.
+    pub kind: Kind,
+    detail: Cow<'static, str>,
+    header: Option<(HeaderName, HeaderValue)>,
+}
+
+impl Problem {
+    /// A problem with what to do about it.
+    pub fn new(kind: Kind, detail: impl Into<Cow<'static, str>>) -> Self {
+        let header = match kind {
+            Kind::TokenUnknown | Kind::TokenMissing => Some((
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static("Carom-Token realm=\"events\""),
+            )),
+            Kind::TooBusy | Kind::NotConfirmed => Some((header::RETRY_AFTER, HeaderValue::from_static("1"))),
+            Kind::ContentEncoding => Some((header::ACCEPT_ENCODING, HeaderValue::from_static("identity"))),
+            Kind::BodyTooSlow => Some((header::CONNECTION, HeaderValue::from_static("close"))),
+            _ => None,
+        };
+        Self {
+            kind,
+            detail: detail.into(),
+            header,
+        }
+    }
+
+    /// What is wrong, in a few words.
+    pub fn title(&self) -> &'static str {
+        self.kind.facts().2
+    }
+
+    /// A method that a path does not know. `allowed` is the value of `Allow`.
+    pub fn method(allowed: &'static str) -> Self {
+        let detail = format!("Use one of {allowed}.");
+        let header = Some((header::ALLOW, HeaderValue::from_static(allowed)));
+        Self {
+            kind: Kind::MethodNotAllowed,
+            detail: detail.into(),
+            header,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Wire<'a> {
+    r#type: String,
+    title: &'static str,
+    status: u16,
+    detail: &'a str,
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let (slug, status, title) = self.kind.facts();
+        let wire = Wire {
+            r#type: format!("urn:carom:problem:{slug}"),
+            title,
+            status: status.as_u16(),
+            detail: &self.detail,
+        };
+        let text = serde_json::to_string(&wire).unwrap_or_default();
+        let mut response = Response::new(Body::from(text + "\n"));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        if let Some((name, value)) = self.header {
+            headers.insert(name, value);
+        }
+        response
+    }
+}

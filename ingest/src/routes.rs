@@ -1,0 +1,139 @@
+//! Which path leads where, and what every answer has in common.
+
+use crate::index::Index;
+use crate::metrics::Ingest;
+use crate::problem::{Kind, Problem};
+use crate::publish::Line;
+use crate::webhook::Caller;
+use crate::{click, webhook};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{MatchedPath, Path, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::any;
+use carom_common::click::Click;
+use carom_common::config;
+use carom_common::intake::Intake;
+use http::{HeaderValue, Method, Request, header};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::{Semaphore, watch};
+
+const CLICK: &str = "/c/{offer}";
+const EVENTS: &str = "/api/v1/events";
+const EVENTS_BY_TOKEN: &str = "/api/v1/events/{token}";
+
+/// What answering takes.
+pub struct App {
+    /// The resources in use.
+    pub index: watch::Receiver<Arc<Index>>,
+    /// The line before `carom.events`.
+    pub events: Line<Intake>,
+    /// The line before `carom.clicks`.
+    pub clicks: Line<Click>,
+    /// Places for events in work. Clicks have none: they are bounded by connections and by their line, and
+    /// must not wait behind webhooks that wait for the broker.
+    pub in_flight: Arc<Semaphore>,
+    /// Whether a confirm can be hoped for.
+    pub reachable: Box<dyn Fn() -> bool + Send + Sync>,
+    /// The bounds.
+    pub limits: config::Ingest,
+    /// How long an event may wait for its confirm.
+    pub confirm_timeout: Duration,
+    /// The figures.
+    pub metrics: Arc<Ingest>,
+}
+
+/// The public paths.
+pub fn router(app: Arc<App>) -> Router {
+    Router::new()
+        .route(CLICK, any(to_offer))
+        .route(EVENTS, any(by_host))
+        .route(EVENTS_BY_TOKEN, any(by_token))
+        .fallback(nowhere)
+        .layer(middleware::from_fn_with_state(app.clone(), around))
+        .with_state(app)
+}
+
+type Named = Result<Path<String>, PathRejection>;
+
+async fn to_offer(State(app): State<Arc<App>>, offer: Named, request: Request<Body>) -> Response {
+    match *request.method() {
+        Method::GET | Method::HEAD => {
+            // A name that is no UTF-8 is no offer's.
+            let offer = offer.ok().map(|Path(name)| name);
+            click::handle(app, offer.as_deref(), request).await
+        }
+        _ => Problem::method("GET, HEAD").into_response(),
+    }
+}
+
+async fn by_host(State(app): State<Arc<App>>, request: Request<Body>) -> Response {
+    events(app, Caller::Host, request).await
+}
+
+async fn by_token(State(app): State<Arc<App>>, token: Named, request: Request<Body>) -> Response {
+    let token = token.map(|Path(token)| token).unwrap_or_default();
+    events(app, Caller::Token(&token), request).await
+}
+
+async fn events(app: Arc<App>, caller: Caller<'_>, request: Request<Body>) -> Response {
+    match *request.method() {
+        Method::GET | Method::HEAD | Method::POST => webhook::handle(app, caller, request).await,
+        _ => Problem::method("GET, HEAD, POST").into_response(),
+    }
+}
+
+async fn nowhere() -> Response {
+    let detail = "Clicks go to /c/{offer}, events to /api/v1/events or /api/v1/events/{token}.";
+    Problem::new(Kind::NotFound, detail).into_response()
+}
+
+/// What surrounds every request: the figures, and that no answer is ever kept by a cache.
+async fn around(State(app): State<Arc<App>>, request: Request<Body>, next: Next) -> Response {
+    let route = match request.extensions().get::<MatchedPath>().map(MatchedPath::as_str) {
+        Some(CLICK) => "click",
+        Some(EVENTS | EVENTS_BY_TOKEN) => "events",
+        _ => "other",
+    };
+    let _in_work = InWork::new(&app.metrics, route);
+    let started = Instant::now();
+    let mut response = next.run(request).await;
+    let class = match response.status().as_u16() / 100 {
+        2 => "2xx",
+        3 => "3xx",
+        4 => "4xx",
+        _ => "5xx",
+    };
+    app.metrics
+        .request
+        .with_label_values(&[route, class])
+        .observe(started.elapsed().as_secs_f64());
+    response
+        .headers_mut()
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+/// A request in work, counted as such until it is answered or its client has gone.
+struct InWork(prometheus::IntGauge);
+
+impl InWork {
+    fn new(metrics: &Ingest, route: &str) -> Self {
+        let gauge = metrics.in_flight.with_label_values(&[route]);
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for InWork {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+#[cfg(test)]
+mod tests;

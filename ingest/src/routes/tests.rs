@@ -1,0 +1,623 @@
+//! Every answer that needs no broker: the lines' publishing is stood in for by a function that confirms,
+//! refuses or never answers.
+
+use super::*;
+use crate::publish::Forsaken;
+use carom_common::amqp::PublishError;
+use carom_common::config::Config;
+use carom_common::envelope;
+use carom_common::resources::Versioned;
+use http::{HeaderMap, StatusCode};
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use std::sync::Mutex;
+use tower::ServiceExt;
+
+/// What the stand-in for the broker does.
+#[derive(Clone, Copy)]
+enum Broker {
+    Confirms,
+    Refuses(PublishError),
+    Hangs,
+}
+
+struct Relay {
+    app: Arc<App>,
+    router: Router,
+    intakes: Arc<Mutex<Vec<Intake>>>,
+    clicks: Arc<Mutex<Vec<Click>>>,
+    _index: watch::Sender<Arc<Index>>,
+}
+
+struct Answered {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: String,
+}
+
+impl Answered {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap()
+    }
+
+    /// The problem's slug; empty where the answer is none.
+    fn problem(&self) -> String {
+        if self
+            .headers
+            .get("content-type")
+            .is_none_or(|kind| kind != "application/problem+json")
+        {
+            return String::new();
+        }
+        let problem = self.json();
+        assert_eq!(problem["status"], self.status.as_u16());
+        for told in ["title", "detail"] {
+            assert!(problem[told].as_str().unwrap().len() > 10, "{problem}");
+        }
+        problem["type"]
+            .as_str()
+            .unwrap()
+            .strip_prefix("urn:carom:problem:")
+            .unwrap()
+            .to_owned()
+    }
+}
+
+fn lined<T: envelope::Item + Send + 'static>(
+    broker: Broker,
+    capacity: usize,
+    forsaken: Forsaken,
+) -> (Line<T>, Arc<Mutex<Vec<T>>>) {
+    let taken: Arc<Mutex<Vec<T>>> = Arc::default();
+    let kept = taken.clone();
+    let publish = move |message: Vec<u8>| {
+        kept.lock()
+            .unwrap()
+            .extend(envelope::decode::<T>(&message).unwrap());
+        async move {
+            match broker {
+                Broker::Confirms => Ok(()),
+                Broker::Refuses(error) => Err(error),
+                Broker::Hangs => std::future::pending().await,
+            }
+        }
+    };
+    (Line::start(capacity, forsaken, publish, |_| {}), taken)
+}
+
+fn relay(broker: Broker, limits: impl FnOnce(&mut config::Ingest)) -> Relay {
+    let resources = json!({
+        "advertiser": [{"id": "acme"}],
+        "offer": [{
+            "id": "shoes", "advertiser": "acme", "target": "main",
+            "tracking_url": "https://funnel.example/page?clickid={click_id}&sub={param.sub}&v={visitor}",
+        }],
+        "source": [
+            {"id": "funnel", "advertiser": "acme", "kind": "clickfunnels", "tokens": ["cf-token"]},
+            {"id": "plain", "advertiser": "acme", "kind": "plain", "tokens": ["plain token", "other"]},
+            {"id": "open", "advertiser": "acme", "kind": "clickfunnels", "open": true, "event_domains": ["open.example"]},
+            {"id": "closed", "advertiser": "acme", "kind": "plain", "event_domains": ["closed.example"]},
+            {"id": "pixel", "advertiser": "acme", "kind": "plain", "open": true, "event_domains": ["pixel.example"]},
+        ],
+    });
+    let resources = serde_json::from_value(resources).unwrap();
+    let index = Arc::new(Index::new(Arc::new(Versioned {
+        version: 1,
+        resources,
+    })));
+    let (sender, index) = watch::channel(index);
+    let mut ingest = Config::load(None).unwrap().ingest;
+    limits(&mut ingest);
+    let (events, intakes) = lined(broker, ingest.max_in_flight, Forsaken::Drop);
+    let (line, clicks) = lined(broker, ingest.click_line, Forsaken::Send);
+    let app = Arc::new(App {
+        index,
+        events,
+        clicks: line,
+        in_flight: Arc::new(Semaphore::new(ingest.max_in_flight)),
+        reachable: Box::new(|| true),
+        confirm_timeout: Duration::from_millis(200),
+        limits: ingest,
+        metrics: Arc::new(Ingest::new(&carom_common::telemetry::Metrics::new("test"))),
+    });
+    Relay {
+        router: router(app.clone()),
+        app,
+        intakes,
+        clicks,
+        _index: sender,
+    }
+}
+
+impl Relay {
+    async fn ask(
+        &self,
+        method: &str,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Body>,
+    ) -> Answered {
+        let mut request = Request::builder().method(method).uri(url);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = self
+            .router
+            .clone()
+            .oneshot(request.body(body.into()).unwrap())
+            .await
+            .unwrap();
+        let (head, body) = response.into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        assert_eq!(head.headers["cache-control"], "no-store");
+        Answered {
+            status: head.status,
+            headers: head.headers,
+            body: String::from_utf8(bytes.into()).unwrap(),
+        }
+    }
+
+    fn last_intake(&self) -> Intake {
+        self.intakes.lock().unwrap().last().unwrap().clone()
+    }
+
+    fn last_click(&self) -> Click {
+        self.clicks.lock().unwrap().last().unwrap().clone()
+    }
+
+    fn counted(&self, source: &str, outcome: &str) -> u64 {
+        self.app
+            .metrics
+            .intakes
+            .with_label_values(&[source, outcome])
+            .get()
+    }
+}
+
+const UA: (&str, &str) = ("user-agent", "Mozilla/5.0");
+
+#[tokio::test]
+async fn who_may_send_events_is_told_by_token_or_by_an_open_sources_host() {
+    let relay = relay(Broker::Confirms, |_| {});
+    let table = [
+        ("/api/v1/events/cf-token", "any.example", 202, ""),
+        ("/api/v1/events/plain%20token", "any.example", 202, ""),
+        ("/api/v1/events/other?a=1", "open.example", 202, ""),
+        ("/api/v1/events/wrong", "open.example", 401, "token-unknown"),
+        ("/api/v1/events/%ff", "open.example", 401, "token-unknown"),
+        ("/api/v1/events/cf-toke", "any.example", 401, "token-unknown"),
+        ("/api/v1/events", "open.example", 202, ""),
+        ("/api/v1/events", "OPEN.example.:8443", 202, ""),
+        ("http://open.example/api/v1/events", "closed.example", 202, ""),
+        ("/api/v1/events", "closed.example", 401, "token-missing"),
+        ("/api/v1/events", "stranger.example", 401, "token-missing"),
+        (
+            "/api/v1/events",
+            "open.example, closed.example",
+            401,
+            "token-missing",
+        ),
+        ("/api/v1/events/", "open.example", 404, "not-found"),
+        ("/api/v1/events/cf-token/more", "open.example", 404, "not-found"),
+    ];
+    for (url, host, status, problem) in table {
+        let answered = relay.ask("POST", url, &[("host", host)], "{\"a\": 1}").await;
+        assert_eq!(
+            (answered.status.as_u16(), answered.problem().as_str()),
+            (status, problem),
+            "{url} {host}"
+        );
+        assert_eq!(answered.headers.contains_key("www-authenticate"), status == 401);
+    }
+    assert_eq!(relay.counted("unknown", "unauthorized"), 6);
+    assert_eq!(relay.counted("open", "accepted"), 3);
+    let twice = relay
+        .ask(
+            "POST",
+            "/api/v1/events",
+            &[("host", "open.example"), ("host", "open.example")],
+            "{}",
+        )
+        .await;
+    assert_eq!(twice.problem(), "token-missing");
+}
+
+#[tokio::test]
+async fn an_intake_holds_the_request_to_the_byte() {
+    let relay = relay(Broker::Confirms, |_| {});
+    let visitor = "0d4d5f6e-8a52-4c8e-9b57-2f3a1c0de111";
+    let url = "/api/v1/events/cf-token?click_id={contact.custom_attributes.clickid}&event_parameter=[event_name]&a=1&a=%00";
+    let headers = [
+        ("content-type", "application/json"),
+        ("cookie", &format!("carom_visitor={visitor}")),
+    ];
+    let body = "{\"data\": {\"amount\": 0.1000000000000000055511151231}}\n";
+    let answered = relay.ask("POST", url, &headers, body).await;
+    assert_eq!(answered.status, 202);
+    let intake = relay.last_intake();
+    assert_eq!(answered.json(), json!({"id": intake.id.to_string()}));
+    assert_eq!(intake.source.as_str(), "funnel");
+    assert_eq!(
+        Some(intake.query.as_str()),
+        url.split_once('?').map(|(_, query)| query)
+    );
+    assert_eq!(intake.content_type.as_deref(), Some("application/json"));
+    assert_eq!(intake.body.0, body.as_bytes());
+    assert_eq!(intake.visitor.unwrap().to_string(), visitor);
+}
+
+#[tokio::test]
+async fn a_look_whether_we_are_here_is_no_event() {
+    let relay = relay(Broker::Confirms, |_| {});
+    let pings = [
+        ("GET", "/api/v1/events/plain%20token"),
+        ("HEAD", "/api/v1/events/plain%20token"),
+        ("HEAD", "/api/v1/events/plain%20token?a=1"),
+        (
+            "GET",
+            "/api/v1/events/cf-token?click_id={contact.custom_attributes.clickid}",
+        ),
+        ("GET", "http://open.example/api/v1/events"),
+    ];
+    for (method, url) in pings {
+        let answered = relay.ask(method, url, &[], "").await;
+        assert_eq!(answered.status, 200, "{method} {url}");
+        assert_eq!(relay.intakes.lock().unwrap().len(), 0, "{method} {url}");
+    }
+    let sent = relay
+        .ask(
+            "GET",
+            "http://pixel.example/api/v1/events?event_parameter=lead",
+            &[],
+            "",
+        )
+        .await;
+    assert_eq!(sent.status, 202);
+    assert_eq!(relay.last_intake().query, "event_parameter=lead");
+    assert!(relay.last_intake().body.is_empty());
+}
+
+#[tokio::test]
+async fn bad_bodies_are_told_what_is_wrong_with_them() {
+    let relay = relay(Broker::Confirms, |limits| limits.max_body_bytes = 100);
+    const JSON: (&str, &str) = ("content-type", "application/json");
+    let long = "x".repeat(101);
+    let longest = format!("a={}", "x".repeat(98));
+    type Row<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str, u16, &'a str);
+    let table: &[Row<'_>] = &[
+        (
+            "http://open.example/api/v1/events",
+            &[JSON],
+            "not json",
+            400,
+            "not-json",
+        ),
+        (
+            "http://open.example/api/v1/events",
+            &[JSON],
+            "{\"a\": \"b",
+            400,
+            "not-json",
+        ),
+        (
+            "http://open.example/api/v1/events",
+            &[],
+            "{\"a\":\n 1,}",
+            400,
+            "not-json",
+        ),
+        (
+            "http://open.example/api/v1/events",
+            &[JSON],
+            "[]",
+            400,
+            "not-an-object",
+        ),
+        (
+            "http://open.example/api/v1/events",
+            &[JSON],
+            "",
+            400,
+            "empty-event",
+        ),
+        ("/api/v1/events/other", &[JSON], "3", 400, "not-an-object"),
+        ("/api/v1/events/other", &[], "{", 400, "not-json"),
+        ("/api/v1/events/other", &[], "", 400, "empty-event"),
+        ("/api/v1/events/other", &[], "a=1&a=2", 202, ""),
+        ("/api/v1/events/other", &[], &longest, 202, ""),
+        ("/api/v1/events/other", &[], &long, 413, "body-too-large"),
+        (
+            "/api/v1/events/other",
+            &[("content-encoding", "gzip")],
+            "{}",
+            415,
+            "content-encoding",
+        ),
+        (
+            "/api/v1/events/other",
+            &[("content-encoding", "Identity")],
+            "{}",
+            202,
+            "",
+        ),
+    ];
+    for (url, headers, body, status, problem) in table {
+        let answered = relay.ask("POST", url, headers, body.to_string()).await;
+        assert_eq!(
+            (answered.status.as_u16(), answered.problem().as_str()),
+            (*status, *problem),
+            "{url} {body:?}"
+        );
+    }
+    let detail = relay
+        .ask("POST", "/api/v1/events/other", &[], "{\"a\":\n 1,}")
+        .await
+        .json()["detail"]
+        .to_string();
+    assert!(detail.contains("line 2, column 4"), "{detail}");
+    assert!(
+        !detail.contains("\\\"a\\\""),
+        "nothing of the body is repeated: {detail}"
+    );
+}
+
+#[tokio::test]
+async fn a_funnel_is_never_refused_for_what_its_body_means() {
+    let relay = relay(Broker::Confirms, |_| {});
+    for body in ["", "not json", "{\"cut\": \"of", "[]", "\0\0"] {
+        let answered = relay.ask("POST", "/api/v1/events/cf-token", &[], body).await;
+        assert_eq!(answered.status, 202, "{body:?}");
+        assert!(
+            answered.json()["warning"].as_str().unwrap().contains("is kept"),
+            "{body:?}"
+        );
+        assert_eq!(relay.last_intake().body.0, body.as_bytes());
+    }
+    assert_eq!(relay.counted("funnel", "accepted_with_warning"), 5);
+}
+
+#[tokio::test]
+async fn ingest_warns_of_exactly_what_the_worker_cannot_decode() {
+    let relay = relay(Broker::Confirms, |_| {});
+    let sources: Vec<_> = relay.app.index.borrow().resources().resources.sources.clone();
+    for body in [
+        "{}",
+        "",
+        " ",
+        "a=1",
+        "not json",
+        "[]",
+        "3",
+        "{\"a\":1}{",
+        &"[".repeat(500),
+        "\u{feff}{}",
+    ] {
+        for (url, source) in [
+            ("/api/v1/events/cf-token", &sources[0]),
+            ("/api/v1/events/other?a=1", &sources[1]),
+        ] {
+            let answered = relay
+                .ask(
+                    "POST",
+                    url,
+                    &[("content-type", "application/json")],
+                    body.to_owned(),
+                )
+                .await;
+            let fine = answered.status == 202 && answered.json()["warning"].is_null();
+            let content_type = Some("application/json".to_owned());
+            let body = carom_common::intake::Body(body.as_bytes().to_vec());
+            let intake = Intake {
+                id: carom_common::id::EventId::new(),
+                source: source.id.clone(),
+                received_at: jiff::Timestamp::now(),
+                query: url.split_once('?').map_or("", |(_, query)| query).to_owned(),
+                content_type,
+                body,
+                visitor: None,
+                parked: None,
+            };
+            let decoded = carom_common::decode::decode(&intake, source);
+            assert_eq!(fine, decoded.is_ok(), "{url} {:?}", intake.body);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_grows_beyond_the_limit_is_refused_however_it_comes() {
+    let relay = relay(Broker::Confirms, |limits| limits.max_body_bytes = 1000);
+    let chunks = futures_util::stream::iter((0..30).map(|_| Ok::<_, std::io::Error>("x".repeat(50))));
+    let answered = relay
+        .ask("POST", "/api/v1/events/other", &[], Body::from_stream(chunks))
+        .await;
+    assert_eq!(answered.problem(), "body-too-large");
+    assert_eq!(relay.counted("plain", "too_large"), 1);
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_is_not_waited_for() {
+    let relay = relay(Broker::Confirms, |limits| {
+        limits.body_timeout = "50ms".parse().unwrap()
+    });
+    let never = futures_util::stream::pending::<Result<String, std::io::Error>>();
+    let answered = relay
+        .ask("POST", "/api/v1/events/other", &[], Body::from_stream(never))
+        .await;
+    assert_eq!(
+        (answered.status.as_u16(), answered.problem().as_str()),
+        (408, "body-too-slow")
+    );
+}
+
+#[tokio::test]
+async fn an_event_that_the_broker_does_not_confirm_is_answered_503_with_retry_after() {
+    let brokers = [
+        (Broker::Refuses(PublishError::Unavailable), "broker_unavailable"),
+        (Broker::Refuses(PublishError::Nacked), "broker_nacked"),
+        (Broker::Refuses(PublishError::Unroutable), "broker_unroutable"),
+        (Broker::Hangs, "broker_timed_out"),
+    ];
+    for (broker, outcome) in brokers {
+        let relay = relay(broker, |_| {});
+        let answered = relay.ask("POST", "/api/v1/events/cf-token", &[], "{}").await;
+        assert_eq!(
+            (answered.status.as_u16(), answered.problem().as_str()),
+            (503, "not-confirmed")
+        );
+        assert_eq!(answered.headers["retry-after"], "1");
+        assert!(!answered.body.contains("broker"), "{}", answered.body);
+        assert_eq!(relay.counted("funnel", outcome), 1);
+    }
+}
+
+#[tokio::test]
+async fn one_event_more_than_allowed_in_work_is_answered_503_at_once() {
+    let relay = Arc::new(relay(Broker::Hangs, |limits| limits.max_in_flight = 1));
+    let first = tokio::spawn({
+        let relay = relay.clone();
+        async move {
+            relay
+                .ask("POST", "/api/v1/events/cf-token", &[], "{}")
+                .await
+                .status
+        }
+    });
+    while relay.app.in_flight.available_permits() > 0 {
+        tokio::task::yield_now().await;
+    }
+    let second = relay.ask("POST", "/api/v1/events/cf-token", &[], "{}").await;
+    assert_eq!(
+        (second.problem().as_str(), &second.headers["retry-after"]),
+        ("too-busy", &HeaderValue::from_static("1"))
+    );
+    assert_eq!(
+        relay.ask("GET", "/c/shoes", &[UA], "").await.status,
+        302,
+        "a visitor does not wait for webhooks"
+    );
+    assert_eq!(first.await.unwrap(), 503);
+}
+
+#[tokio::test]
+async fn a_click_is_sent_on_with_its_id_and_kept_as_it_came() {
+    let relay = relay(Broker::Confirms, |_| {});
+    let url = "/c/shoes?utm_source=a%20b&sub=x&sub=y&nul=%00&gclid=&empty";
+    let answered = relay
+        .ask("GET", url, &[UA, ("referer", "https://blog.example/")], "")
+        .await;
+    assert_eq!(answered.status, 302);
+    let click = relay.last_click();
+    let location = format!(
+        "https://funnel.example/page?clickid={}&sub=x&v={}",
+        click.id, click.visitor
+    );
+    assert_eq!(answered.headers["location"], location.as_str());
+    assert_eq!(answered.headers["cache-control"], "no-store");
+    let cookie = answered.headers["set-cookie"].to_str().unwrap();
+    assert!(
+        cookie.starts_with(&format!("carom_visitor={}; ", click.visitor)),
+        "{cookie}"
+    );
+    assert_eq!(click.id.0.get_version_num(), 7);
+    let pairs: Vec<_> = click
+        .parameters
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
+    let kept = [
+        ("utm_source", "a b"),
+        ("sub", "x"),
+        ("sub", "y"),
+        ("nul", "\0"),
+        ("gclid", ""),
+        ("empty", ""),
+    ];
+    assert_eq!(pairs, kept);
+    assert_eq!(click.referrer.as_deref(), Some("https://blog.example/"));
+    assert_eq!((click.not_a_touch, click.target.as_str()), (None, "main"));
+
+    let cookie = format!("carom_visitor={}", click.visitor);
+    relay.ask("GET", "/c/shoes", &[UA, ("cookie", &cookie)], "").await;
+    assert_eq!(
+        relay.last_click().visitor,
+        click.visitor,
+        "the same browser is the same visitor"
+    );
+    assert_ne!(relay.last_click().id, click.id);
+}
+
+#[tokio::test]
+async fn no_value_leaves_its_place_in_the_location() {
+    let relay = relay(Broker::Confirms, |_| {});
+    let values = [
+        "a%0d%0aSet-Cookie:%20x=1",
+        "%00",
+        "a%26clickid=stolen",
+        "%23fragment",
+        "%c3%a9",
+        "%ff",
+        "[sub]",
+        "{sub}",
+    ];
+    for value in values {
+        let answered = relay
+            .ask("GET", &format!("/c/shoes?sub={value}"), &[UA], "")
+            .await;
+        assert_eq!(answered.status, 302, "{value}");
+        let location = answered.headers["location"].to_str().unwrap();
+        assert!(location.bytes().all(|byte| byte.is_ascii_graphic()), "{location}");
+        assert_eq!(location.matches('&').count(), 2, "{location}");
+        assert!(!location.contains('#'), "{location}");
+        assert_eq!(answered.headers.get_all("set-cookie").iter().count(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_click_that_leads_nowhere_is_told_so() {
+    let relay = relay(Broker::Confirms, |_| {});
+    let long = format!("/c/shoes?sub={}", "x".repeat(20_000));
+    let table = [
+        ("GET", "/c/hats", 404, "unknown-offer"),
+        ("GET", "/c/SHOES", 404, "unknown-offer"),
+        ("GET", "/c/%ff", 404, "unknown-offer"),
+        ("GET", "/c/shoes%00", 404, "unknown-offer"),
+        ("GET", "/c/", 404, "not-found"),
+        ("GET", "/", 404, "not-found"),
+        ("POST", "/c/shoes", 405, "method-not-allowed"),
+        ("OPTIONS", "/c/shoes", 405, "method-not-allowed"),
+        ("PUT", "/api/v1/events/other", 405, "method-not-allowed"),
+        ("GET", long.as_str(), 414, "query-too-long"),
+        (
+            "GET",
+            &long.replace("/c/shoes", "/api/v1/events/other"),
+            414,
+            "query-too-long",
+        ),
+    ];
+    for (method, url, status, problem) in table {
+        let answered = relay.ask(method, url, &[UA], "").await;
+        assert_eq!(
+            (answered.status.as_u16(), answered.problem().as_str()),
+            (status, problem),
+            "{method} {url:.40}"
+        );
+        assert_eq!(answered.headers.contains_key("allow"), status == 405);
+    }
+    assert!(relay.clicks.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_visitor_is_not_held_back_by_a_broker_that_does_not_answer() {
+    let relay = relay(Broker::Hangs, |limits| {
+        limits.click_patience = "20ms".parse().unwrap();
+        limits.click_line = 2;
+    });
+    let started = Instant::now();
+    for _ in 0..3 {
+        assert_eq!(relay.ask("GET", "/c/shoes", &[UA], "").await.status, 302);
+    }
+    assert!(started.elapsed() < Duration::from_secs(2));
+    assert_eq!(relay.app.metrics.clicks_unconfirmed.get(), 2);
+    assert_eq!(relay.app.clicks.len(), 2, "they stay in line");
+    assert_eq!(relay.app.metrics.clicks_lost.get(), 1, "the third found it full");
+}

@@ -1,0 +1,108 @@
+//! The public listener: HTTP/1.1 connections, bounded in number, time and size.
+//!
+//! A client that is slow, silent or wrong loses its own connection and nothing else; an error of `accept`
+//! never ends the listener.
+
+use crate::metrics::Ingest;
+use axum::Router;
+use carom_common::config;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+/// The most that is buffered of a connection, its request's head included: a head that is longer is
+/// answered 431, and a request target of 64 KiB and more 414.
+const BUFFER_BYTES: usize = 128 * 1024;
+
+/// The wait after an `accept` that failed, as it does when there are no more file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves until `stop`, then lets what is in work end, for as long as `drain` is not cancelled.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    limits: &config::Ingest,
+    metrics: Arc<Ingest>,
+    stop: CancellationToken,
+    drain: CancellationToken,
+) {
+    let connections = Arc::new(Semaphore::new(
+        limits.max_connections.clamp(1, Semaphore::MAX_PERMITS),
+    ));
+    let graceful = GracefulShutdown::new();
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(limits.header_timeout.0)
+        .max_buf_size(BUFFER_BYTES);
+    let service = TowerToHyperService::new(router);
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = accept(&listener, &connections) => accepted,
+        };
+        let Some((stream, place)) = accepted else {
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
+        let connection = http.serve_connection(TokioIo::new(stream), service.clone());
+        let connection = graceful.watch(connection);
+        let (metrics, cut) = (metrics.clone(), drain.clone());
+        tokio::spawn(async move {
+            metrics.connections.inc();
+            tokio::select! {
+                ended = connection => if let Err(error) = ended {
+                    metrics.connections_failed.with_label_values(&[reason(&error)]).inc();
+                    debug!(%error, "connection.failed");
+                },
+                () = cut.cancelled() => {}
+            }
+            metrics.connections.dec();
+            drop(place);
+        });
+    }
+    // New connections are refused from here on, not left waiting.
+    drop(listener);
+    graceful.shutdown().await;
+}
+
+/// The next connection, when there is a place for it. None when the system could not accept one.
+async fn accept(
+    listener: &TcpListener,
+    connections: &Arc<Semaphore>,
+) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+    let place = connections.clone().acquire_owned().await.ok()?;
+    match listener.accept().await {
+        Ok((stream, _)) => {
+            if let Err(error) = stream.set_nodelay(true) {
+                debug!(%error, "connection.no_nodelay");
+            }
+            Some((stream, place))
+        }
+        Err(error) => {
+            warn!(%error, "connection.not_accepted");
+            None
+        }
+    }
+}
+
+fn reason(error: &hyper::Error) -> &'static str {
+    if error.is_timeout() {
+        "timeout"
+    } else if error.is_parse() {
+        "malformed"
+    } else if error.is_incomplete_message() {
+        "incomplete"
+    } else {
+        "broken"
+    }
+}
+
+#[cfg(test)]
+mod tests;

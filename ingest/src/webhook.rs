@@ -1,0 +1,289 @@
+//! `/api/v1/events`: from a request to an intake that the broker has confirmed.
+//!
+//! What is refused is refused by who sent it and by its bounds, never for what it means: that is the
+//! worker's to say, and a funnel that is answered errors switches its endpoint off.
+
+use crate::body;
+use crate::index::Index;
+use crate::problem::{Kind, Problem};
+use crate::publish::Unpublished;
+use crate::routes::App;
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use carom_common::amqp::PublishError;
+use carom_common::id::EventId;
+use carom_common::intake::{self, Intake};
+use carom_common::source::{self, Source};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+mod judge;
+
+use judge::judge;
+
+/// The longest query of an event.
+const QUERY_BYTES: usize = 16 * 1024;
+
+/// How a request says whose it is.
+#[derive(Clone, Copy, Debug)]
+pub enum Caller<'a> {
+    /// By the token in its path.
+    Token(&'a str),
+    /// By the host that it was sent to.
+    Host,
+}
+
+/// Answers a request to one of the events endpoints.
+pub async fn handle(app: Arc<App>, caller: Caller<'_>, request: Request<Body>) -> Response {
+    let index = app.index.borrow().clone();
+    let (head, body) = request.into_parts();
+    let (source, opened) = match whose(&index, caller, &head) {
+        Ok(found) => found,
+        Err(problem) => {
+            app.metrics.intake(crate::metrics::UNKNOWN, outcome(&problem));
+            body::discard_unasked(body, &head.headers, app.limits.body_timeout.0);
+            return problem.into_response();
+        }
+    };
+    let mut told = Told {
+        app: &app,
+        source: &source,
+        outcome: "abandoned",
+    };
+    let answered = take(&app, &source, opened, &head, body).await;
+    let (outcome, response) = match answered {
+        Ok(Taken::Ping) => ("ping", answer(StatusCode::OK, &json!({"status": "ready"}))),
+        Ok(Taken::Confirmed { id, warning: None }) => (
+            "accepted",
+            answer(StatusCode::ACCEPTED, &json!({"id": id.to_string()})),
+        ),
+        Ok(Taken::Confirmed {
+            id,
+            warning: Some(warning),
+        }) => {
+            let words = json!({"id": id.to_string(), "warning": warning});
+            ("accepted_with_warning", answer(StatusCode::ACCEPTED, &words))
+        }
+        Err(Refused::Problem(problem)) => (outcome(&problem), problem.into_response()),
+        Err(Refused::Broker(error)) => (broker_outcome(error), not_confirmed().into_response()),
+    };
+    told.outcome = outcome;
+    response
+}
+
+/// Counts how a request ended, also one whose client left before it did.
+struct Told<'a> {
+    app: &'a App,
+    source: &'a Source,
+    outcome: &'static str,
+}
+
+impl Drop for Told<'_> {
+    fn drop(&mut self) {
+        self.app.metrics.intake(self.source.id.as_str(), self.outcome);
+    }
+}
+
+/// What came of a request that was not refused.
+enum Taken {
+    /// There was nothing in it: somebody asks whether we are here.
+    Ping,
+    /// It is safe.
+    Confirmed { id: EventId, warning: Option<String> },
+}
+
+/// Why a request was refused.
+enum Refused {
+    Problem(Problem),
+    Broker(PublishError),
+}
+
+impl From<Problem> for Refused {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(problem)
+    }
+}
+
+/// Whose request it is, and whether the source is open: then anybody's.
+fn whose(index: &Index, caller: Caller<'_>, head: &Parts) -> Result<(Arc<Source>, bool), Problem> {
+    match caller {
+        Caller::Token(token) => match index.source_of_token(token) {
+            Some(source) => Ok((source.clone(), false)),
+            None => Err(Problem::new(
+                Kind::TokenUnknown,
+                "Use the URL that was set up for this source, its token included: /api/v1/events/{token}.",
+            )),
+        },
+        Caller::Host => match host(head).and_then(|host| index.source_of_host(&host)) {
+            Some(source) if source.open => Ok((source.clone(), true)),
+            _ => Err(Problem::new(
+                Kind::TokenMissing,
+                "No source takes events at this host without a token. Send them to /api/v1/events/{token}.",
+            )),
+        },
+    }
+}
+
+/// The host that a request was sent to, without its port and in lower case.
+fn host(head: &Parts) -> Option<String> {
+    let named = match head.uri.authority() {
+        Some(authority) => authority.as_str(),
+        None => {
+            let mut lines = head.headers.get_all(header::HOST).iter();
+            let line = lines.next()?.to_str().ok()?;
+            if lines.next().is_some() {
+                return None;
+            }
+            line
+        }
+    };
+    let authority: http::uri::Authority = named.trim().parse().ok()?;
+    Some(authority.host().trim_end_matches('.').to_ascii_lowercase())
+}
+
+async fn take(app: &App, source: &Source, opened: bool, head: &Parts, body: Body) -> Result<Taken, Refused> {
+    let limits = &app.limits;
+    let query = head.uri.query().unwrap_or_default();
+    let admitted = admit(head, query, &body, limits.max_body_bytes);
+    let place = admitted.and_then(|()| {
+        let busy = || Problem::new(Kind::TooBusy, "Send the event again after a moment.");
+        app.in_flight.clone().try_acquire_owned().map_err(|_| busy())
+    });
+    let _place = match place {
+        Ok(place) => place,
+        Err(problem) => {
+            body::discard_unasked(body, &head.headers, limits.body_timeout.0);
+            return Err(problem.into());
+        }
+    };
+    // A body says something only where the method gives it a meaning.
+    let bytes = if head.method == Method::POST {
+        body::read(body, limits.max_body_bytes, limits.body_timeout.0).await?
+    } else {
+        Vec::new()
+    };
+    if says_nothing(source, &head.method, query) {
+        return Ok(Taken::Ping);
+    }
+    let content_type = text(&head.headers, header::CONTENT_TYPE);
+    let warning = match judge(source.kind, query, content_type.as_deref(), &bytes) {
+        Ok(()) => None,
+        // A funnel's token is proof enough that the bytes are its own. They are kept, whatever they are,
+        // and the worker makes a dead letter of them, because an error would switch the endpoint off.
+        Err(problem) if source.kind == source::Kind::Clickfunnels && !opened => Some(format!(
+            "{}. It is kept, and cannot be used as it is.",
+            problem.title()
+        )),
+        Err(problem) => return Err(problem.into()),
+    };
+    let intake = Intake {
+        id: EventId::new(),
+        source: source.id.clone(),
+        received_at: Timestamp::now(),
+        query: query.to_owned(),
+        content_type,
+        body: intake::Body(bytes),
+        visitor: crate::visitor::known(&head.headers),
+        parked: None,
+    };
+    confirm(app, intake, warning).await
+}
+
+/// What can be said against a request before its body is read.
+fn admit(head: &Parts, query: &str, body: &Body, most: usize) -> Result<(), Problem> {
+    if query.len() > QUERY_BYTES {
+        let detail =
+            format!("Send at most {QUERY_BYTES} bytes of query; put the event into the body of a POST.");
+        return Err(Problem::new(Kind::QueryTooLong, detail));
+    }
+    let encoded = head.headers.get(header::CONTENT_ENCODING);
+    if encoded.is_some_and(|given| !given.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity")) {
+        return Err(Problem::new(
+            Kind::ContentEncoding,
+            "Send the body as it is, without a Content-Encoding.",
+        ));
+    }
+    body::admit(body, most)
+}
+
+/// Whether somebody only looks whether we are here, as funnels' editors do when an endpoint is saved. A
+/// ClickFunnels source speaks by POST alone: a GET of its URL, placeholders and all, is such a look.
+fn says_nothing(source: &Source, method: &Method, query: &str) -> bool {
+    match *method {
+        Method::HEAD => true,
+        Method::GET => query.is_empty() || source.kind == source::Kind::Clickfunnels,
+        _ => false,
+    }
+}
+
+async fn confirm(app: &App, intake: Intake, warning: Option<String>) -> Result<Taken, Refused> {
+    let id = intake.id;
+    let weight = intake.body.0.len() + intake.query.len() + 256;
+    let Some(answer) = app.events.push(intake, weight) else {
+        return Err(Problem::new(Kind::TooBusy, "Send the event again after a moment.").into());
+    };
+    // The publisher bounds each confirm. This bounds the wait for a place in the next message as well.
+    let answer = tokio::time::timeout(app.confirm_timeout, answer).await;
+    match answer {
+        Ok(Ok(Ok(()))) => Ok(Taken::Confirmed { id, warning }),
+        Ok(Ok(Err(Unpublished::Broker(error)))) => Err(Refused::Broker(error)),
+        Ok(Ok(Err(Unpublished::TooLarge))) => Err(Problem::new(
+            Kind::BodyTooLarge,
+            "The event is larger than a message can be. Send less in one event.",
+        )
+        .into()),
+        Ok(Err(_)) => Err(Refused::Broker(PublishError::Closed)),
+        Err(_) => Err(Refused::Broker(PublishError::TimedOut)),
+    }
+}
+
+fn not_confirmed() -> Problem {
+    Problem::new(
+        Kind::NotConfirmed,
+        "Send the event again after the time that Retry-After gives.",
+    )
+}
+
+/// A problem's name among the outcomes.
+fn outcome(problem: &Problem) -> &'static str {
+    match problem.kind {
+        Kind::TokenUnknown | Kind::TokenMissing => "unauthorized",
+        Kind::BodyTooLarge | Kind::QueryTooLong => "too_large",
+        Kind::BodyTooSlow => "too_slow",
+        Kind::BodyIncomplete => "incomplete",
+        Kind::TooBusy => "busy",
+        _ => "invalid",
+    }
+}
+
+/// A publishing error's name among the outcomes.
+fn broker_outcome(error: PublishError) -> &'static str {
+    match error {
+        PublishError::Unavailable => "broker_unavailable",
+        PublishError::Blocked => "broker_blocked",
+        PublishError::Nacked => "broker_nacked",
+        PublishError::Unroutable => "broker_unroutable",
+        PublishError::TimedOut => "broker_timed_out",
+        PublishError::Lost => "broker_lost",
+        PublishError::Closed => "shutting_down",
+    }
+}
+
+fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<String> {
+    let value = headers.get(name)?;
+    // A header may be as long as the head; what names a type is short.
+    Some(
+        String::from_utf8_lossy(value.as_bytes())
+            .chars()
+            .take(200)
+            .collect(),
+    )
+}
+
+fn answer(status: StatusCode, words: &Value) -> Response {
+    let headers = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+    (status, headers, format!("{words}\n")).into_response()
+}

@@ -1,0 +1,102 @@
+//! Whether a body is what its source's kind says, by the same rules as the worker's decoder: whoever can
+//! still mend it should hear of it now.
+
+use crate::problem::{Kind, Problem};
+use carom_common::source;
+use serde_json::Value;
+
+/// Looks at a body, and at nothing that it means.
+///
+/// # Errors
+/// The worker could not decode it.
+pub fn judge(
+    kind: source::Kind,
+    query: &str,
+    content_type: Option<&str>,
+    body: &[u8],
+) -> Result<(), Problem> {
+    let first = body.iter().find(|byte| !byte.is_ascii_whitespace());
+    let says_json = content_type.is_some_and(|given| given.to_ascii_lowercase().contains("json"));
+    match (kind, first) {
+        (source::Kind::Clickfunnels, None) => Err(Problem::new(
+            Kind::EmptyEvent,
+            "Send the event as a JSON object in the body of a POST.",
+        )),
+        (source::Kind::Plain, None) if query.is_empty() => Err(Problem::new(
+            Kind::EmptyEvent,
+            "Send the event's parameters in the query, as a form, or as a JSON object.",
+        )),
+        (source::Kind::Plain, None) => Ok(()),
+        (source::Kind::Clickfunnels, Some(_)) | (_, Some(b'{' | b'[')) => object(body),
+        (source::Kind::Plain, Some(_)) if says_json => object(body),
+        (source::Kind::Plain, Some(_)) => match std::str::from_utf8(body) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(Problem::new(
+                Kind::NotText,
+                "Send a JSON object, or a form in UTF-8.",
+            )),
+        },
+    }
+}
+
+fn object(body: &[u8]) -> Result<(), Problem> {
+    match serde_json::from_slice(body) {
+        Ok(Value::Object(_)) => Ok(()),
+        Ok(_) => Err(Problem::new(
+            Kind::NotAnObject,
+            "Send one event as one JSON object: {…}.",
+        )),
+        Err(error) => {
+            let place = format!("line {}, column {}", error.line(), error.column());
+            let detail = if error.is_eof() {
+                format!("The JSON breaks off at {place}. Send all of it.")
+            } else {
+                format!("The JSON is wrong at {place}. Mend it and send the event again.")
+            };
+            Err(Problem::new(Kind::NotJson, detail))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use source::Kind::{Clickfunnels, Plain};
+
+    #[test]
+    fn a_body_is_judged_by_what_its_source_sends() {
+        const JSON: Option<&str> = Some("application/json; charset=utf-8");
+        const FORM: Option<&str> = Some("application/x-www-form-urlencoded");
+        let deep = "[".repeat(200);
+        type Row<'a> = (source::Kind, &'a str, Option<&'a str>, &'a [u8], Option<Kind>);
+        let table: &[Row<'_>] = &[
+            (Clickfunnels, "", JSON, b"{}", None),
+            (Clickfunnels, "", None, b" \n{\"a\":1}", None),
+            (Clickfunnels, "a=1", JSON, b"", Some(Kind::EmptyEvent)),
+            (Clickfunnels, "", FORM, b"a=1", Some(Kind::NotJson)),
+            (Clickfunnels, "", JSON, b"[{}]", Some(Kind::NotAnObject)),
+            (Clickfunnels, "", JSON, b"{\"a\":", Some(Kind::NotJson)),
+            (Clickfunnels, "", JSON, b"\0\0", Some(Kind::NotJson)),
+            (Clickfunnels, "", JSON, b"{\"a\":\"\xff\"}", Some(Kind::NotJson)),
+            (Clickfunnels, "", JSON, deep.as_bytes(), Some(Kind::NotJson)),
+            (Plain, "a=1", None, b"", None),
+            (Plain, "a=1", JSON, b" ", None),
+            (Plain, "", None, b"", Some(Kind::EmptyEvent)),
+            (Plain, "", FORM, b"a=1&a=2", None),
+            (Plain, "", FORM, b"{\"a\":1}", None),
+            (Plain, "", FORM, b"{\"a\":1", Some(Kind::NotJson)),
+            (Plain, "", JSON, b"a=1", Some(Kind::NotJson)),
+            (Plain, "", JSON, b"3", Some(Kind::NotAnObject)),
+            (Plain, "", FORM, b"\xff\xfe", Some(Kind::NotText)),
+            (Plain, "", FORM, b"\0", None),
+        ];
+        for (kind, query, content_type, body, wrong) in table {
+            let judged = judge(*kind, query, *content_type, body);
+            assert_eq!(
+                judged.err().map(|problem| problem.kind),
+                *wrong,
+                "{kind:?} {content_type:?} {body:?}"
+            );
+        }
+    }
+}
