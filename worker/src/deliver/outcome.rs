@@ -85,6 +85,7 @@ impl Tried {
             Err(failure) => {
                 let verdict = match failure {
                     Failure::Blocked(_) => Verdict::Dead(Reason::BlockedAddress),
+                    Failure::Unsendable(_) => Verdict::Dead(Reason::Unrenderable),
                     _ => Verdict::Failure { retry_after: None },
                 };
                 let class = failure.class().to_owned();

@@ -11,14 +11,17 @@ use std::collections::HashSet;
 
 impl Store {
     /// Which of these attempts are settled, so that a message for one is a copy: the attempt itself is,
-    /// or its delivery is in a later round.
+    /// its delivery is in a later round, or it was delivered in this one. The last is what a crash
+    /// between a retry's confirm and its settling leaves: the same attempt is made again and succeeds,
+    /// and then the retry comes back.
     ///
     /// # Errors
     /// The database failed.
     pub async fn settled(&self, keys: Vec<AttemptKey>) -> Result<HashSet<AttemptKey>, Error> {
         self.read(move |connection| {
             let sql = "SELECT EXISTS (SELECT 1 FROM attempts WHERE delivery_id = ?1 AND round = ?2 AND attempt = ?3)
-                           OR EXISTS (SELECT 1 FROM deliveries WHERE id = ?1 AND round > ?2)";
+                           OR EXISTS (SELECT 1 FROM deliveries WHERE id = ?1
+                                      AND (round > ?2 OR (round = ?2 AND standing = 'delivered')))";
             let mut statement = connection.prepare_cached(sql)?;
             let mut settled = HashSet::new();
             for key in keys {

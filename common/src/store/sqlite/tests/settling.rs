@@ -168,3 +168,15 @@ async fn a_delivery_that_the_store_never_heard_of_is_settled_all_the_same() {
     assert!(is_copy(&store, &unheard).await);
     assert!(is_copy(&store, &next(&unheard, 1, 9)).await);
 }
+
+#[tokio::test]
+async fn a_retry_that_comes_back_after_its_delivery_is_a_copy() {
+    let (_folder, store) = store();
+    let first = selected(&store, &event("order:1"), &["meta"]).await.remove(0);
+    store
+        .settle(vec![settlement(&first, End::Delivered)])
+        .await
+        .unwrap();
+    assert!(is_copy(&store, &next(&first, 0, 2)).await);
+    assert!(!is_copy(&store, &next(&first, 1, 1)).await);
+}
