@@ -1,0 +1,156 @@
+//! The broker of a scenario, and a vhost for each.
+
+use crate::management::{Management, encoded};
+use crate::node::Node;
+use anyhow::{Context, Result};
+use reqwest::Url;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// A broker: the one that all tests share, or one of this test's own.
+#[derive(Clone)]
+pub struct Broker {
+    url: String,
+    pub management_url: String,
+    pub management: Management,
+    node: Option<Arc<Node>>,
+}
+
+impl Broker {
+    /// The broker that `deploy/test` has started for all tests; outside of it, one of our own.
+    pub async fn shared() -> Result<Self> {
+        match (
+            std::env::var("CAROM_TEST_BROKER_URL"),
+            std::env::var("CAROM_TEST_MANAGEMENT_URL"),
+        ) {
+            (Ok(url), Ok(management)) => Self::at(&url, &management),
+            _ => Self::own().await,
+        }
+    }
+
+    /// A broker of this test's own, for whoever kills it.
+    pub async fn own() -> Result<Self> {
+        let node = Node::start().await?;
+        let broker = Self::at(&node.broker_url, &node.management_url)?;
+        Ok(Self {
+            node: Some(Arc::new(node)),
+            ..broker
+        })
+    }
+
+    /// A broker that is there already.
+    pub fn at(url: &str, management_url: &str) -> Result<Self> {
+        let management = Management::new(management_url)?;
+        Ok(Self {
+            url: url.to_owned(),
+            management_url: management_url.to_owned(),
+            management,
+            node: None,
+        })
+    }
+
+    /// The node, to be killed or paused.
+    pub fn node(&self) -> Result<&Node> {
+        self.node
+            .as_deref()
+            .context("the broker is not this test's own: start it with Broker::own")
+    }
+
+    /// A new vhost, gone when it is dropped.
+    pub async fn vhost(&self, label: &str) -> Result<Vhost> {
+        let random = Uuid::new_v4().simple().to_string();
+        let name = format!("carom-{label}-{}", &random[..8]);
+        let url: Url = self.url.parse()?;
+        let user = match url.username() {
+            "" => self.management.user().to_owned(),
+            user => crate::management::decoded(user),
+        };
+        let vhost = Vhost {
+            broker: self.clone(),
+            url: url_of(&self.url, &name)?,
+            name,
+        };
+        self.management.create_vhost(&vhost.name, &user).await?;
+        Ok(vhost)
+    }
+}
+
+/// The broker's URL with another vhost.
+fn url_of(url: &str, vhost: &str) -> Result<String> {
+    let mut url: Url = url.parse().context("the broker's URL is none")?;
+    url.set_path(&format!("/{}", encoded(vhost)));
+    Ok(url.into())
+}
+
+/// A vhost of a scenario's own.
+pub struct Vhost {
+    pub broker: Broker,
+    pub name: String,
+    /// The AMQP URL that leads to it.
+    pub url: String,
+}
+
+/// A queue as the broker counts it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Depth {
+    pub messages: u64,
+    pub ready: u64,
+    pub unacknowledged: u64,
+}
+
+impl Vhost {
+    /// What the broker knows of one kind of thing in this vhost: `queues`, `exchanges`, `bindings`.
+    pub async fn list(&self, kind: &str) -> Result<Vec<Value>> {
+        let listed = self
+            .broker
+            .management
+            .get(&format!("/api/{kind}/{}", encoded(&self.name)))
+            .await?;
+        listed.as_array().cloned().context("no list")
+    }
+
+    /// How deep each queue is now. Only this form of the listing is fresh.
+    pub async fn depths(&self) -> Result<BTreeMap<String, Depth>> {
+        let name = encoded(&self.name);
+        let path = format!("/api/queues/{name}?disable_stats=true&enable_queue_totals=true");
+        let listed = self.broker.management.get(&path).await?;
+        let depths = listed.as_array().context("no list")?.iter().map(|queue| {
+            let count = |key: &str| queue[key].as_u64().unwrap_or(0);
+            let depth = Depth {
+                messages: count("messages"),
+                ready: count("messages_ready"),
+                unacknowledged: count("messages_unacknowledged"),
+            };
+            (queue["name"].as_str().unwrap_or_default().to_owned(), depth)
+        });
+        Ok(depths.collect())
+    }
+
+    /// How deep one queue is; none for a queue that is not there.
+    pub async fn depth(&self, queue: &str) -> Result<Option<Depth>> {
+        Ok(self.depths().await?.get(queue).copied())
+    }
+
+    /// Up to `count` bodies from the head of a queue, which are put back.
+    pub async fn peek(&self, queue: &str, count: u32) -> Result<Vec<String>> {
+        let path = format!("/api/queues/{}/{}/get", encoded(&self.name), encoded(queue));
+        let how = serde_json::json!({"count": count, "ackmode": "ack_requeue_true", "encoding": "auto"});
+        let got = self.broker.management.post(&path, how).await?;
+        let bodies = got.as_array().context("no list")?.iter();
+        Ok(bodies
+            .filter_map(|message| Some(message["payload"].as_str()?.to_owned()))
+            .collect())
+    }
+}
+
+impl Drop for Vhost {
+    fn drop(&mut self) {
+        if let Err(error) = self.broker.management.delete_vhost_now(&self.name)
+            && self.broker.node.is_none()
+        {
+            eprintln!("the vhost {} is left behind: {error:#}", self.name);
+        }
+    }
+}

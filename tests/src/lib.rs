@@ -1,0 +1,40 @@
+//! The harness of Carom's scenarios: a real broker, the real binaries, real sockets.
+//!
+//! A scenario reads as: a [`broker::Broker`], a [`receiver::Receiver`], a [`stack::Stack`] that sends to it,
+//! a [`client::Client`] that clicks and sends events, and [`eventually::eventually`] for what must come of
+//! it. Everything here ends only processes that it started, and no `Drop` waits for longer than seconds.
+//!
+//! Harness functions return errors, so that the demo (`carom-demo`) can tell them to a person. A stack that
+//! is dropped without [`stack::Stack::finish`] shows the end of its logs: that is how a failed test explains
+//! itself.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    missing_docs,
+    reason = "a harness fails loudly and prints its figures; who reads it reads its code"
+)]
+
+// What a scenario is written with.
+pub mod accounting;
+pub mod broker;
+pub mod client;
+pub mod eventually;
+pub mod fixture;
+pub mod load;
+pub mod metrics;
+pub mod receiver;
+pub mod resources;
+pub mod stack;
+
+// What those stand on.
+pub mod management;
+pub mod node;
+pub mod ports;
+pub mod process;
+pub mod wire;
+
+// The demo.
+pub mod demo;
