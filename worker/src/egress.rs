@@ -36,9 +36,6 @@ mod failure;
 mod resolver;
 mod retry_after;
 
-/// How much of a body is kept where the configuration does not say: 64 KiB.
-pub const RESPONSE_CAP: usize = 64 * 1024;
-
 /// Connecting, with TLS, may take no longer than this even where the deadline is later. It is divided over a
 /// name's addresses, so that one that swallows packets leaves time for the next.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -67,7 +64,7 @@ const OURS: [HeaderName; 6] = [
 pub struct Settings {
     /// Ranges that deliveries may go to although they are not globally reachable.
     pub allow: Vec<IpNet>,
-    /// How many bytes of a body are kept; see [`RESPONSE_CAP`].
+    /// How many bytes of a body are kept.
     pub response_cap: usize,
     /// The `User-Agent` of requests that bring none.
     pub user_agent: String,

@@ -12,6 +12,7 @@ use carom_common::retry::Tier;
 use carom_common::topology;
 use futures_util::future::try_join_all;
 use std::collections::BTreeMap;
+use tracing::warn;
 
 /// How many deliveries travel in one message at most: what a consumer holds must be settled in a minute.
 pub const DELIVERIES_PER_MESSAGE: usize = 16;
@@ -27,6 +28,12 @@ pub async fn deliveries(publisher: &Publisher, deliveries: Vec<Delivery>) -> Res
             .entry(delivery.connector.clone())
             .or_default()
             .push(delivery);
+    }
+    for connector in by_connector.keys() {
+        // A connector may be selected a moment before its consumer comes up.
+        if let Err(error) = publisher.link().ensure_connector(connector).await {
+            warn!(%error, connector = connector.as_str(), "connector.declare_failed");
+        }
     }
     let messages = by_connector.iter().flat_map(|(connector, deliveries)| {
         let queue = topology::deliver_queue(connector);

@@ -119,12 +119,7 @@ async fn start(config: Config, metrics: Arc<Metrics>, close: CancellationToken) 
         schedule,
         close.clone(),
     );
-    let publishing = Link::start(
-        &config.broker.url,
-        "carom-worker publish",
-        schedule,
-        close.clone(),
-    );
+    let publishing = link.sibling("carom-worker publish", close.clone());
     let confirms = metrics.confirms.clone();
     let publisher = Publisher::start(publishing, config.broker.confirm_timeout.0, close, move |took| {
         confirms.observe(took.as_secs_f64());

@@ -12,6 +12,9 @@ pub async fn surely<T, F: Future<Output = Result<T, Error>>>(what: &'static str,
     loop {
         match step().await {
             Ok(done) => return done,
+            // The store is closed, or our work made its writer panic. Unwinding gives the messages that
+            // we hold back, and counts them towards being poison; trying again would never end.
+            Err(Error::Closed) => std::panic::resume_unwind(Box::new("the store did not do it")),
             Err(error) => warn!(%error, store.step = what, "store.again"),
         }
         tokio::time::sleep(delays.next()).await;

@@ -4,7 +4,9 @@ use super::Link;
 use crate::backoff_policy::Reconnect;
 use futures_util::StreamExt;
 use lapin::message::Delivery;
-use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
+use lapin::options::{
+    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions,
+};
 use lapin::types::{AMQPValue, FieldTable};
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -21,19 +23,42 @@ pub struct Taken {
     pub routing_key: String,
     /// Whether the broker moved it here because it reached a queue's delivery limit.
     pub returned_too_often: bool,
-    acker: lapin::Acker,
+    acker: Option<lapin::Acker>,
     /// Kept open as long as anything that it delivered can still be acked.
-    _channel: Arc<lapin::Channel>,
+    channel: Arc<lapin::Channel>,
 }
 
 impl Taken {
     /// Tells the broker that we are done with it. When that fails the message comes again, and whatever
     /// was done with it is found to be done.
-    pub async fn ack(self) {
-        match self.acker.ack(BasicAckOptions::default()).await {
+    pub async fn ack(mut self) {
+        let Some(acker) = self.acker.take() else { return };
+        match acker.ack(BasicAckOptions::default()).await {
             Ok(true) => {}
             Ok(false) => debug!("consume.ack_on_a_lost_channel"),
             Err(error) => debug!(%error, "consume.ack_failed"),
+        }
+    }
+}
+
+/// Whoever held it panicked. Unless it is given back it would stay in nobody's hands until the connection
+/// ends; given back, it counts towards being poison. This is the only requeue that there is.
+impl Drop for Taken {
+    fn drop(&mut self) {
+        if let Some(acker) = self.acker.take().filter(|_| std::thread::panicking()) {
+            warn!(queue = self.routing_key, "consume.handler_panicked");
+            if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+                let channel = self.channel.clone();
+                runtime.spawn(async move {
+                    let _ = acker
+                        .nack(BasicNackOptions {
+                            requeue: true,
+                            ..BasicNackOptions::default()
+                        })
+                        .await;
+                    drop(channel);
+                });
+            }
         }
     }
 }
@@ -65,8 +90,8 @@ impl Taken {
             seen_before,
             routing_key,
             returned_too_often,
-            acker: delivery.acker,
-            _channel: channel,
+            acker: Some(delivery.acker),
+            channel,
         }
     }
 }

@@ -31,6 +31,17 @@ pub(super) async fn declare(
     Ok(())
 }
 
+/// Declares connectors' queues only, with their way back from the tiers.
+pub(super) async fn queues(connection: &Connection, queues: &[Queue]) -> Result<(), Error> {
+    let channel = connection.create_channel().await?;
+    for queue in queues {
+        declare_queue(&channel, queue).await?;
+        bind(&channel, &queue.name, topology::WORK, &queue.name).await?;
+    }
+    channel.close(200, "declared".into()).await?;
+    Ok(())
+}
+
 async fn declare_queue(channel: &Channel, queue: &Queue) -> Result<(), Error> {
     let options = QueueDeclareOptions {
         durable: true,

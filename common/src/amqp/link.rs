@@ -19,6 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// A supervised connection to the broker. Clones share it; it ends with its token.
 #[derive(Clone)]
 pub struct Link {
+    url: Arc<str>,
     state: watch::Receiver<State>,
     declared: Arc<Declared>,
 }
@@ -43,20 +44,28 @@ struct Declared {
 impl Link {
     /// Starts connecting to `url`, as `name` in the broker's own listings, until `stop`.
     pub fn start(url: &str, name: &str, schedule: &Schedule, stop: CancellationToken) -> Self {
-        let (sender, state) = watch::channel(State::Down);
-        let connectors = Mutex::default();
-        let declared = Arc::new(Declared {
+        let declared = Declared {
             topology: topology::topology(schedule),
-            connectors,
-        });
+            connectors: Mutex::default(),
+        };
+        Self::supervised(url.into(), name, Arc::new(declared), stop)
+    }
+
+    /// Starts another connection to the same broker, which declares the same things.
+    pub fn sibling(&self, name: &str, stop: CancellationToken) -> Self {
+        Self::supervised(self.url.clone(), name, self.declared.clone(), stop)
+    }
+
+    fn supervised(url: Arc<str>, name: &str, declared: Arc<Declared>, stop: CancellationToken) -> Self {
+        let (sender, state) = watch::channel(State::Down);
         let supervisor = Supervisor {
-            url: url.to_owned(),
+            url: url.clone(),
             name: name.to_owned(),
             declared: declared.clone(),
             sender,
         };
         tokio::spawn(supervisor.run(stop));
-        Self { state, declared }
+        Self { url, state, declared }
     }
 
     /// Whether a connection stands, blocked or not.
@@ -91,10 +100,25 @@ impl Link {
     pub async fn declare_connector(&self, connector: &ConnectorId) -> Result<(), Error> {
         let queue = topology::connector_queue(connector);
         self.connectors().insert(connector.clone(), queue.clone());
-        self.declare(&[queue]).await
+        match self.connection().await {
+            Some(connection) => declare::queues(&connection, &[queue]).await,
+            None => Ok(()),
+        }
     }
 
-    /// No longer declares a connector's queue. The queue itself stays until it is drained and deleted.
+    /// Declares a connector's queue where nobody has yet.
+    ///
+    /// # Errors
+    /// As [`Link::declare_connector`].
+    pub async fn ensure_connector(&self, connector: &ConnectorId) -> Result<(), Error> {
+        if self.connectors().contains_key(connector) {
+            return Ok(());
+        }
+        self.declare_connector(connector).await
+    }
+
+    /// No longer declares a connector's queue. The queue itself stays, as the broker cannot be asked to
+    /// delete a quorum queue only while it is empty.
     pub fn forget_connector(&self, connector: &ConnectorId) {
         self.connectors().remove(connector);
     }
@@ -105,12 +129,8 @@ impl Link {
     /// The broker refused.
     pub async fn declare_all(&self) -> Result<(), Error> {
         let connectors: Vec<_> = self.connectors().values().cloned().collect();
-        self.declare(&connectors).await
-    }
-
-    async fn declare(&self, connectors: &[Queue]) -> Result<(), Error> {
         match self.connection().await {
-            Some(connection) => declare::declare(&connection, &self.declared.topology, connectors).await,
+            Some(connection) => declare::declare(&connection, &self.declared.topology, &connectors).await,
             None => Ok(()),
         }
     }
@@ -136,7 +156,7 @@ impl Link {
 }
 
 struct Supervisor {
-    url: String,
+    url: Arc<str>,
     name: String,
     declared: Arc<Declared>,
     sender: watch::Sender<State>,

@@ -15,6 +15,7 @@ mod destinations;
 mod hostile;
 mod requests;
 
+const RESPONSE_CAP: usize = 64 * 1024;
 /// Far beyond what any of these takes; a test that reaches it has hung.
 const PATIENCE: Duration = Duration::from_secs(20);
 const SOON: Duration = Duration::from_millis(400);

@@ -136,12 +136,7 @@ impl Sweep {
             &config.retry.schedule,
             stop.clone(),
         );
-        let publishing = Link::start(
-            &config.broker.url,
-            "carom-worker dlq publish",
-            &config.retry.schedule,
-            stop.clone(),
-        );
+        let publishing = link.sibling("carom-worker dlq publish", stop.clone());
         let publisher = Publisher::start(publishing, config.broker.confirm_timeout.0, stop.clone(), |_| {});
         let pace = rate.map(|rate| {
             let mut pace = tokio::time::interval(Duration::from_secs(1) / rate);
