@@ -2,7 +2,7 @@
 
 use crate::follow::Follower;
 use crate::metrics::Ingest;
-use crate::publish::{Forsaken, Line};
+use crate::publish::{Forsaken, Line, until_confirmed};
 use crate::routes::{self, App};
 use crate::server;
 use anyhow::Context;
@@ -151,14 +151,7 @@ fn app(
         )
     };
     let clicks = {
-        let publish = move |body| {
-            let publisher = publisher.clone();
-            async move {
-                publisher
-                    .publish_surely(Message::to_queue(topology::CLICKS, body))
-                    .await
-            }
-        };
+        let publish = move |body| until_confirmed(publisher.clone(), topology::CLICKS, body);
         Line::start(config.ingest.click_line, Forsaken::Send, publish, batch("clicks"))
     };
     let in_flight = Arc::new(Semaphore::new(

@@ -29,7 +29,7 @@ use std::process::ExitCode;
 #[derive(Parser)]
 #[command(name = "carom-ingest", version, about)]
 struct Cli {
-    /// The configuration file (TOML). CAROM_<SECTION>_<KEY> in the environment overrides any of its keys.
+    /// The configuration file (TOML). Any of its keys can be set in the environment, as in CAROM_BROKER_URL.
     #[arg(long, value_name = "FILE", env = "CAROM_CONFIG")]
     config: Option<PathBuf>,
 }

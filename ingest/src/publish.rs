@@ -4,12 +4,15 @@
 //! [`BATCH_ITEMS`] of them, so that the broker's disk is asked once for all. Everything is bounded: a full
 //! line refuses, and the caller says so.
 
-use carom_common::amqp::PublishError;
+use carom_common::amqp::{Message, PublishError, Publisher};
+use carom_common::backoff_policy::Reconnect;
 use carom_common::envelope::{self, BATCH_BYTES, Item};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tracing::warn;
 
 /// How many items a message carries at most.
 pub const BATCH_ITEMS: usize = 64;
@@ -20,6 +23,9 @@ const OUTSTANDING: usize = 2;
 
 /// RabbitMQ 4 refuses messages of 16 MiB and more, and closes the channel over one.
 const MESSAGE_BYTES: usize = 15 * 1024 * 1024;
+
+/// How often to look whether a link that was down is back.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// Why an item is not known to be on its queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,6 +129,31 @@ impl<T: Item + Send + 'static> Line<T> {
     pub async fn emptied(&self) {
         let all = u32::try_from(self.capacity).unwrap_or(u32::MAX);
         let _ = self.places.acquire_many(all).await;
+    }
+}
+
+/// Publishes a message to `queue` until it is confirmed. After an outage it is there as soon as the link
+/// is: a click that waits longer than it must is one more that a crash could lose.
+///
+/// # Errors
+/// Only [`PublishError::Closed`].
+pub async fn until_confirmed(publisher: Publisher, queue: &str, body: Vec<u8>) -> Result<(), PublishError> {
+    let message = Message::to_queue(queue, body);
+    let mut delays = Reconnect::new();
+    loop {
+        match publisher.publish(message.clone()).await {
+            Ok(()) => return Ok(()),
+            Err(PublishError::Closed) => return Err(PublishError::Closed),
+            // The link tells of its own state, once.
+            Err(PublishError::Unavailable | PublishError::Blocked) => {
+                delays = Reconnect::new();
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+            Err(error) => {
+                warn!(%error, queue, "publish.again");
+                tokio::time::sleep(delays.next()).await;
+            }
+        }
     }
 }
 

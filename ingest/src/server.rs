@@ -5,7 +5,10 @@
 
 use crate::metrics::Ingest;
 use axum::Router;
+use axum::middleware;
+use axum::response::Response;
 use carom_common::config;
+use http::{HeaderValue, header};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
@@ -24,6 +27,10 @@ const BUFFER_BYTES: usize = 128 * 1024;
 /// The wait after an `accept` that failed, as it does when there are no more file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// How long clients that keep a connection are given to use it once more after `stop`, and to read in the
+/// answer that it closes. A request that is on its way to a connection closed at once would get no answer.
+const LAST_CALL: Duration = Duration::from_millis(500);
+
 /// Serves until `stop`, then lets what is in work end, for as long as `drain` is not cancelled.
 pub async fn serve(
     listener: TcpListener,
@@ -33,15 +40,23 @@ pub async fn serve(
     stop: CancellationToken,
     drain: CancellationToken,
 ) {
-    let connections = Arc::new(Semaphore::new(
-        limits.max_connections.clamp(1, Semaphore::MAX_PERMITS),
-    ));
+    let most = u32::try_from(limits.max_connections.max(1)).unwrap_or(u32::MAX);
+    let connections = Arc::new(Semaphore::new(most as usize));
     let graceful = GracefulShutdown::new();
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout.0)
         .max_buf_size(BUFFER_BYTES);
-    let service = TowerToHyperService::new(router);
+    let stopping = stop.clone();
+    let last_call = middleware::map_response(move |mut response: Response| {
+        if stopping.is_cancelled() {
+            response
+                .headers_mut()
+                .insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        std::future::ready(response)
+    });
+    let service = TowerToHyperService::new(router.layer(last_call));
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
@@ -69,6 +84,7 @@ pub async fn serve(
     }
     // New connections are refused from here on, not left waiting.
     drop(listener);
+    let _ = tokio::time::timeout(LAST_CALL, connections.acquire_many(most)).await;
     graceful.shutdown().await;
 }
 

@@ -2,7 +2,6 @@ use super::*;
 use carom_common::id::EventId;
 use carom_common::intake::{Body, Intake};
 use std::sync::Mutex;
-use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 type Confirm = oneshot::Sender<Result<(), PublishError>>;
