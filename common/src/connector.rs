@@ -76,14 +76,13 @@ impl FromStr for Trigger {
         if text.is_empty() || text.trim() != text || text.chars().any(char::is_control) {
             return Err(refuse());
         }
-        if let Some(number) = text.strip_prefix("event ").or_else(|| text.strip_prefix("event")) {
-            if let Ok(number) = number.parse::<u8>() {
-                return if (1..=10).contains(&number) {
-                    Ok(Self::Number(number))
-                } else {
-                    Err(refuse())
-                };
-            }
+        let digits = text.strip_prefix("event ").or_else(|| text.strip_prefix("event"));
+        if let Some(number) = digits.and_then(|digits| digits.parse::<u8>().ok()) {
+            return if (1..=10).contains(&number) {
+                Ok(Self::Number(number))
+            } else {
+                Err(refuse())
+            };
         }
         if crate::mapping::is_raw_type(text) {
             Ok(Self::Raw(text.to_owned()))

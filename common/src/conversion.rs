@@ -180,11 +180,13 @@ pub fn apply(
     if !was_approved {
         conversion.click = click.or(conversion.click);
     }
-    if let Some(value) = claim.value.filter(|_| !matches!(claim.says, Says::Refund(_))) {
-        if conversion.value.is_none() || claim.evidence >= conversion.evidence {
-            conversion.value = Some(value);
-            conversion.evidence = claim.evidence;
-        }
+    let outweighs = conversion.value.is_none() || claim.evidence >= conversion.evidence;
+    if let Some(value) = claim
+        .value
+        .filter(|_| outweighs && !matches!(claim.says, Says::Refund(_)))
+    {
+        conversion.value = Some(value);
+        conversion.evidence = claim.evidence;
     }
     if claim.test || conversion.status == Status::Test {
         conversion.status = Status::Test;

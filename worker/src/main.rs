@@ -20,6 +20,7 @@ mod egress;
 mod follow;
 mod housekeeping;
 mod management;
+mod measure;
 mod metrics;
 
 // What operators do.

@@ -6,7 +6,7 @@
 use crate::egress::{self, Egress};
 use crate::management::Management;
 use crate::metrics::Metrics;
-use crate::{connectors, consume, follow, housekeeping, unrouted};
+use crate::{connectors, consume, follow, housekeeping, measure, unrouted};
 use anyhow::Context;
 use carom_common::amqp::{self, Link, Publisher, greet};
 use carom_common::backoff_policy::Reconnect;
@@ -195,7 +195,7 @@ fn spawn(shared: &Arc<Shared>, stop: &CancellationToken) -> anyhow::Result<TaskT
     tasks.spawn(consume::events(shared.clone(), taken(topology::EVENTS)));
     tasks.spawn(unrouted::run(shared.clone(), taken(topology::UNROUTED)));
     tasks.spawn(connectors::run(shared.clone(), stop.clone()));
-    tasks.spawn(housekeeping::measure(
+    tasks.spawn(measure::run(
         shared.clone(),
         Management::new(&shared.config.broker)?,
         stop.clone(),

@@ -185,9 +185,17 @@ impl Task {
     async fn run(mut self) {
         loop {
             let channel = self.link.channel().await;
-            if let Err(error) = channel.confirm_select(ConfirmSelectOptions::default()).await {
-                warn!(%error, "publish.no_confirms");
-                continue;
+            let select = channel.confirm_select(ConfirmSelectOptions::default());
+            match tokio::time::timeout(self.patience, select).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    warn!(%error, "publish.no_confirms");
+                    continue;
+                }
+                Err(_) => {
+                    warn!("publish.no_confirms_in_time");
+                    continue;
+                }
             }
             match self.serve(&channel).await {
                 Served::QueueClosed => return,
@@ -198,7 +206,8 @@ impl Task {
                     }
                 }
             }
-            let _ = channel.close(200, "replaced".into()).await;
+            // On a connection that died under it, a channel's close may wait for ever.
+            let _ = tokio::time::timeout(self.patience, channel.close(200, "replaced".into())).await;
         }
     }
 

@@ -22,11 +22,14 @@ pub async fn run(config: &Config, args: &LogArgs) -> anyhow::Result<()> {
     for attempt in &attempts {
         tell(attempt, args.json)?;
     }
-    if args.follow && attempts.is_empty() {
+    if !args.follow {
+        return Ok(());
+    }
+    if attempts.is_empty() {
         let everything = store.last_attempts(&LogFilter::default(), 1).await?;
         last = everything.last().map_or(0, |attempt| attempt.sequence);
     }
-    while args.follow {
+    loop {
         tokio::select! {
             _ = tokio::signal::ctrl_c() => return Ok(()),
             () = tokio::time::sleep(Duration::from_millis(500)) => {}
@@ -36,7 +39,6 @@ pub async fn run(config: &Config, args: &LogArgs) -> anyhow::Result<()> {
             tell(&attempt, args.json)?;
         }
     }
-    Ok(())
 }
 
 fn tell(attempt: &AttemptRecord, json: bool) -> anyhow::Result<()> {

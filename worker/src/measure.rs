@@ -1,0 +1,197 @@
+//! Measuring what waits, for `/metrics`: depths as the broker counts them, ages as the store knows them.
+
+use crate::management::Management;
+use crate::metrics::age;
+use crate::run::Shared;
+use carom_common::store::Waiting;
+use carom_common::topology::{self, CLICKS, DEAD, EVENTS, UNROUTED};
+use jiff::Timestamp;
+use lapin::options::QueueDeclareOptions;
+use lapin::types::FieldTable;
+use prometheus::core::{Atomic, GenericGaugeVec, Number};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+/// Figures by their labels.
+type Figures<T> = BTreeMap<Vec<String>, T>;
+
+/// Measures every `worker.measure_interval` until `stop`.
+pub async fn run(shared: Arc<Shared>, management: Option<Management>, stop: CancellationToken) {
+    let metrics = &shared.metrics;
+    let mut queues = Board::new(&metrics.queue_messages);
+    let mut oldest = Board::new(&metrics.queue_oldest);
+    let mut tiers = Board::new(&metrics.tier_waiting);
+    let mut letters = Board::new(&metrics.letters);
+    loop {
+        match measure(&shared, management.as_ref()).await {
+            Ok(measured) => {
+                metrics.measure_failing.set(0);
+                queues.show(measured.queues);
+                oldest.show(measured.oldest);
+                tiers.show(measured.tiers);
+                letters.show(measured.letters);
+            }
+            Err(error) => {
+                metrics.measure_failing.set(1);
+                warn!(error = format!("{error:#}"), "measure.failed");
+            }
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(shared.config.worker.measure_interval.0) => {}
+        }
+    }
+}
+
+/// A gauge whose labels come and go. What is gone is taken off, and nothing that stays is ever missing
+/// from a scrape in between.
+struct Board<'a, P: Atomic> {
+    gauge: &'a GenericGaugeVec<P>,
+    shown: BTreeSet<Vec<String>>,
+}
+
+impl<'a, P: Atomic> Board<'a, P>
+where
+    P::T: Number,
+{
+    fn new(gauge: &'a GenericGaugeVec<P>) -> Self {
+        Self {
+            gauge,
+            shown: BTreeSet::new(),
+        }
+    }
+
+    fn show(&mut self, figures: Figures<P::T>) {
+        for (labels, figure) in &figures {
+            self.gauge.with_label_values(labels).set(*figure);
+        }
+        for gone in self.shown.iter().filter(|labels| !figures.contains_key(*labels)) {
+            let _ = self.gauge.remove_label_values(gone);
+        }
+        self.shown = figures.into_keys().collect();
+    }
+}
+
+#[derive(Default)]
+struct Measured {
+    queues: Figures<i64>,
+    oldest: Figures<f64>,
+    tiers: Figures<i64>,
+    letters: Figures<i64>,
+}
+
+async fn measure(shared: &Shared, management: Option<&Management>) -> anyhow::Result<Measured> {
+    let messages = match management {
+        Some(management) => management.messages().await?,
+        None => passively(shared).await?,
+    };
+    let now = Timestamp::now();
+    let waiting = shared.store.waiting(now).await?;
+    let mut measured = Measured::default();
+    for (queue, messages) in messages.iter().filter(|(queue, _)| queue.starts_with("carom.")) {
+        measured.queues.insert(by_queue(queue), count(*messages));
+        let oldest = if *messages == 0 {
+            None
+        } else {
+            shared.metrics.oldest_at_most(queue, now)
+        };
+        measured.oldest.insert(by_queue(queue), oldest.unwrap_or(0.0));
+    }
+    for tier in shared.config.retry.schedule.tiers() {
+        measured.tiers.insert(vec![tier.to_string()], 0);
+    }
+    account(&mut measured, waiting, now);
+    Ok(measured)
+}
+
+/// Adds what the store knows: since when each thing waits.
+fn account(measured: &mut Measured, waiting: Waiting, now: Timestamp) {
+    for (tier, number, since) in waiting.tiers {
+        measured.tiers.insert(vec![tier.to_string()], count(number));
+        measured
+            .oldest
+            .insert(by_queue(&topology::retry(tier)), age(since, now));
+    }
+    for (connector, _, since) in waiting.connectors {
+        measured
+            .oldest
+            .insert(by_queue(&topology::deliver_queue(&connector)), age(since, now));
+    }
+    let oldest_letter = waiting.dead.iter().map(|(.., since)| *since).min();
+    if let Some(since) = oldest_letter {
+        measured.oldest.insert(by_queue(DEAD), age(since, now));
+    }
+    for (connector, reason, number, _) in waiting.dead {
+        let connector = connector.map_or_else(String::new, |connector| connector.to_string());
+        measured
+            .letters
+            .insert(vec![connector, reason.as_str().to_owned()], count(number));
+    }
+}
+
+fn by_queue(queue: &str) -> Vec<String> {
+    vec![topology::label(queue).to_owned()]
+}
+
+fn count(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// Without the management API: what a passive declare sees.
+async fn passively(shared: &Shared) -> anyhow::Result<BTreeMap<String, u64>> {
+    anyhow::ensure!(shared.link.connected(), "the broker is not connected");
+    let channel = shared.link.channel().await;
+    let mut queues: Vec<String> = [EVENTS, CLICKS, DEAD, UNROUTED].map(String::from).into();
+    queues.extend(
+        shared
+            .config
+            .retry
+            .schedule
+            .tiers()
+            .iter()
+            .map(|tier| topology::retry(*tier)),
+    );
+    let resources = shared.resources.borrow().clone();
+    queues.extend(
+        resources
+            .connectors
+            .iter()
+            .map(|connector| topology::deliver_queue(&connector.id)),
+    );
+    let mut messages = BTreeMap::new();
+    for queue in queues {
+        let options = QueueDeclareOptions {
+            passive: true,
+            ..QueueDeclareOptions::default()
+        };
+        let declared = channel
+            .queue_declare(queue.as_str().into(), options, FieldTable::default())
+            .await?;
+        messages.insert(queue, u64::from(declared.message_count()));
+    }
+    channel.close(200, "measured".into()).await?;
+    Ok(messages)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use prometheus::{IntGaugeVec, Opts};
+
+    #[test]
+    fn what_is_gone_is_taken_off_the_board_and_what_stays_is_kept() {
+        let gauge = IntGaugeVec::new(Opts::new("g", "g"), &["queue"]).unwrap();
+        let mut board = Board::new(&gauge);
+        board.show([(vec!["a".to_owned()], 1), (vec!["b".to_owned()], 2)].into());
+        board.show([(vec!["b".to_owned()], 3)].into());
+        let families = prometheus::core::Collector::collect(&gauge);
+        let shown: Vec<_> = families[0]
+            .get_metric()
+            .iter()
+            .map(|metric| metric.get_gauge().get_value())
+            .collect();
+        assert_eq!(shown, [3.0]);
+    }
+}
