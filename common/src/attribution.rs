@@ -67,11 +67,7 @@ pub fn attribute(
     if let Some(click) = named_click {
         if click.advertiser == event.advertiser {
             let detail = format!("click {} by the id that the event names", click.id);
-            return Attribution {
-                click: Some(click),
-                code: Code::ClickFound,
-                detail,
-            };
+            return Attribution { click: Some(click), code: Code::ClickFound, detail };
         }
         refused = Some((
             Code::ClickOfOtherAdvertiser,
@@ -80,32 +76,17 @@ pub fn attribute(
     }
     if let Some(click) = last.filter(|click| within(click.at, event.at, window(click))) {
         let detail = format!("click {} as the visitor's last before the event", click.id);
-        return Attribution {
-            click: Some(click),
-            code: Code::ClickFound,
-            detail,
-        };
+        return Attribution { click: Some(click), code: Code::ClickFound, detail };
     }
     let (code, detail) = refused.unwrap_or_else(|| match named {
         Named::Click(id) => (Code::ClickUnknown, format!("click {id} is not recorded")),
-        Named::Placeholder(text) => (
-            Code::UnresolvedMacro,
-            format!("the click id is the placeholder {text}"),
-        ),
-        Named::Foreign => (
-            Code::ClickForeign,
-            "the click id is of no form that we give out".to_owned(),
-        ),
-        Named::Nothing => (
-            Code::ClickNone,
-            "it names no click, and no visitor with one".to_owned(),
-        ),
+        Named::Placeholder(text) => {
+            (Code::UnresolvedMacro, format!("the click id is the placeholder {text}"))
+        }
+        Named::Foreign => (Code::ClickForeign, "the click id is of no form that we give out".to_owned()),
+        Named::Nothing => (Code::ClickNone, "it names no click, and no visitor with one".to_owned()),
     });
-    Attribution {
-        click: None,
-        code,
-        detail,
-    }
+    Attribution { click: None, code, detail }
 }
 
 /// Whether a click is at or before the event and no older than the window. A click that is later by the
@@ -141,13 +122,7 @@ mod tests {
     #[test]
     fn a_named_click_counts_whatever_the_clocks_say() {
         let late = click("acme", "2030-01-01T00:00:00Z");
-        let result = attribute(
-            &event("acme"),
-            &Named::Click(late.id),
-            Some(late.clone()),
-            None,
-            |_| DAY,
-        );
+        let result = attribute(&event("acme"), &Named::Click(late.id), Some(late.clone()), None, |_| DAY);
         assert_eq!(result.click, Some(late));
     }
 
@@ -168,9 +143,7 @@ mod tests {
     #[test]
     fn another_advertisers_click_is_told_apart_from_an_unknown_one() {
         let other = click("other", "2026-01-10T11:00:00Z");
-        let result = attribute(&event("acme"), &Named::Click(other.id), Some(other), None, |_| {
-            DAY
-        });
+        let result = attribute(&event("acme"), &Named::Click(other.id), Some(other), None, |_| DAY);
         assert_eq!((result.click, result.code), (None, Code::ClickOfOtherAdvertiser));
     }
 

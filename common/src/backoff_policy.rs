@@ -27,10 +27,7 @@ impl Reconnect {
     }
 
     /// The next delay.
-    #[allow(
-        clippy::should_implement_trait,
-        reason = "it never ends, so it is no iterator"
-    )]
+    #[allow(clippy::should_implement_trait, reason = "it never ends, so it is no iterator")]
     pub fn next(&mut self) -> Duration {
         self.0.next_backoff().unwrap_or(LONGEST)
     }
@@ -45,10 +42,6 @@ mod tests {
         let mut delays = Reconnect::new();
         assert!(delays.next() <= Duration::from_millis(75));
         let later: Vec<_> = (0..100).map(|_| delays.next()).collect();
-        assert!(
-            later[20..]
-                .iter()
-                .all(|delay| (LONGEST / 2..=LONGEST * 3 / 2).contains(delay))
-        );
+        assert!(later[20..].iter().all(|delay| (LONGEST / 2..=LONGEST * 3 / 2).contains(delay)));
     }
 }

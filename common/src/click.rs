@@ -47,9 +47,6 @@ pub enum NotATouch {
 impl Click {
     /// The first value of a parameter of the redirect's query.
     pub fn parameter(&self, name: &str) -> Option<&str> {
-        self.parameters
-            .iter()
-            .find(|(given, _)| given == name)
-            .map(|(_, value)| value.as_str())
+        self.parameters.iter().find(|(given, _)| given == name).map(|(_, value)| value.as_str())
     }
 }

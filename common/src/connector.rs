@@ -78,11 +78,7 @@ impl FromStr for Trigger {
         }
         let digits = text.strip_prefix("event ").or_else(|| text.strip_prefix("event"));
         if let Some(number) = digits.and_then(|digits| digits.parse::<u8>().ok()) {
-            return if (1..=10).contains(&number) {
-                Ok(Self::Number(number))
-            } else {
-                Err(refuse())
-            };
+            return if (1..=10).contains(&number) { Ok(Self::Number(number)) } else { Err(refuse()) };
         }
         if crate::mapping::is_raw_type(text) {
             Ok(Self::Raw(text.to_owned()))
@@ -217,10 +213,7 @@ mod tests {
             ("event10", Trigger::Number(10)),
             ("purchase", Trigger::Name("purchase".into())),
             ("order.created", Trigger::Raw("order.created".into())),
-            (
-                "renewal-invoice-payment-declined",
-                Trigger::Raw("renewal-invoice-payment-declined".into()),
-            ),
+            ("renewal-invoice-payment-declined", Trigger::Raw("renewal-invoice-payment-declined".into())),
             ("eventful", Trigger::Name("eventful".into())),
         ] {
             assert_eq!(text.parse::<Trigger>().unwrap(), trigger);

@@ -181,19 +181,13 @@ pub fn apply(
         conversion.click = click.or(conversion.click);
     }
     let outweighs = conversion.value.is_none() || claim.evidence >= conversion.evidence;
-    if let Some(value) = claim
-        .value
-        .filter(|_| outweighs && !matches!(claim.says, Says::Refund(_)))
-    {
+    if let Some(value) = claim.value.filter(|_| outweighs && !matches!(claim.says, Says::Refund(_))) {
         conversion.value = Some(value);
         conversion.evidence = claim.evidence;
     }
     if claim.test || conversion.status == Status::Test {
         conversion.status = Status::Test;
-        return Change {
-            conversion,
-            steps: Vec::new(),
-        };
+        return Change { conversion, steps: Vec::new() };
     }
     match &claim.says {
         Says::Approved => conversion.approved = true,
@@ -226,17 +220,10 @@ fn record(ledger: &mut Vec<Refund>, refund: &Refund) {
 
 /// What has been refunded in all, by the weightiest kind of report; none where nobody said how much.
 pub fn refunded(ledger: &[Refund]) -> Option<Decimal> {
-    [Evidence::Transaction, Evidence::Invoice, Evidence::Order]
-        .into_iter()
-        .find_map(|evidence| {
-            let lines = ledger
-                .iter()
-                .filter(|line| line.evidence == evidence)
-                .filter_map(|line| line.amount);
-            lines
-                .map(|amount| amount.abs())
-                .reduce(|sum, amount| sum.saturating_add(amount))
-        })
+    [Evidence::Transaction, Evidence::Invoice, Evidence::Order].into_iter().find_map(|evidence| {
+        let lines = ledger.iter().filter(|line| line.evidence == evidence).filter_map(|line| line.amount);
+        lines.map(|amount| amount.abs()).reduce(|sum, amount| sum.saturating_add(amount))
+    })
 }
 
 fn status(conversion: &Conversion, refunded: Option<Decimal>, says: &Says) -> Status {

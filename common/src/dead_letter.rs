@@ -54,30 +54,17 @@ impl Letter {
     pub fn of_delivery(delivery: Delivery, reason: Reason, at: Timestamp) -> Self {
         let queue = topology::deliver_queue(&delivery.connector);
         let attempts = delivery.attempt;
-        Self {
-            attempts,
-            ..Self::new(queue, reason, at, Content::Delivery(Box::new(delivery)))
-        }
+        Self { attempts, ..Self::new(queue, reason, at, Content::Delivery(Box::new(delivery))) }
     }
 
     /// A letter about an intake.
     pub fn of_intake(intake: Intake, reason: Reason, at: Timestamp) -> Self {
-        Self::new(
-            topology::EVENTS.to_owned(),
-            reason,
-            at,
-            Content::Intake(Box::new(intake)),
-        )
+        Self::new(topology::EVENTS.to_owned(), reason, at, Content::Intake(Box::new(intake)))
     }
 
     /// A letter about a message that could not be read.
     pub fn of_message(queue: &str, bytes: &[u8], reason: Reason, at: Timestamp) -> Self {
-        Self::new(
-            queue.to_owned(),
-            reason,
-            at,
-            Content::Message(Body(bytes.to_vec())),
-        )
+        Self::new(queue.to_owned(), reason, at, Content::Message(Body(bytes.to_vec())))
     }
 
     /// A letter with nothing yet to say about attempts.
@@ -99,9 +86,6 @@ impl Letter {
     /// The same with more about the reason.
     #[must_use]
     pub fn because(self, detail: impl Into<String>) -> Self {
-        Self {
-            detail: detail.into(),
-            ..self
-        }
+        Self { detail: detail.into(), ..self }
     }
 }

@@ -85,17 +85,10 @@ impl std::str::FromStr for Reason {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL
-            .iter()
-            .copied()
-            .find(|reason| reason.as_str() == text)
-            .ok_or_else(|| {
-                let known: Vec<_> = Self::ALL.iter().map(|reason| reason.as_str()).collect();
-                format!(
-                    "`{text}` is no reason of a dead letter; the reasons are {}",
-                    known.join(", ")
-                )
-            })
+        Self::ALL.iter().copied().find(|reason| reason.as_str() == text).ok_or_else(|| {
+            let known: Vec<_> = Self::ALL.iter().map(|reason| reason.as_str()).collect();
+            format!("`{text}` is no reason of a dead letter; the reasons are {}", known.join(", "))
+        })
     }
 }
 

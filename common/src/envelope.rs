@@ -67,10 +67,7 @@ pub enum Error {
 struct Head {
     v: u64,
     kind: String,
-    #[allow(
-        dead_code,
-        reason = "items are read in a second step, when their version is known"
-    )]
+    #[allow(dead_code, reason = "items are read in a second step, when their version is known")]
     items: IgnoredAny,
 }
 
@@ -92,12 +89,7 @@ struct Incoming<T> {
 /// Never: our items have string keys and no failing serialisers, which the tests hold.
 pub fn encode<T: Item>(items: &[T]) -> Vec<u8> {
     #[allow(clippy::expect_used, reason = "no item of ours can fail to serialise")]
-    serde_json::to_vec(&Outgoing {
-        v: VERSION,
-        kind: T::KIND,
-        items,
-    })
-    .expect("an item serialises")
+    serde_json::to_vec(&Outgoing { v: VERSION, kind: T::KIND, items }).expect("an item serialises")
 }
 
 /// Reads a batch.
@@ -110,10 +102,7 @@ pub fn decode<T: Item>(bytes: &[u8]) -> Result<Vec<T>, Error> {
         return Err(Error::UnknownVersion(head.v));
     }
     if head.kind != T::KIND {
-        return Err(Error::OtherKind {
-            found: head.kind,
-            expected: T::KIND,
-        });
+        return Err(Error::OtherKind { found: head.kind, expected: T::KIND });
     }
     let incoming: Incoming<T> = serde_json::from_slice(bytes).map_err(Error::Malformed)?;
     Ok(incoming.items)
@@ -142,13 +131,7 @@ mod tests {
 
     #[test]
     fn a_batch_comes_back_as_it_went() {
-        let items = vec![
-            intake(),
-            Intake {
-                body: Body(vec![0xff]),
-                ..intake()
-            },
-        ];
+        let items = vec![intake(), Intake { body: Body(vec![0xff]), ..intake() }];
         assert_eq!(decode::<Intake>(&encode(&items)).unwrap(), items);
     }
 
@@ -157,17 +140,8 @@ mod tests {
         let refused = |bytes: &[u8]| decode::<Intake>(bytes).unwrap_err();
         assert!(matches!(refused(b"hello"), Error::NotAnEnvelope(_)));
         assert!(matches!(refused(br#"{"v":1}"#), Error::NotAnEnvelope(_)));
-        assert!(matches!(
-            refused(br#"{"v":2,"kind":"intakes","items":{}}"#),
-            Error::UnknownVersion(2)
-        ));
-        assert!(matches!(
-            refused(br#"{"v":1,"kind":"clicks","items":[]}"#),
-            Error::OtherKind { .. }
-        ));
-        assert!(matches!(
-            refused(br#"{"v":1,"kind":"intakes","items":[{}]}"#),
-            Error::Malformed(_)
-        ));
+        assert!(matches!(refused(br#"{"v":2,"kind":"intakes","items":{}}"#), Error::UnknownVersion(2)));
+        assert!(matches!(refused(br#"{"v":1,"kind":"clicks","items":[]}"#), Error::OtherKind { .. }));
+        assert!(matches!(refused(br#"{"v":1,"kind":"intakes","items":[{}]}"#), Error::Malformed(_)));
     }
 }

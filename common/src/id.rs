@@ -16,15 +16,10 @@ pub struct InvalidId {
 }
 
 fn is_slug(text: &str) -> bool {
-    let starts_well = text
-        .bytes()
-        .next()
-        .is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    let starts_well = text.bytes().next().is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
     starts_well
         && text.len() <= 63
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_')
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_')
 }
 
 macro_rules! slug {
@@ -208,9 +203,6 @@ mod tests {
             DeliveryId::of_step(&connector, "order:1", "refund"),
             DeliveryId::of_step(&connector, "order:1r", "efund"),
         );
-        assert_eq!(
-            DeliveryId::of_event(&connector, "k"),
-            DeliveryId::of_event(&connector, "k")
-        );
+        assert_eq!(DeliveryId::of_event(&connector, "k"), DeliveryId::of_event(&connector, "k"));
     }
 }

@@ -63,10 +63,7 @@ impl Serialize for Body {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match std::str::from_utf8(&self.0) {
             Ok(text) => serializer.serialize_str(text),
-            Err(_) => Binary {
-                base64: STANDARD.encode(&self.0),
-            }
-            .serialize(serializer),
+            Err(_) => Binary { base64: STANDARD.encode(&self.0) }.serialize(serializer),
         }
     }
 }
@@ -92,13 +89,7 @@ mod tests {
 
     #[test]
     fn a_body_comes_back_to_the_byte() {
-        let bodies: [&[u8]; 5] = [
-            b"",
-            b"{\"a\": 1}",
-            b"\0\"\\",
-            &[0xff, 0xfe, 0x00],
-            "π\u{202e}".as_bytes(),
-        ];
+        let bodies: [&[u8]; 5] = [b"", b"{\"a\": 1}", b"\0\"\\", &[0xff, 0xfe, 0x00], "π\u{202e}".as_bytes()];
         for body in bodies {
             let wire = serde_json::to_string(&Body(body.to_vec())).unwrap();
             assert_eq!(serde_json::from_str::<Body>(&wire).unwrap().0, body, "{wire}");

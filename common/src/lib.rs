@@ -4,25 +4,25 @@
 //! the libraries that do I/O, one file each.
 
 // The domain, in the order of a webhook's path.
-pub mod attribution;
-pub mod click;
-pub mod connector;
-pub mod conversion;
-pub mod dead_letter;
-pub mod decode;
-pub mod delivery;
-pub mod event;
 pub mod id;
-pub mod intake;
-pub mod mapping;
-pub mod money;
-pub mod offer;
-pub mod placeholder;
-pub mod postback;
-pub mod retry;
-pub mod source;
-pub mod template;
 pub mod time;
+pub mod source;
+pub mod offer;
+pub mod click;
+pub mod intake;
+pub mod placeholder;
+pub mod mapping;
+pub mod decode;
+pub mod event;
+pub mod money;
+pub mod attribution;
+pub mod conversion;
+pub mod connector;
+pub mod template;
+pub mod postback;
+pub mod delivery;
+pub mod retry;
+pub mod dead_letter;
 pub mod trace;
 
 // The wire.
@@ -30,10 +30,10 @@ pub mod envelope;
 pub mod topology;
 
 // The rim.
-pub mod amqp;
-pub mod backoff_policy;
 pub mod config;
 pub mod resources;
 pub mod secret;
-pub mod store;
 pub mod telemetry;
+pub mod backoff_policy;
+pub mod amqp;
+pub mod store;

@@ -84,10 +84,7 @@ struct File {
     alias: HashMap<String, String>,
 }
 
-#[allow(
-    clippy::expect_used,
-    reason = "the data is part of the program, and a test reads it"
-)]
+#[allow(clippy::expect_used, reason = "the data is part of the program, and a test reads it")]
 static DEFAULT: LazyLock<File> = LazyLock::new(|| {
     toml::from_str(include_str!("../data/event-mapping.toml")).expect("the embedded mapping is valid")
 });
@@ -102,10 +99,7 @@ pub fn canonical(given: &str) -> &str {
 
 /// The first row that fits an event's type and body.
 pub fn find(event: &str, body: &Value) -> Option<&'static Row> {
-    DEFAULT
-        .row
-        .iter()
-        .find(|row| row.event == event && row.when.iter().all(|when| when.holds(body)))
+    DEFAULT.row.iter().find(|row| row.event == event && row.when.iter().all(|when| when.holds(body)))
 }
 
 /// Whether `text` is a type of a source rather than an event parameter: one of the catalogue's, or of
@@ -123,9 +117,7 @@ impl When {
             _ => String::new(),
         };
         (self.is.is_empty() || self.is.contains(&text))
-            && self
-                .at_most
-                .is_none_or(|most| text.parse::<i64>().is_ok_and(|number| number <= most))
+            && self.at_most.is_none_or(|most| text.parse::<i64>().is_ok_and(|number| number <= most))
     }
 }
 
@@ -145,14 +137,9 @@ mod tests {
             );
         }
         for (i, row) in DEFAULT.row.iter().enumerate() {
-            let shadowed = DEFAULT.row[..i]
-                .iter()
-                .any(|earlier| earlier.event == row.event && earlier.when.is_empty());
-            assert!(
-                !shadowed,
-                "{} stands behind a row that takes everything",
-                row.event
-            );
+            let shadowed =
+                DEFAULT.row[..i].iter().any(|earlier| earlier.event == row.event && earlier.when.is_empty());
+            assert!(!shadowed, "{} stands behind a row that takes everything", row.event);
         }
         for target in DEFAULT.alias.values() {
             assert!(TYPES.contains(target.as_str()), "{target}");
@@ -162,13 +149,7 @@ mod tests {
     #[test]
     fn a_subscription_that_ran_out_is_no_purchase() {
         let order = |kind: &str| serde_json::json!({"data": {"order_type": kind}});
-        assert_eq!(
-            find("order.completed", &order("one-time-order")).unwrap().kind,
-            Kind::Conversion
-        );
-        assert_eq!(
-            find("order.completed", &order("subscription")).unwrap().kind,
-            Kind::Kpi
-        );
+        assert_eq!(find("order.completed", &order("one-time-order")).unwrap().kind, Kind::Conversion);
+        assert_eq!(find("order.completed", &order("subscription")).unwrap().kind, Kind::Kpi);
     }
 }

@@ -19,9 +19,7 @@ pub struct Amount {
 /// Reads a decimal number: `396.00`, `-1`, `1e3`. No separators of thousands, no currency signs.
 pub fn decimal(text: &str) -> Option<Decimal> {
     let text = text.trim();
-    Decimal::from_str(text)
-        .or_else(|_| Decimal::from_scientific(text))
-        .ok()
+    Decimal::from_str(text).or_else(|_| Decimal::from_scientific(text)).ok()
 }
 
 /// Reads a decimal from JSON, where it stands as a string or as a number.
@@ -58,10 +56,7 @@ mod tests {
             assert_eq!(decimal(text).map(|d| d.to_string()).as_deref(), read, "{text}");
         }
         let precise: Value = serde_json::from_str("0.1000000000000000055511151231").unwrap();
-        assert_eq!(
-            decimal_in(&precise).unwrap().to_string(),
-            "0.1000000000000000055511151231"
-        );
+        assert_eq!(decimal_in(&precise).unwrap().to_string(), "0.1000000000000000055511151231");
     }
 
     #[test]

@@ -121,10 +121,7 @@ impl Click {
     /// the same name in another case: `GCLID` for `gclid`.
     pub fn parameter_in_any_case(&self, name: &str) -> Option<&str> {
         self.parameter(name).or_else(|| {
-            let mut same = self
-                .parameters
-                .iter()
-                .filter(|(given, _)| given.eq_ignore_ascii_case(name));
+            let mut same = self.parameters.iter().filter(|(given, _)| given.eq_ignore_ascii_case(name));
             same.next().map(|(_, value)| value.as_str())
         })
     }

@@ -18,30 +18,19 @@ pub enum Placeholder<'a> {
 
 /// Reads a query value as a placeholder, if it is one.
 pub fn parse(value: &str) -> Option<Placeholder<'_>> {
-    let inner = |open, close| {
-        value
-            .trim()
-            .strip_prefix(open)?
-            .strip_suffix(close)
-            .map(str::trim)
-    };
+    let inner = |open, close| value.trim().strip_prefix(open)?.strip_suffix(close).map(str::trim);
     match inner('[', ']') {
         Some("event_name") => return Some(Placeholder::EventName),
         Some("amount") => return Some(Placeholder::Amount),
         Some(path) if is_path(path) => return Some(Placeholder::Path(path)),
         _ => {}
     }
-    inner('{', '}')
-        .filter(|path| is_path(path))
-        .map(Placeholder::Path)
+    inner('{', '}').filter(|path| is_path(path)).map(Placeholder::Path)
 }
 
 fn is_path(text: &str) -> bool {
     let word = |part: &str| {
-        !part.is_empty()
-            && part
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+        !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
     };
     text.len() <= 200 && text.split('.').all(word)
 }
@@ -51,10 +40,7 @@ fn is_path(text: &str) -> bool {
 pub fn resolve(body: &Value, path: &str) -> Option<String> {
     let data = body.get("data").unwrap_or(body);
     let of_contact = path.strip_prefix("contact.");
-    walk(data, path)
-        .or_else(|| walk(data, of_contact?))
-        .or_else(|| walk(body, path))
-        .and_then(text)
+    walk(data, path).or_else(|| walk(data, of_contact?)).or_else(|| walk(body, path)).and_then(text)
 }
 
 fn walk<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
@@ -84,10 +70,7 @@ mod tests {
         assert_eq!(parse("[event_name]"), Some(Placeholder::EventName));
         assert_eq!(parse("[amount]"), Some(Placeholder::Amount));
         let path = "contact.custom_attributes.clickid";
-        assert_eq!(
-            parse("{contact.custom_attributes.clickid}"),
-            Some(Placeholder::Path(path))
-        );
+        assert_eq!(parse("{contact.custom_attributes.clickid}"), Some(Placeholder::Path(path)));
         for plain in ["", "{}", "[]", "{a b}", "{a..b}", "x{a}", "purchase", "{\"a\":1}"] {
             assert_eq!(parse(plain), None, "{plain}");
         }

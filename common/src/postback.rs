@@ -97,11 +97,7 @@ pub fn render(
     secret: &dyn Fn(&SecretRef) -> Result<String, secret::Error>,
 ) -> Result<Postback, Unrenderable> {
     let blueprint = Blueprint::of(&connector.webhook).map_err(Unrenderable::Faulty)?;
-    let subject = Subject {
-        connector: &connector.id,
-        delivery,
-        facts,
-    };
+    let subject = Subject { connector: &connector.id, delivery, facts };
     let mut unresolved = Vec::new();
     let parameters: Vec<(&str, String)> = blueprint
         .parameters
@@ -116,44 +112,23 @@ pub fn render(
     let mut headers = Vec::with_capacity(blueprint.headers.len() + 1);
     for (name, content) in &blueprint.headers {
         let (value, secret) = match content {
-            Content::Template(template) => (
-                text(template, &subject, Place::Header, &mut unresolved),
-                mask::is_secret_header(name),
-            ),
+            Content::Template(template) => {
+                (text(template, &subject, Place::Header, &mut unresolved), mask::is_secret_header(name))
+            }
             Content::Secret(reference) => (read(name, reference, secret)?, true),
         };
-        headers.push(Header {
-            name: (*name).to_owned(),
-            value,
-            secret,
-        });
+        headers.push(Header { name: (*name).to_owned(), value, secret });
     }
-    if !headers
-        .iter()
-        .any(|header| header.name.eq_ignore_ascii_case(IDEMPOTENCY_KEY))
-    {
+    if !headers.iter().any(|header| header.name.eq_ignore_ascii_case(IDEMPOTENCY_KEY)) {
         let value = delivery.to_string();
-        headers.push(Header {
-            name: IDEMPOTENCY_KEY.to_owned(),
-            value,
-            secret: false,
-        });
+        headers.push(Header { name: IDEMPOTENCY_KEY.to_owned(), value, secret: false });
     }
     let unresolved = each_once(filled.unresolved.into_iter().chain(unresolved));
-    Ok(Postback {
-        method: connector.webhook.method,
-        url: filled.url,
-        headers,
-        body,
-        unresolved,
-    })
+    Ok(Postback { method: connector.webhook.method, url: filled.url, headers, body, unresolved })
 }
 
 fn text(template: &Template, values: &dyn Values, place: Place, unresolved: &mut Vec<String>) -> String {
-    let Rendered {
-        text,
-        unresolved: missing,
-    } = template.render(values, place);
+    let Rendered { text, unresolved: missing } = template.render(values, place);
     unresolved.extend(missing);
     text
 }
@@ -163,16 +138,12 @@ fn read(
     reference: &SecretRef,
     secret: &dyn Fn(&SecretRef) -> Result<String, secret::Error>,
 ) -> Result<String, Unrenderable> {
-    let value = secret(reference).map_err(|source| Unrenderable::Secret {
-        header: header.to_owned(),
-        source,
-    })?;
+    let value =
+        secret(reference).map_err(|source| Unrenderable::Secret { header: header.to_owned(), source })?;
     if is_printable(&value) {
         Ok(value)
     } else {
-        Err(Unrenderable::SecretUnfit {
-            header: header.to_owned(),
-        })
+        Err(Unrenderable::SecretUnfit { header: header.to_owned() })
     }
 }
 
@@ -200,21 +171,13 @@ impl Body {
                     .extend_pairs(parameters)
                     .finish()
                     .into_bytes();
-                Self {
-                    content_type: "application/x-www-form-urlencoded",
-                    bytes,
-                }
+                Self { content_type: "application/x-www-form-urlencoded", bytes }
             }
             Encoding::Json => {
-                let object: serde_json::Map<_, _> = parameters
-                    .into_iter()
-                    .map(|(name, value)| (name.to_owned(), value.into()))
-                    .collect();
+                let object: serde_json::Map<_, _> =
+                    parameters.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
                 let bytes = serde_json::Value::Object(object).to_string().into_bytes();
-                Self {
-                    content_type: "application/json",
-                    bytes,
-                }
+                Self { content_type: "application/json", bytes }
             }
         }
     }

@@ -59,11 +59,7 @@ impl Schedule {
 
     /// The first tier that is not shorter than `wait`, or the last.
     pub fn at_least(&self, wait: Duration) -> Option<Tier> {
-        self.0
-            .iter()
-            .find(|tier| tier.delay() >= wait)
-            .or(self.0.last())
-            .copied()
+        self.0.iter().find(|tier| tier.delay() >= wait).or(self.0.last()).copied()
     }
 }
 
@@ -72,9 +68,7 @@ impl TryFrom<Vec<Span>> for Schedule {
 
     fn try_from(delays: Vec<Span>) -> Result<Self, InvalidSchedule> {
         let ascending = delays.windows(2).all(|pair| pair[0] < pair[1]);
-        let bounded = delays
-            .iter()
-            .all(|delay| !delay.0.is_zero() && delay.0 <= LONGEST);
+        let bounded = delays.iter().all(|delay| !delay.0.is_zero() && delay.0 <= LONGEST);
         if ascending && bounded && (1..=20).contains(&delays.len()) {
             Ok(Self(delays.into_iter().map(Tier).collect()))
         } else {
@@ -102,9 +96,7 @@ mod tests {
     use super::*;
 
     fn name(schedule: &Schedule, failed: u32, retry_after: Option<u64>) -> Option<String> {
-        schedule
-            .after(failed, retry_after.map(Duration::from_secs))
-            .map(|tier| tier.to_string())
+        schedule.after(failed, retry_after.map(Duration::from_secs)).map(|tier| tier.to_string())
     }
 
     #[test]

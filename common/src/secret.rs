@@ -44,18 +44,11 @@ impl SecretRef {
         let value = match self {
             Self::Env(name) => std::env::var(name).map_err(|_| Error::Env(name.clone()))?,
             Self::File(path) => std::fs::read_to_string(path)
-                .map_err(|source| Error::File {
-                    path: path.clone(),
-                    source,
-                })?
+                .map_err(|source| Error::File { path: path.clone(), source })?
                 .trim_end_matches(['\r', '\n'])
                 .to_owned(),
         };
-        if value.is_empty() {
-            Err(Error::Empty(self.to_string()))
-        } else {
-            Ok(value)
-        }
+        if value.is_empty() { Err(Error::Empty(self.to_string())) } else { Ok(value) }
     }
 }
 

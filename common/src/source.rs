@@ -98,16 +98,5 @@ impl fmt::Debug for Token {
 
 /// The names that trackers and funnels commonly give to a click id.
 pub fn default_click_id_keys() -> Vec<String> {
-    [
-        "clickid",
-        "click_id",
-        "rtclickid",
-        "cid",
-        "subid",
-        "sub_id",
-        "aff_sub",
-        "tid",
-    ]
-    .map(String::from)
-    .into()
+    ["clickid", "click_id", "rtclickid", "cid", "subid", "sub_id", "aff_sub", "tid"].map(String::from).into()
 }

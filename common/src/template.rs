@@ -77,21 +77,13 @@ pub struct Fault {
 impl Fault {
     /// A fault of a key.
     pub fn new(key: impl Into<String>, problem: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self {
-            key: key.into(),
-            problem: problem.into(),
-            remedy: remedy.into(),
-        }
+        Self { key: key.into(), problem: problem.into(), remedy: remedy.into() }
     }
 }
 
 /// Several faults in one line.
 pub fn list(faults: &[Fault]) -> String {
-    faults
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join("; ")
+    faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 /// Why a macro cannot be read. The names in it are the operator's own words, cut to a readable length.
@@ -162,11 +154,7 @@ impl Template {
         }
         scan.literal.push_str(rest);
         scan.end_literal();
-        if scan.faults.is_empty() {
-            Ok(Self { pieces: scan.pieces })
-        } else {
-            Err(scan.faults)
-        }
+        if scan.faults.is_empty() { Ok(Self { pieces: scan.pieces }) } else { Err(scan.faults) }
     }
 
     /// Fills the template. Values are escaped for `place`; the template's own text stands as written.
@@ -252,10 +240,7 @@ impl Scan {
             match catalogue.single(name) {
                 Some(known) => self.found(known, &rest[..len]),
                 None if braces_only => {
-                    self.faults.push(Malformed::Unknown {
-                        name: excerpt(name),
-                        known: catalogue.listed(),
-                    });
+                    self.faults.push(Malformed::Unknown { name: excerpt(name), known: catalogue.listed() });
                 }
                 None => self.literal.push_str(&rest[..len]),
             }
@@ -278,9 +263,7 @@ impl Scan {
         let name = rest[2..end].trim();
         match check_name(name) {
             Ok(()) => {
-                let known = catalogue
-                    .known(name)
-                    .map_or_else(|| name.to_owned().into(), Cow::Borrowed);
+                let known = catalogue.known(name).map_or_else(|| name.to_owned().into(), Cow::Borrowed);
                 self.found(known, &rest[..len]);
             }
             Err(fault) => self.faults.push(fault),
@@ -290,16 +273,12 @@ impl Scan {
 
     fn found(&mut self, name: Cow<'static, str>, written: &str) {
         self.end_literal();
-        self.pieces.push(Piece::Macro(Macro {
-            name,
-            written: written.to_owned(),
-        }));
+        self.pieces.push(Piece::Macro(Macro { name, written: written.to_owned() }));
     }
 
     fn end_literal(&mut self) {
         if !self.literal.is_empty() {
-            self.pieces
-                .push(Piece::Literal(std::mem::take(&mut self.literal)));
+            self.pieces.push(Piece::Literal(std::mem::take(&mut self.literal)));
         }
     }
 }
@@ -326,11 +305,7 @@ fn check_name(name: &str) -> Result<(), Malformed> {
 fn single(rest: &str) -> Option<&str> {
     let close = if rest.starts_with('{') { b'}' } else { b']' };
     let inner = rest.get(1..)?;
-    let len = inner
-        .bytes()
-        .take(NAME_MAX + 1)
-        .take_while(|byte| in_a_name(*byte))
-        .count();
+    let len = inner.bytes().take(NAME_MAX + 1).take_while(|byte| in_a_name(*byte)).count();
     let name = &inner[..len];
     (check_name(name).is_ok() && inner.as_bytes().get(len) == Some(&close)).then_some(name)
 }

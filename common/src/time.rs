@@ -15,13 +15,7 @@ pub struct Span(pub Duration);
 #[error("`{0}` is not a duration: write a whole number and a unit, as in 100ms, 15s, 1m, 12h or 30d")]
 pub struct InvalidSpan(String);
 
-const UNITS: [(&str, u64); 5] = [
-    ("ms", 1),
-    ("s", 1_000),
-    ("m", 60_000),
-    ("h", 3_600_000),
-    ("d", 86_400_000),
-];
+const UNITS: [(&str, u64); 5] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 
 impl Span {
     /// Whole seconds.
@@ -40,18 +34,12 @@ impl FromStr for Span {
 
     fn from_str(text: &str) -> Result<Self, InvalidSpan> {
         let refuse = || InvalidSpan(text.chars().take(40).collect());
-        let digits = text
-            .trim()
-            .find(|c: char| !c.is_ascii_digit())
-            .ok_or_else(refuse)?;
+        let digits = text.trim().find(|c: char| !c.is_ascii_digit()).ok_or_else(refuse)?;
         let (number, unit) = text.trim().split_at(digits);
         let number: u64 = number.parse().map_err(|_| refuse())?;
         let (_, scale) = UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(refuse)?;
         // A century is more than anything here can mean, and keeps additions to timestamps in range.
-        let millis = number
-            .checked_mul(*scale)
-            .filter(|ms| *ms <= 36_525 * 86_400_000)
-            .ok_or_else(refuse)?;
+        let millis = number.checked_mul(*scale).filter(|ms| *ms <= 36_525 * 86_400_000).ok_or_else(refuse)?;
         Ok(Self(Duration::from_millis(millis)))
     }
 }
@@ -99,17 +87,7 @@ mod tests {
 
     #[test]
     fn what_is_no_duration_is_refused() {
-        for bad in [
-            "",
-            "s",
-            "1",
-            "-1s",
-            "1.5s",
-            "1w",
-            "1 s",
-            "99999999999999999999s",
-            "9999999999h",
-        ] {
+        for bad in ["", "s", "1", "-1s", "1.5s", "1w", "1 s", "99999999999999999999s", "9999999999h"] {
             assert!(bad.parse::<Span>().is_err(), "{bad}");
         }
     }

@@ -117,10 +117,7 @@ pub fn connector_queue(connector: &ConnectorId) -> Queue {
 /// A queue that binaries consume and tiers return to. What is delivered too often goes to
 /// `carom.unrouted`, at least once.
 fn work_queue(name: &str) -> Queue {
-    Queue {
-        returned_to: true,
-        ..kept_queue(name, UNROUTED, DELIVERY_LIMIT)
-    }
+    Queue { returned_to: true, ..kept_queue(name, UNROUTED, DELIVERY_LIMIT) }
 }
 
 fn kept_queue(name: &str, dead_letters_to: &str, delivery_limit: i64) -> Queue {
@@ -132,11 +129,7 @@ fn kept_queue(name: &str, dead_letters_to: &str, delivery_limit: i64) -> Queue {
         ("x-dead-letter-strategy", text("at-least-once")),
         ("x-overflow", text("reject-publish")),
     ]);
-    Queue {
-        name: name.to_owned(),
-        arguments,
-        returned_to: false,
-    }
+    Queue { name: name.to_owned(), arguments, returned_to: false }
 }
 
 /// A queue that holds each message for its tier's time and hands it back under its own routing key.
@@ -144,19 +137,12 @@ fn kept_queue(name: &str, dead_letters_to: &str, delivery_limit: i64) -> Queue {
 fn tier_queue(name: &str, tier: Tier) -> Queue {
     let arguments = table(&[
         ("x-queue-type", text("quorum")),
-        (
-            "x-message-ttl",
-            AMQPValue::LongLongInt(i64::try_from(tier.millis()).unwrap_or(i64::MAX)),
-        ),
+        ("x-message-ttl", AMQPValue::LongLongInt(i64::try_from(tier.millis()).unwrap_or(i64::MAX))),
         ("x-dead-letter-exchange", text(WORK)),
         ("x-dead-letter-strategy", text("at-least-once")),
         ("x-overflow", text("reject-publish")),
     ]);
-    Queue {
-        name: name.to_owned(),
-        arguments,
-        returned_to: false,
-    }
+    Queue { name: name.to_owned(), arguments, returned_to: false }
 }
 
 fn table(entries: &[(&str, AMQPValue)]) -> FieldTable {
@@ -179,25 +165,11 @@ mod tests {
     fn every_queue_keeps_the_rules_that_make_a_tiers_hop_safe() {
         let topology = topology(&Schedule::default());
         assert_eq!(topology.queues.len(), 4 + 8);
-        for queue in topology
-            .queues
-            .iter()
-            .chain([&connector_queue(&"a".parse().unwrap())])
-        {
+        for queue in topology.queues.iter().chain([&connector_queue(&"a".parse().unwrap())]) {
             let argument = |name: &str| queue.arguments.inner().get(name).cloned();
             assert_eq!(argument("x-queue-type"), Some(text("quorum")), "{}", queue.name);
-            assert_eq!(
-                argument("x-dead-letter-strategy"),
-                Some(text("at-least-once")),
-                "{}",
-                queue.name
-            );
-            assert_eq!(
-                argument("x-overflow"),
-                Some(text("reject-publish")),
-                "{}",
-                queue.name
-            );
+            assert_eq!(argument("x-dead-letter-strategy"), Some(text("at-least-once")), "{}", queue.name);
+            assert_eq!(argument("x-overflow"), Some(text("reject-publish")), "{}", queue.name);
             for never in ["x-max-length", "x-max-length-bytes", "x-expires", "x-queue-mode"] {
                 assert_eq!(argument(never), None, "{}", queue.name);
             }

@@ -16,11 +16,7 @@ const LINGER_BYTES: usize = 32 * 1024 * 1024;
 /// # Errors
 /// It does.
 pub fn admit(body: &Body, most: usize) -> Result<(), Problem> {
-    if body.size_hint().lower() > most as u64 {
-        Err(too_large(most))
-    } else {
-        Ok(())
-    }
+    if body.size_hint().lower() > most as u64 { Err(too_large(most)) } else { Ok(()) }
 }
 
 /// Reads a body of at most `most` bytes within `patience`.
@@ -39,10 +35,7 @@ pub async fn read(mut body: Body, most: usize, patience: Duration) -> Result<Vec
         match frame {
             None => return Ok(bytes),
             Some(Err(_)) => {
-                return Err(Problem::new(
-                    Kind::BodyIncomplete,
-                    "The body broke off. Send the event again.",
-                ));
+                return Err(Problem::new(Kind::BodyIncomplete, "The body broke off. Send the event again."));
             }
             Some(Ok(frame)) => {
                 if let Some(data) = frame.data_ref() {

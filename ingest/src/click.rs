@@ -3,10 +3,10 @@
 //! A visitor is never held back by the broker. The redirect waits a moment for the confirm, then goes out
 //! without; the click stays in line until it is confirmed. It leads to configured offers only.
 
+use crate::app::App;
 use crate::index::Target;
 use crate::metrics::UNKNOWN;
 use crate::problem::{Kind, Problem};
-use crate::routes::App;
 use crate::visitor;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
@@ -36,11 +36,7 @@ pub async fn handle(app: Arc<App>, offer: Option<&str>, request: Request<Body>) 
         let detail = "Look at the link: the part after /c/ must be the id of one of this relay's offers.";
         return Problem::new(Kind::UnknownOffer, detail).into_response();
     };
-    let mut told = Told {
-        app: &app,
-        target,
-        outcome: "abandoned",
-    };
+    let mut told = Told { app: &app, target, outcome: "abandoned" };
     match redirect(&app, target, &request.into_parts().0).await {
         Ok((outcome, response)) => {
             told.outcome = outcome;
@@ -62,9 +58,7 @@ struct Told<'a> {
 
 impl Drop for Told<'_> {
     fn drop(&mut self) {
-        self.app
-            .metrics
-            .click(self.target.offer.id.as_str(), self.outcome);
+        self.app.metrics.click(self.target.offer.id.as_str(), self.outcome);
     }
 }
 
@@ -80,10 +74,7 @@ async fn redirect(app: &App, target: &Target, head: &Parts) -> Result<(&'static 
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     // The browsers' own default, said aloud: the offer learns the page's origin at most. It cannot loosen
     // what the page itself has asked for, because the referrer was cut before it came to us.
-    headers.insert(
-        header::REFERRER_POLICY,
-        HeaderValue::from_static("strict-origin-when-cross-origin"),
-    );
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("strict-origin-when-cross-origin"));
     headers.extend(cookie.map(|cookie| (header::SET_COOKIE, cookie)));
     Ok((outcome, response))
 }
@@ -117,10 +108,7 @@ fn not_a_touch(method: &Method, headers: &HeaderMap, user_agent: Option<&str>) -
     };
     if *method == Method::HEAD {
         Some(NotATouch::Head)
-    } else if PURPOSES
-        .iter()
-        .any(|name| headers.get_all(*name).iter().any(prefetches))
-    {
+    } else if PURPOSES.iter().any(|name| headers.get_all(*name).iter().any(prefetches)) {
         Some(NotATouch::Prefetch)
     } else if user_agent.is_none() {
         Some(NotATouch::EmptyUserAgent)
@@ -138,10 +126,7 @@ fn text(headers: &HeaderMap, name: header::HeaderName, most: usize) -> Option<St
 fn location(target: &Target, click: &Click) -> Result<HeaderValue, Problem> {
     let unusable =
         |why: String| Problem::new(Kind::UnusableClick, format!("Mend the link's parameters: {why}."));
-    let url = target
-        .url
-        .fill(click)
-        .map_err(|unfit| unusable(unfit.to_string()))?;
+    let url = target.url.fill(click).map_err(|unfit| unusable(unfit.to_string()))?;
     HeaderValue::try_from(url).map_err(|_| {
         error!(offer = %target.offer.id, "click.location_is_no_header");
         unusable("the URL would not be one".to_owned())
@@ -150,16 +135,8 @@ fn location(target: &Target, click: &Click) -> Result<HeaderValue, Problem> {
 
 /// Puts the click in line, and waits a moment for its confirm.
 async fn hand_over(app: &App, click: Click) -> &'static str {
-    let words = click
-        .parameters
-        .iter()
-        .map(|(name, value)| name.len() + value.len() + 6)
-        .sum::<usize>();
-    let line = [&click.referrer, &click.user_agent]
-        .into_iter()
-        .flatten()
-        .map(String::len)
-        .sum::<usize>();
+    let words = click.parameters.iter().map(|(name, value)| name.len() + value.len() + 6).sum::<usize>();
+    let line = [&click.referrer, &click.user_agent].into_iter().flatten().map(String::len).sum::<usize>();
     let (id, offer) = (click.id, click.offer.clone());
     let Some(answer) = app.clicks.push(click, 400 + words + line) else {
         app.metrics.clicks_lost.inc();
@@ -167,11 +144,7 @@ async fn hand_over(app: &App, click: Click) -> &'static str {
         return "lost";
     };
     // Without a broker there is nothing to wait for.
-    let patience = if (app.reachable)() {
-        app.limits.click_patience.0
-    } else {
-        std::time::Duration::ZERO
-    };
+    let patience = if (app.reachable)() { app.limits.click_patience.0 } else { std::time::Duration::ZERO };
     match tokio::time::timeout(patience, answer).await {
         Ok(Ok(Ok(()))) => "confirmed",
         _ => {
@@ -190,54 +163,24 @@ mod tests {
         type Row = (Method, &'static [(&'static str, &'static str)], Option<NotATouch>);
         let table: &[Row] = &[
             (Method::GET, &[("user-agent", "Mozilla/5.0")], None),
-            (
-                Method::GET,
-                &[("user-agent", "Mozilla/5.0"), ("sec-purpose", "")],
-                None,
-            ),
-            (
-                Method::HEAD,
-                &[("user-agent", "Mozilla/5.0")],
-                Some(NotATouch::Head),
-            ),
-            (
-                Method::GET,
-                &[("user-agent", "M"), ("purpose", "prefetch")],
-                Some(NotATouch::Prefetch),
-            ),
+            (Method::GET, &[("user-agent", "Mozilla/5.0"), ("sec-purpose", "")], None),
+            (Method::HEAD, &[("user-agent", "Mozilla/5.0")], Some(NotATouch::Head)),
+            (Method::GET, &[("user-agent", "M"), ("purpose", "prefetch")], Some(NotATouch::Prefetch)),
             (
                 Method::GET,
                 &[("user-agent", "M"), ("sec-purpose", "Prefetch;prerender")],
                 Some(NotATouch::Prefetch),
             ),
-            (
-                Method::GET,
-                &[("user-agent", "M"), ("x-moz", "prefetch")],
-                Some(NotATouch::Prefetch),
-            ),
-            (
-                Method::GET,
-                &[("user-agent", "M"), ("x-purpose", "preview")],
-                Some(NotATouch::Prefetch),
-            ),
-            (
-                Method::GET,
-                &[("user-agent", "  ")],
-                Some(NotATouch::EmptyUserAgent),
-            ),
+            (Method::GET, &[("user-agent", "M"), ("x-moz", "prefetch")], Some(NotATouch::Prefetch)),
+            (Method::GET, &[("user-agent", "M"), ("x-purpose", "preview")], Some(NotATouch::Prefetch)),
+            (Method::GET, &[("user-agent", "  ")], Some(NotATouch::EmptyUserAgent)),
             (Method::GET, &[], Some(NotATouch::EmptyUserAgent)),
         ];
         for (method, headers, expected) in table {
-            let lines = headers
-                .iter()
-                .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+            let lines = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
             let headers: HeaderMap = lines.collect();
             let user_agent = text(&headers, header::USER_AGENT, USER_AGENT_BYTES);
-            assert_eq!(
-                not_a_touch(method, &headers, user_agent.as_deref()),
-                *expected,
-                "{headers:?}"
-            );
+            assert_eq!(not_a_touch(method, &headers, user_agent.as_deref()), *expected, "{headers:?}");
         }
     }
 

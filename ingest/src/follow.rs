@@ -36,9 +36,7 @@ impl Follower {
     pub async fn start(config: &Config, metrics: Arc<Ingest>) -> (Self, watch::Receiver<Arc<Index>>) {
         let (sender, receiver) = watch::channel(Arc::default());
         let mut follower = Self {
-            settings: store::Settings {
-                path: config.store.path.clone(),
-            },
+            settings: store::Settings { path: config.store.path.clone() },
             snapshot: config.ingest.snapshot_path.clone(),
             interval: config.ingest.follow_interval.0.max(Duration::from_millis(10)),
             store: None,
@@ -84,9 +82,7 @@ impl Follower {
     /// The store's resources, where they are of another version than ours. Version 0 is a store to which
     /// nothing was applied yet: nothing to follow.
     async fn newer(&mut self) -> Result<Option<Versioned>, store::Error> {
-        let file = std::fs::metadata(&self.settings.path)
-            .ok()
-            .map(|file| (file.dev(), file.ino()));
+        let file = std::fs::metadata(&self.settings.path).ok().map(|file| (file.dev(), file.ino()));
         if file != self.file {
             (self.store, self.file) = (None, file);
         }
@@ -121,12 +117,8 @@ impl Follower {
         let indexed = tokio::task::spawn_blocking(move || Index::new(resources)).await;
         let Ok(index) = indexed else { return };
         let version = index.resources().version;
-        self.metrics
-            .resources_version
-            .set(i64::try_from(version).unwrap_or(i64::MAX));
-        self.metrics
-            .tokens_unreadable
-            .set(i64::try_from(index.unreadable_tokens()).unwrap_or(i64::MAX));
+        self.metrics.resources_version.set(i64::try_from(version).unwrap_or(i64::MAX));
+        self.metrics.tokens_unreadable.set(i64::try_from(index.unreadable_tokens()).unwrap_or(i64::MAX));
         info!(version, "resources.in_use");
         self.sender.send_replace(Arc::new(index));
     }
@@ -135,10 +127,7 @@ impl Follower {
     async fn reread_tokens(&self) {
         let index = self.sender.borrow().clone();
         let resources = index.resources().clone();
-        if tokio::task::spawn_blocking(move || index.tokens_changed())
-            .await
-            .unwrap_or(false)
-        {
+        if tokio::task::spawn_blocking(move || index.tokens_changed()).await.unwrap_or(false) {
             self.put_in_use(resources).await;
         }
     }
@@ -170,20 +159,13 @@ fn read_snapshot(path: &Path) -> std::io::Result<Versioned> {
 
 /// Replaces the snapshot whole, or leaves the old one. It names no secret, but where secrets are kept.
 fn write_snapshot(path: &Path, resources: &Versioned) -> std::io::Result<()> {
-    let sealed = Versioned {
-        version: resources.version,
-        resources: resources.resources.clone().sealed(),
-    };
+    let sealed = Versioned { version: resources.version, resources: resources.resources.clone().sealed() };
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}.tmp", std::process::id()));
     let beside = path.with_file_name(name);
     let written = (|| {
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&beside)?;
+        let mut file =
+            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
         file.write_all(&serde_json::to_vec(&sealed)?)?;
         file.sync_all()?;
         std::fs::rename(&beside, path)
@@ -192,10 +174,7 @@ fn write_snapshot(path: &Path, resources: &Versioned) -> std::io::Result<()> {
         let _ = std::fs::remove_file(&beside);
     }
     written?;
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(folder)?.sync_all()
 }
 
@@ -211,24 +190,14 @@ mod tests {
         let source =
             serde_json::json!({"id": "a", "advertiser": "x", "kind": "plain", "tokens": ["in plain text"]});
         let resources = serde_json::from_value(serde_json::json!({"source": [source]})).unwrap();
-        let written = Versioned {
-            version: 7,
-            resources,
-        };
+        let written = Versioned { version: 7, resources };
         write_snapshot(&path, &written).unwrap();
         write_snapshot(&path, &written).unwrap();
 
         let read = read_snapshot(&path).unwrap();
         assert_eq!((read.version, read.resources), (7, written.resources.sealed()));
         assert!(!std::fs::read_to_string(&path).unwrap().contains("in plain text"));
-        assert_eq!(
-            std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
-            0o600
-        );
-        assert_eq!(
-            std::fs::read_dir(folder.path()).unwrap().count(),
-            1,
-            "nothing is left beside it"
-        );
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
     }
 }

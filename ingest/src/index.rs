@@ -40,37 +40,18 @@ impl Index {
         for offer in &resources.resources.offers {
             match TrackingUrl::parse(&offer.tracking_url) {
                 Ok(url) => {
-                    offers.insert(
-                        offer.id.clone(),
-                        Arc::new(Target {
-                            offer: offer.clone(),
-                            url,
-                        }),
-                    );
+                    offers.insert(offer.id.clone(), Arc::new(Target { offer: offer.clone(), url }));
                 }
                 Err(_) => error!(offer = %offer.id, "resources.faulty_offer"),
             }
         }
-        let sources: Vec<_> = resources
-            .resources
-            .sources
-            .iter()
-            .cloned()
-            .map(Arc::new)
-            .collect();
+        let sources: Vec<_> = resources.resources.sources.iter().cloned().map(Arc::new).collect();
         let hosts = hosts(&sources);
         let (tokens, unreadable) = read_tokens(&sources);
         for (source, error) in &unreadable {
             warn!(source = %sources[*source].id, %error, "resources.unreadable_token");
         }
-        Self {
-            resources,
-            offers,
-            sources,
-            hosts,
-            tokens,
-            unreadable: unreadable.len(),
-        }
+        Self { resources, offers, sources, hosts, tokens, unreadable: unreadable.len() }
     }
 
     /// What it was made from.
@@ -109,11 +90,7 @@ impl Index {
     /// Whether a token that is kept in a file or variable reads otherwise now.
     pub fn tokens_changed(&self) -> bool {
         let elsewhere = |token: &Token| matches!(token, Token::Kept(Kept::Env(_) | Kept::File(_)));
-        if !self
-            .sources
-            .iter()
-            .any(|source| source.tokens.iter().any(elsewhere))
-        {
+        if !self.sources.iter().any(|source| source.tokens.iter().any(elsewhere)) {
             return false;
         }
         let (tokens, unreadable) = read_tokens(&self.sources);
@@ -125,15 +102,9 @@ impl Index {
 fn hosts(sources: &[Arc<Source>]) -> HashMap<String, usize> {
     let mut hosts = HashMap::new();
     for open in [true, false] {
-        for (position, source) in sources
-            .iter()
-            .enumerate()
-            .filter(|(_, source)| source.open == open)
-        {
+        for (position, source) in sources.iter().enumerate().filter(|(_, source)| source.open == open) {
             for domain in &source.event_domains {
-                hosts
-                    .entry(domain.trim_end_matches('.').to_ascii_lowercase())
-                    .or_insert(position);
+                hosts.entry(domain.trim_end_matches('.').to_ascii_lowercase()).or_insert(position);
             }
         }
     }
@@ -162,10 +133,7 @@ mod tests {
 
     fn index(resources: serde_json::Value) -> Index {
         let resources: Resources = serde_json::from_value(resources).unwrap();
-        Index::new(Arc::new(Versioned {
-            version: 1,
-            resources,
-        }))
+        Index::new(Arc::new(Versioned { version: 1, resources }))
     }
 
     #[test]
@@ -179,16 +147,7 @@ mod tests {
         for (token, source) in [("first", "a"), ("second", "a"), ("third", "b")] {
             assert_eq!(named(token).as_deref(), Some(source), "{token}");
         }
-        for stranger in [
-            "",
-            "firs",
-            "first ",
-            "First",
-            "firstsecond",
-            "\0",
-            "c",
-            &"x".repeat(100_000),
-        ] {
+        for stranger in ["", "firs", "first ", "First", "firstsecond", "\0", "c", &"x".repeat(100_000)] {
             assert_eq!(named(stranger), None, "{stranger:.20}");
         }
     }

@@ -1,9 +1,10 @@
 //! From start to drain: what is begun in which order, and what has to end before the process may.
 
+use crate::app::App;
 use crate::follow::Follower;
 use crate::metrics::Ingest;
 use crate::publish::{Forsaken, Line, until_confirmed};
-use crate::routes::{self, App};
+use crate::routes;
 use crate::server;
 use anyhow::Context;
 use carom_common::amqp::{self, Link, Message, Publisher};
@@ -48,21 +49,12 @@ pub enum Fatal {
 /// It cannot start, the broker is none for us, or clicks were lost in the drain.
 pub async fn run(config: Config) -> Result<(), Fatal> {
     let mut signals = Signals::new().context("signals cannot be handled")?;
-    let (stop, cut, end) = (
-        CancellationToken::new(),
-        CancellationToken::new(),
-        CancellationToken::new(),
-    );
+    let (stop, cut, end) = (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
     let registry = Metrics::new("carom-ingest");
     let metrics = Arc::new(Ingest::new(&registry));
 
     let (follower, index) = Follower::start(&config, metrics.clone()).await;
-    let link = Link::start(
-        &config.broker.url,
-        "carom-ingest",
-        &config.retry.schedule,
-        end.clone(),
-    );
+    let link = Link::start(&config.broker.url, "carom-ingest", &config.retry.schedule, end.clone());
     let app = Arc::new(app(&config, index, &link, &metrics, &end));
 
     let ready = readiness(app.clone(), link.clone(), stop.clone());
@@ -110,11 +102,7 @@ pub async fn run(config: Config) -> Result<(), Fatal> {
     end.cancel();
     tokio::time::sleep(FAREWELL).await;
     verdict?;
-    if left > 0 {
-        Err(Fatal::ClicksLost(left))
-    } else {
-        Ok(())
-    }
+    if left > 0 { Err(Fatal::ClicksLost(left)) } else { Ok(()) }
 }
 
 fn app(
@@ -126,12 +114,7 @@ fn app(
 ) -> App {
     let confirm = metrics.confirm.clone();
     let observe = move |took: Duration| confirm.observe(took.as_secs_f64());
-    let publisher = Publisher::start(
-        link.clone(),
-        config.broker.confirm_timeout.0,
-        end.clone(),
-        observe,
-    );
+    let publisher = Publisher::start(link.clone(), config.broker.confirm_timeout.0, end.clone(), observe);
     let batch = |queue| {
         let histogram = metrics.batch.with_label_values(&[queue]);
         move |items| histogram.observe(items as f64)
@@ -143,20 +126,13 @@ fn app(
             let publisher = publisher.clone();
             async move { publisher.publish(Message::to_queue(topology::EVENTS, body)).await }
         };
-        Line::start(
-            config.ingest.max_in_flight,
-            Forsaken::Drop,
-            publish,
-            batch("events"),
-        )
+        Line::start(config.ingest.max_in_flight, Forsaken::Drop, publish, batch("events"))
     };
     let clicks = {
         let publish = move |body| until_confirmed(publisher.clone(), topology::CLICKS, body);
         Line::start(config.ingest.click_line, Forsaken::Send, publish, batch("clicks"))
     };
-    let in_flight = Arc::new(Semaphore::new(
-        config.ingest.max_in_flight.clamp(1, Semaphore::MAX_PERMITS),
-    ));
+    let in_flight = Arc::new(Semaphore::new(config.ingest.max_in_flight.clamp(1, Semaphore::MAX_PERMITS)));
     let reachable = {
         let link = link.clone();
         Box::new(move || link.connected() && !link.blocked())
@@ -181,10 +157,7 @@ fn readiness(app: Arc<App>, link: Link, stop: CancellationToken) -> ops::Readine
             ("broker blocked", link.blocked()),
             ("resources", app.index.borrow().resources().version == 0),
         ];
-        missing
-            .into_iter()
-            .filter_map(|(what, is)| is.then_some(what))
-            .collect()
+        missing.into_iter().filter_map(|(what, is)| is.then_some(what)).collect()
     })
 }
 
@@ -194,9 +167,7 @@ async fn gauges(app: Arc<App>, link: Link) {
         ticks.tick().await;
         app.metrics.broker_connected.set(link.connected().into());
         app.metrics.broker_blocked.set(link.blocked().into());
-        app.metrics
-            .clicks_in_line
-            .set(i64::try_from(app.clicks.len()).unwrap_or(i64::MAX));
+        app.metrics.clicks_in_line.set(i64::try_from(app.clicks.len()).unwrap_or(i64::MAX));
     }
 }
 
@@ -228,10 +199,7 @@ struct Signals {
 
 impl Signals {
     fn new() -> std::io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
     async fn next(&mut self) -> &'static str {

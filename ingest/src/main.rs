@@ -3,20 +3,21 @@
 //! The modules stand in the order of a request. All thinking happens in the worker: nothing here decides
 //! what an event means, and nothing on a request's path touches the store.
 
+mod server;
+mod routes;
+mod webhook;
 mod body;
 mod click;
-mod publish;
-mod routes;
-mod server;
 mod visitor;
-mod webhook;
+mod publish;
 
 // Around the path.
+mod lifecycle;
+mod app;
 mod follow;
 mod index;
-mod lifecycle;
-mod metrics;
 mod problem;
+mod metrics;
 
 use carom_common::config::{Config, EXIT_BAD_CONFIG};
 use carom_common::telemetry;
@@ -39,11 +40,7 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(usage) => {
             let _ = usage.print();
-            return if usage.use_stderr() {
-                ExitCode::from(EXIT_BAD_CONFIG)
-            } else {
-                ExitCode::SUCCESS
-            };
+            return if usage.use_stderr() { ExitCode::from(EXIT_BAD_CONFIG) } else { ExitCode::SUCCESS };
         }
     };
     let config = match Config::load(cli.config.as_deref()) {

@@ -52,79 +52,35 @@ impl Kind {
     /// The end of its `type`, its status and its title.
     fn facts(self) -> (&'static str, StatusCode, &'static str) {
         match self {
-            Self::NotFound => (
-                "not-found",
-                StatusCode::NOT_FOUND,
-                "There is nothing at this path",
-            ),
-            Self::MethodNotAllowed => (
-                "method-not-allowed",
-                StatusCode::METHOD_NOT_ALLOWED,
-                "This path does not know the method",
-            ),
+            Self::NotFound => ("not-found", StatusCode::NOT_FOUND, "There is nothing at this path"),
+            Self::MethodNotAllowed => {
+                ("method-not-allowed", StatusCode::METHOD_NOT_ALLOWED, "This path does not know the method")
+            }
             Self::UnknownOffer => ("unknown-offer", StatusCode::NOT_FOUND, "There is no such offer"),
             Self::UnusableClick => (
                 "unusable-click",
                 StatusCode::BAD_REQUEST,
                 "The offer's URL cannot be made with these values",
             ),
-            Self::TokenUnknown => (
-                "token-unknown",
-                StatusCode::UNAUTHORIZED,
-                "The token is not known",
-            ),
-            Self::TokenMissing => (
-                "token-missing",
-                StatusCode::UNAUTHORIZED,
-                "This source must name its token",
-            ),
-            Self::QueryTooLong => (
-                "query-too-long",
-                StatusCode::URI_TOO_LONG,
-                "The query is too long",
-            ),
-            Self::BodyTooLarge => (
-                "body-too-large",
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "The body is too large",
-            ),
-            Self::BodyTooSlow => (
-                "body-too-slow",
-                StatusCode::REQUEST_TIMEOUT,
-                "The body took too long",
-            ),
-            Self::BodyIncomplete => (
-                "body-incomplete",
-                StatusCode::BAD_REQUEST,
-                "The body is incomplete",
-            ),
-            Self::ContentEncoding => (
-                "content-encoding",
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "The body is encoded",
-            ),
+            Self::TokenUnknown => ("token-unknown", StatusCode::UNAUTHORIZED, "The token is not known"),
+            Self::TokenMissing => {
+                ("token-missing", StatusCode::UNAUTHORIZED, "This source must name its token")
+            }
+            Self::QueryTooLong => ("query-too-long", StatusCode::URI_TOO_LONG, "The query is too long"),
+            Self::BodyTooLarge => ("body-too-large", StatusCode::PAYLOAD_TOO_LARGE, "The body is too large"),
+            Self::BodyTooSlow => ("body-too-slow", StatusCode::REQUEST_TIMEOUT, "The body took too long"),
+            Self::BodyIncomplete => ("body-incomplete", StatusCode::BAD_REQUEST, "The body is incomplete"),
+            Self::ContentEncoding => {
+                ("content-encoding", StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body is encoded")
+            }
             Self::NotJson => ("not-json", StatusCode::BAD_REQUEST, "The body is not valid JSON"),
-            Self::NotAnObject => (
-                "not-an-object",
-                StatusCode::BAD_REQUEST,
-                "The body is no JSON object",
-            ),
+            Self::NotAnObject => ("not-an-object", StatusCode::BAD_REQUEST, "The body is no JSON object"),
             Self::NotText => ("not-text", StatusCode::BAD_REQUEST, "The body is not text"),
-            Self::EmptyEvent => (
-                "empty-event",
-                StatusCode::BAD_REQUEST,
-                "There is no event in the request",
-            ),
-            Self::TooBusy => (
-                "too-busy",
-                StatusCode::SERVICE_UNAVAILABLE,
-                "Too many requests are in work",
-            ),
-            Self::NotConfirmed => (
-                "not-confirmed",
-                StatusCode::SERVICE_UNAVAILABLE,
-                "The event could not be stored safely",
-            ),
+            Self::EmptyEvent => ("empty-event", StatusCode::BAD_REQUEST, "There is no event in the request"),
+            Self::TooBusy => ("too-busy", StatusCode::SERVICE_UNAVAILABLE, "Too many requests are in work"),
+            Self::NotConfirmed => {
+                ("not-confirmed", StatusCode::SERVICE_UNAVAILABLE, "The event could not be stored safely")
+            }
         }
     }
 }
@@ -142,20 +98,15 @@ impl Problem {
     /// A problem with what to do about it.
     pub fn new(kind: Kind, detail: impl Into<Cow<'static, str>>) -> Self {
         let header = match kind {
-            Kind::TokenUnknown | Kind::TokenMissing => Some((
-                header::WWW_AUTHENTICATE,
-                HeaderValue::from_static("Carom-Token realm=\"events\""),
-            )),
+            Kind::TokenUnknown | Kind::TokenMissing => {
+                Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Carom-Token realm=\"events\"")))
+            }
             Kind::TooBusy | Kind::NotConfirmed => Some((header::RETRY_AFTER, HeaderValue::from_static("1"))),
             Kind::ContentEncoding => Some((header::ACCEPT_ENCODING, HeaderValue::from_static("identity"))),
             Kind::BodyTooSlow => Some((header::CONNECTION, HeaderValue::from_static("close"))),
             _ => None,
         };
-        Self {
-            kind,
-            detail: detail.into(),
-            header,
-        }
+        Self { kind, detail: detail.into(), header }
     }
 
     /// What is wrong, in a few words.
@@ -167,11 +118,7 @@ impl Problem {
     pub fn method(allowed: &'static str) -> Self {
         let detail = format!("Use one of {allowed}.");
         let header = Some((header::ALLOW, HeaderValue::from_static(allowed)));
-        Self {
-            kind: Kind::MethodNotAllowed,
-            detail: detail.into(),
-            header,
-        }
+        Self { kind: Kind::MethodNotAllowed, detail: detail.into(), header }
     }
 }
 
@@ -196,10 +143,7 @@ impl IntoResponse for Problem {
         let mut response = Response::new(Body::from(text + "\n"));
         *response.status_mut() = status;
         let headers = response.headers_mut();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/problem+json"),
-        );
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some((name, value)) = self.header {
             headers.insert(name, value);
         }

@@ -66,11 +66,7 @@ pub struct Line<T> {
 
 impl<T> Clone for Line<T> {
     fn clone(&self) -> Self {
-        Self {
-            entries: self.entries.clone(),
-            places: self.places.clone(),
-            capacity: self.capacity,
-        }
+        Self { entries: self.entries.clone(), places: self.places.clone(), capacity: self.capacity }
     }
 }
 
@@ -90,33 +86,15 @@ impl<T: Item + Send + 'static> Line<T> {
     {
         let capacity = capacity.clamp(1, u32::MAX as usize);
         let (entries, waiting) = mpsc::channel(capacity);
-        tokio::spawn(
-            Gathering {
-                waiting,
-                next: None,
-                forsaken,
-            }
-            .run(publish, observe),
-        );
-        Self {
-            entries,
-            places: Arc::new(Semaphore::new(capacity)),
-            capacity,
-        }
+        tokio::spawn(Gathering { waiting, next: None, forsaken }.run(publish, observe));
+        Self { entries, places: Arc::new(Semaphore::new(capacity)), capacity }
     }
 
     /// Puts an item in line. None when the line is full.
     pub fn push(&self, item: T, weight: usize) -> Option<oneshot::Receiver<Answer>> {
         let place = self.places.clone().try_acquire_owned().ok()?;
         let (answer, answered) = oneshot::channel();
-        self.entries
-            .try_send(Entry {
-                item,
-                weight,
-                answer,
-                place,
-            })
-            .ok()?;
+        self.entries.try_send(Entry { item, weight, answer, place }).ok()?;
         Some(answered)
     }
 
@@ -202,10 +180,7 @@ impl<T: Item + Send + 'static> Gathering<T> {
 
     /// Takes what waits, as far as it fits. Nothing when nobody wants any of it.
     fn gather(&mut self, first: Entry<T>) -> Option<Batch<T>> {
-        let mut batch = Batch {
-            items: Vec::new(),
-            answers: Vec::new(),
-        };
+        let mut batch = Batch { items: Vec::new(), answers: Vec::new() };
         let mut bytes = 0;
         let mut candidate = Some(first);
         while let Some(entry) = candidate {

@@ -1,9 +1,8 @@
 //! Which path leads where, and what every answer has in common.
 
-use crate::index::Index;
+use crate::app::App;
 use crate::metrics::Ingest;
 use crate::problem::{Kind, Problem};
-use crate::publish::Line;
 use crate::webhook::Caller;
 use crate::{click, webhook};
 use axum::Router;
@@ -13,38 +12,13 @@ use axum::extract::{MatchedPath, Path, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
-use carom_common::click::Click;
-use carom_common::config;
-use carom_common::intake::Intake;
 use http::{HeaderValue, Method, Request, header};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-use tokio::sync::{Semaphore, watch};
+use std::time::Instant;
 
 const CLICK: &str = "/c/{offer}";
 const EVENTS: &str = "/api/v1/events";
 const EVENTS_BY_TOKEN: &str = "/api/v1/events/{token}";
-
-/// What answering takes.
-pub struct App {
-    /// The resources in use.
-    pub index: watch::Receiver<Arc<Index>>,
-    /// The line before `carom.events`.
-    pub events: Line<Intake>,
-    /// The line before `carom.clicks`.
-    pub clicks: Line<Click>,
-    /// Places for events in work. Clicks have none: they are bounded by connections and by their line, and
-    /// must not wait behind webhooks that wait for the broker.
-    pub in_flight: Arc<Semaphore>,
-    /// Whether a confirm can be hoped for.
-    pub reachable: Box<dyn Fn() -> bool + Send + Sync>,
-    /// The bounds.
-    pub limits: config::Ingest,
-    /// How long an event may wait for its confirm.
-    pub confirm_timeout: Duration,
-    /// The figures.
-    pub metrics: Arc<Ingest>,
-}
 
 /// The public paths.
 pub fn router(app: Arc<App>) -> Router {
@@ -107,14 +81,8 @@ async fn around(State(app): State<Arc<App>>, request: Request<Body>, next: Next)
         4 => "4xx",
         _ => "5xx",
     };
-    app.metrics
-        .request
-        .with_label_values(&[route, class])
-        .observe(started.elapsed().as_secs_f64());
-    response
-        .headers_mut()
-        .entry(header::CACHE_CONTROL)
-        .or_insert(HeaderValue::from_static("no-store"));
+    app.metrics.request.with_label_values(&[route, class]).observe(started.elapsed().as_secs_f64());
+    response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
 }
 

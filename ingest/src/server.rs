@@ -44,15 +44,11 @@ pub async fn serve(
     let connections = Arc::new(Semaphore::new(most as usize));
     let graceful = GracefulShutdown::new();
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new())
-        .header_read_timeout(limits.header_timeout.0)
-        .max_buf_size(BUFFER_BYTES);
+    http.timer(TokioTimer::new()).header_read_timeout(limits.header_timeout.0).max_buf_size(BUFFER_BYTES);
     let stopping = stop.clone();
     let last_call = middleware::map_response(move |mut response: Response| {
         if stopping.is_cancelled() {
-            response
-                .headers_mut()
-                .insert(header::CONNECTION, HeaderValue::from_static("close"));
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         std::future::ready(response)
     });

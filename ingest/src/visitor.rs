@@ -12,16 +12,9 @@ const MAX_AGE: u32 = 365 * 86_400;
 
 /// The visitor that a request's cookies name. A value that we would not have made is none.
 pub fn known(headers: &HeaderMap) -> Option<VisitorId> {
-    let lines = headers
-        .get_all(header::COOKIE)
-        .iter()
-        .filter_map(|line| line.to_str().ok());
-    let pairs = lines
-        .flat_map(|line| line.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='));
-    pairs
-        .filter(|(name, _)| *name == COOKIE)
-        .find_map(|(_, value)| ours(value))
+    let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
+    let pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.filter(|(name, _)| *name == COOKIE).find_map(|(_, value)| ours(value))
 }
 
 fn ours(value: &str) -> Option<VisitorId> {
@@ -40,16 +33,9 @@ pub fn new() -> VisitorId {
 /// It is `Secure` where the request came to us by https, which only the proxy in front of us can say. A
 /// client that forges the header changes its own cookie, and nothing else.
 pub fn remember(visitor: VisitorId, headers: &HeaderMap) -> Option<HeaderValue> {
-    let protocol = headers
-        .get("x-forwarded-proto")
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
+    let protocol = headers.get("x-forwarded-proto").and_then(|value| value.to_str().ok()).unwrap_or_default();
     let first = protocol.split(',').next().unwrap_or_default().trim();
-    let secure = if first.eq_ignore_ascii_case("https") {
-        "; Secure"
-    } else {
-        ""
-    };
+    let secure = if first.eq_ignore_ascii_case("https") { "; Secure" } else { "" };
     let cookie = format!("{COOKIE}={visitor}; Path=/; Max-Age={MAX_AGE}; HttpOnly; SameSite=Lax{secure}");
     HeaderValue::try_from(cookie).ok()
 }
@@ -76,11 +62,7 @@ mod tests {
         ];
         for (cookie, visitor) in table {
             let headers = HeaderMap::from_iter([(header::COOKIE, HeaderValue::try_from(&cookie).unwrap())]);
-            assert_eq!(
-                known(&headers).map(|id| id.to_string()).as_deref(),
-                visitor,
-                "{cookie}"
-            );
+            assert_eq!(known(&headers).map(|id| id.to_string()).as_deref(), visitor, "{cookie}");
         }
     }
 

@@ -3,11 +3,11 @@
 //! What is refused is refused by who sent it and by its bounds, never for what it means: that is the
 //! worker's to say, and a funnel that is answered errors switches its endpoint off.
 
+use crate::app::App;
 use crate::body;
 use crate::index::Index;
 use crate::problem::{Kind, Problem};
 use crate::publish::Unpublished;
-use crate::routes::App;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use carom_common::amqp::PublishError;
@@ -48,22 +48,14 @@ pub async fn handle(app: Arc<App>, caller: Caller<'_>, request: Request<Body>) -
             return problem.into_response();
         }
     };
-    let mut told = Told {
-        app: &app,
-        source: &source,
-        outcome: "abandoned",
-    };
+    let mut told = Told { app: &app, source: &source, outcome: "abandoned" };
     let answered = take(&app, &source, opened, &head, body).await;
     let (outcome, response) = match answered {
         Ok(Taken::Ping) => ("ping", answer(StatusCode::OK, &json!({"status": "ready"}))),
-        Ok(Taken::Confirmed { id, warning: None }) => (
-            "accepted",
-            answer(StatusCode::ACCEPTED, &json!({"id": id.to_string()})),
-        ),
-        Ok(Taken::Confirmed {
-            id,
-            warning: Some(warning),
-        }) => {
+        Ok(Taken::Confirmed { id, warning: None }) => {
+            ("accepted", answer(StatusCode::ACCEPTED, &json!({"id": id.to_string()})))
+        }
+        Ok(Taken::Confirmed { id, warning: Some(warning) }) => {
             let words = json!({"id": id.to_string(), "warning": warning});
             ("accepted_with_warning", answer(StatusCode::ACCEPTED, &words))
         }
@@ -173,10 +165,9 @@ async fn take(app: &App, source: &Source, opened: bool, head: &Parts, body: Body
         Ok(()) => None,
         // A funnel's token is proof enough that the bytes are its own. They are kept, whatever they are,
         // and the worker makes a dead letter of them, because an error would switch the endpoint off.
-        Err(problem) if source.kind == source::Kind::Clickfunnels && !opened => Some(format!(
-            "{}. It is kept, and cannot be used as it is.",
-            problem.title()
-        )),
+        Err(problem) if source.kind == source::Kind::Clickfunnels && !opened => {
+            Some(format!("{}. It is kept, and cannot be used as it is.", problem.title()))
+        }
         Err(problem) => return Err(problem.into()),
     };
     let intake = Intake {
@@ -241,10 +232,7 @@ async fn confirm(app: &App, intake: Intake, warning: Option<String>) -> Result<T
 }
 
 fn not_confirmed() -> Problem {
-    Problem::new(
-        Kind::NotConfirmed,
-        "Send the event again after the time that Retry-After gives.",
-    )
+    Problem::new(Kind::NotConfirmed, "Send the event again after the time that Retry-After gives.")
 }
 
 /// A problem's name among the outcomes.
@@ -275,12 +263,7 @@ fn broker_outcome(error: PublishError) -> &'static str {
 fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<String> {
     let value = headers.get(name)?;
     // A header may be as long as the head; what names a type is short.
-    Some(
-        String::from_utf8_lossy(value.as_bytes())
-            .chars()
-            .take(200)
-            .collect(),
-    )
+    Some(String::from_utf8_lossy(value.as_bytes()).chars().take(200).collect())
 }
 
 fn answer(status: StatusCode, words: &Value) -> Response {

@@ -3,7 +3,7 @@
 use crate::{commands, run};
 use carom_common::config::{Config, EXIT_BAD_CONFIG};
 use carom_common::telemetry;
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -49,114 +49,16 @@ enum Command {
         json: bool,
     },
     /// List attempts, newest last.
-    Log(LogArgs),
+    Log(commands::log::LogArgs),
     /// The dead letters.
     Dlq {
         #[command(subcommand)]
-        command: DlqCommand,
+        command: commands::dlq::DlqCommand,
     },
-}
-
-/// What `log` lists.
-#[derive(Args)]
-pub struct LogArgs {
-    /// Of this connector only.
-    #[arg(long)]
-    pub connector: Option<String>,
-    /// Of this delivery only.
-    #[arg(long)]
-    pub delivery: Option<String>,
-    /// With this outcome only.
-    #[arg(long, value_parser = ["delivered", "retry", "dead"])]
-    pub outcome: Option<String>,
-    /// Made within this time, such as 1h.
-    #[arg(long)]
-    pub since: Option<String>,
-    /// How many, of the newest.
-    #[arg(long, default_value_t = 50)]
-    pub limit: u32,
-    /// Go on with what comes.
-    #[arg(long, short)]
-    pub follow: bool,
-    /// One JSON object a line.
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// What can be done with dead letters.
-#[derive(Subcommand)]
-pub enum DlqCommand {
-    /// List them, oldest first.
-    List {
-        #[command(flatten)]
-        filter: FilterArgs,
-        /// How many.
-        #[arg(long, default_value_t = 100)]
-        limit: u32,
-        /// One JSON object a line.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Show one whole.
-    Show {
-        /// The letter's id.
-        id: String,
-        /// Machine-readable.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Send them out again: a fresh schedule under the same delivery id.
-    Replay(SweepArgs),
-    /// Remove them for good.
-    Purge(SweepArgs),
-}
-
-/// Which letters a replay or purge takes.
-#[derive(Args)]
-pub struct SweepArgs {
-    /// One letter's id.
-    pub id: Option<String>,
-    #[command(flatten)]
-    pub filter: FilterArgs,
-    /// All of them, where nothing else is said.
-    #[arg(long)]
-    pub all: bool,
-    /// Say what would be done, and do nothing.
-    #[arg(long)]
-    pub dry_run: bool,
-    /// At most so many a second.
-    #[arg(long)]
-    pub rate: Option<u32>,
-}
-
-/// Filters of dead letters; all that are given must hold.
-#[derive(Args, Clone, Default)]
-pub struct FilterArgs {
-    /// To this connector.
-    #[arg(long)]
-    pub connector: Option<String>,
-    /// For this reason, such as exhausted.
-    #[arg(long)]
-    pub reason: Option<String>,
-    /// Whose last attempt was answered with this status.
-    #[arg(long)]
-    pub status: Option<u16>,
-    /// Of events of this type or name.
-    #[arg(long)]
-    pub event_type: Option<String>,
-    /// Given up at least so long ago, such as 1h.
-    #[arg(long)]
-    pub older_than: Option<String>,
-    /// Given up at most so long ago.
-    #[arg(long)]
-    pub newer_than: Option<String>,
 }
 
 /// Does what was asked, and says how it went: 0 well, 1 not, 64 for bad configuration or arguments.
-#[allow(
-    clippy::print_stderr,
-    reason = "the one place where the process talks before its log is there"
-)]
+#[allow(clippy::print_stderr, reason = "the one place where the process talks before its log is there")]
 pub async fn run(cli: Cli) -> ExitCode {
     let config = match Config::load(cli.config.as_deref()) {
         Ok(config) => config,
@@ -174,9 +76,7 @@ pub async fn run(cli: Cli) -> ExitCode {
     }
     let done = match cli.command {
         Command::Run => Box::pin(run::run(config)).await,
-        Command::Check {
-            print_defaults: true, ..
-        } => commands::check::print_defaults(),
+        Command::Check { print_defaults: true, .. } => commands::check::print_defaults(),
         Command::Check { resources, json, .. } => return commands::check::run(resources.as_deref(), json),
         Command::Apply { resources } => return commands::apply::run(&config, &resources).await,
         Command::Migrate => commands::migrate::run(&config),

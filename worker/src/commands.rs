@@ -1,10 +1,6 @@
 //! What operators do, a file per command. Standard output is for what was asked; the log is on standard
 //! error.
-#![allow(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "these commands talk to a person or a pipe"
-)]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "these commands talk to a person or a pipe")]
 
 pub mod apply;
 pub mod check;
@@ -28,9 +24,7 @@ fn usage(error: impl std::fmt::Display) -> Usage {
 }
 
 fn settings(config: &Config) -> store::Settings {
-    store::Settings {
-        path: config.store.path.clone(),
-    }
+    store::Settings { path: config.store.path.clone() }
 }
 
 /// Opens the store to read; says what to do where there is none.
@@ -56,8 +50,7 @@ fn parsed<T: std::str::FromStr>(text: Option<&str>) -> Result<Option<T>, Usage>
 where
     T::Err: std::fmt::Display,
 {
-    text.map(|text| text.parse().map_err(|error| Usage(format!("`{text}`: {error}"))))
-        .transpose()
+    text.map(|text| text.parse().map_err(|error| Usage(format!("`{text}`: {error}")))).transpose()
 }
 
 /// A line of JSON.

@@ -5,7 +5,7 @@
 
 use crate::deliver;
 use crate::handover::DELIVERIES_PER_MESSAGE;
-use crate::run::Shared;
+use crate::shared::Shared;
 use carom_common::amqp::{Taken, consume};
 use carom_common::id::ConnectorId;
 use carom_common::topology;
@@ -22,10 +22,7 @@ const SWEEP: Duration = Duration::from_secs(5);
 /// What a consumer holds must be settleable in this time.
 const HOLD: Duration = Duration::from_secs(60);
 /// Of a connector that is gone: there is nothing to wait for.
-const GONE: Load = Load {
-    concurrency: 64,
-    prefetch: 64,
-};
+const GONE: Load = Load { concurrency: 64, prefetch: 64 };
 
 /// How much a connector's consumer takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,9 +45,7 @@ pub async fn run(shared: Arc<Shared>, stop: CancellationToken) {
     loop {
         let wanted = wanted(&shared).await;
         for (connector, load) in &wanted {
-            let same = consumers
-                .get(connector)
-                .is_some_and(|consumer| consumer.load == *load);
+            let same = consumers.get(connector).is_some_and(|consumer| consumer.load == *load);
             if !same {
                 if let Some(old) = consumers.remove(connector) {
                     old.stop.cancel();
@@ -60,10 +55,7 @@ pub async fn run(shared: Arc<Shared>, stop: CancellationToken) {
                     warn!(%error, connector = connector.as_str(), "connector.declare_failed");
                     continue;
                 }
-                info!(
-                    connector = connector.as_str(),
-                    load.concurrency, "connector.attached"
-                );
+                info!(connector = connector.as_str(), load.concurrency, "connector.attached");
                 tasks.spawn(serve(shared.clone(), connector.clone(), *load, stop.clone()));
                 consumers.insert(connector.clone(), Consumer { load: *load, stop });
             }
@@ -94,19 +86,13 @@ async fn wanted(shared: &Shared) -> BTreeMap<ConnectorId, Load> {
         .connectors
         .iter()
         .map(|connector| {
-            (
-                connector.id.clone(),
-                load(connector.webhook.concurrency, connector.webhook.timeout.0),
-            )
+            (connector.id.clone(), load(connector.webhook.concurrency, connector.webhook.timeout.0))
         })
         .collect();
     match shared.store.waiting(jiff::Timestamp::now()).await {
         Ok(waiting) => {
-            let unfinished: BTreeSet<_> = waiting
-                .connectors
-                .into_iter()
-                .map(|(connector, ..)| connector)
-                .collect();
+            let unfinished: BTreeSet<_> =
+                waiting.connectors.into_iter().map(|(connector, ..)| connector).collect();
             for connector in unfinished {
                 wanted.entry(connector).or_insert(GONE);
             }
@@ -121,25 +107,15 @@ fn load(concurrency: u16, timeout: Duration) -> Load {
     let rounds = HOLD.as_millis() / timeout.as_millis().max(1);
     let deliveries = u128::from(concurrency) * rounds.max(1);
     let messages = (deliveries / DELIVERIES_PER_MESSAGE as u128).clamp(1, 64);
-    Load {
-        concurrency,
-        prefetch: u16::try_from(messages).unwrap_or(64),
-    }
+    Load { concurrency, prefetch: u16::try_from(messages).unwrap_or(64) }
 }
 
 async fn serve(shared: Arc<Shared>, connector: ConnectorId, load: Load, stop: CancellationToken) {
     let queue = topology::deliver_queue(&connector);
-    let attached = shared
-        .metrics
-        .consumers
-        .with_label_values(&[topology::label(&queue)]);
-    let taken = consume(
-        shared.link.clone(),
-        queue.clone(),
-        load.prefetch,
-        stop,
-        move |on| attached.set(i64::from(on)),
-    );
+    let attached = shared.metrics.consumers.with_label_values(&[topology::label(&queue)]);
+    let taken = consume(shared.link.clone(), queue.clone(), load.prefetch, stop, move |on| {
+        attached.set(i64::from(on))
+    });
     work(shared, queue, load, taken).await;
 }
 
@@ -168,10 +144,7 @@ mod tests {
             let load = load(concurrency, Duration::from_secs(timeout));
             let held = u64::from(load.prefetch) * DELIVERIES_PER_MESSAGE as u64;
             let seconds = held.div_ceil(u64::from(concurrency)) * timeout;
-            assert!(
-                load.prefetch == 1 || seconds <= 60,
-                "{concurrency} at {timeout} s hold {seconds} s"
-            );
+            assert!(load.prefetch == 1 || seconds <= 60, "{concurrency} at {timeout} s hold {seconds} s");
         }
     }
 }

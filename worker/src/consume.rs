@@ -1,18 +1,14 @@
 //! Consuming: messages become items, and a message is acked when every item of it is settled.
-//!
-//! Poison is found here. A message that was held and never acked killed, or outlived, whoever held it. A
-//! batch that was seen twice before is split into singles; a single that was seen five times is buried
-//! undecoded.
 
 use crate::bury;
 use crate::handover;
 use crate::pipeline::{self, Read, Rules};
-use crate::run::Shared;
-use carom_common::amqp::{Message, PublishError, Taken};
+use crate::shared::Shared;
+use crate::unpack::{Unpacked, unpack};
+use carom_common::amqp::{PublishError, Taken};
 use carom_common::click::Click;
 use carom_common::dead_letter::Letter;
-use carom_common::delivery::Reason;
-use carom_common::envelope::{self, Item};
+use carom_common::envelope::Item;
 use carom_common::id::EventId;
 use carom_common::intake::{Intake, Parked};
 use carom_common::topology;
@@ -20,67 +16,12 @@ use jiff::Timestamp;
 use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::{Semaphore, mpsc};
-use tracing::{debug, warn};
+use tracing::debug;
 
-/// A batch that was seen so often before is split.
-const SPLIT_AFTER: u64 = 2;
-/// A single that was seen so often is poison.
-const POISON_AFTER: u64 = 5;
 /// How many messages are worked on as one group.
 const GROUP: usize = 64;
 /// How many groups are under way at once: one waits for confirms while the next is decided.
 const GROUPS: usize = 4;
-
-/// What a message turned out to be.
-pub enum Unpacked<T> {
-    /// Its items.
-    Items(Vec<T>),
-    /// It cannot be read, or must not be.
-    Letter(Box<Letter>),
-    /// It was split into singles, which are on the queue; nothing of it is left to do.
-    Split,
-}
-
-/// Reads a message of `queue`.
-///
-/// # Errors
-/// We are being shut down.
-pub async fn unpack<T: Item>(
-    shared: &Shared,
-    queue: &str,
-    taken: &Taken,
-) -> Result<Unpacked<T>, PublishError> {
-    let now = Timestamp::now();
-    let letter = |reason| Box::new(Letter::of_message(queue, &taken.body, reason, now));
-    if taken.seen_before >= POISON_AFTER {
-        let detail = format!("it was taken {} times and never acked", taken.seen_before);
-        return Ok(Unpacked::Letter(Box::new(letter(Reason::Poison).because(detail))));
-    }
-    let items: Vec<T> = match envelope::decode(&taken.body) {
-        Ok(items) => items,
-        Err(error) => {
-            let reason = match error {
-                envelope::Error::UnknownVersion(_) => Reason::UnknownVersion,
-                _ => Reason::UndecodableMessage,
-            };
-            return Ok(Unpacked::Letter(Box::new(
-                letter(reason).because(error.to_string()),
-            )));
-        }
-    };
-    if items.len() > 1 && taken.seen_before >= SPLIT_AFTER {
-        warn!(queue, items = items.len(), "poison.splitting");
-        for item in &items {
-            let body = envelope::encode(std::slice::from_ref(item));
-            shared
-                .publisher
-                .publish_surely(Message::to_queue(queue, body))
-                .await?;
-        }
-        return Ok(Unpacked::Split);
-    }
-    Ok(Unpacked::Items(items))
-}
 
 /// Consumes `carom.events` until its stream ends.
 pub async fn events(shared: Arc<Shared>, taken: mpsc::Receiver<Taken>) {
@@ -117,9 +58,7 @@ async fn groups(
             drop(slot);
         });
     }
-    let _ = slots
-        .acquire_many(u32::try_from(GROUPS).unwrap_or(u32::MAX))
-        .await;
+    let _ = slots.acquire_many(u32::try_from(GROUPS).unwrap_or(u32::MAX)).await;
 }
 
 /// Records a group of clicks in one commit.
@@ -155,11 +94,7 @@ async fn resolve(shared: Arc<Shared>, group: Vec<Taken>) -> Result<(), PublishEr
                 candidates.push(*candidate);
             }
             Read::Letter(letter) => {
-                shared
-                    .metrics
-                    .events
-                    .with_label_values(&[source.as_str(), "dead"])
-                    .inc();
+                shared.metrics.events.with_label_values(&[source.as_str(), "dead"]).inc();
                 letters.push(*letter);
             }
         }
@@ -182,17 +117,9 @@ async fn resolve(shared: Arc<Shared>, group: Vec<Taken>) -> Result<(), PublishEr
         let outcome = match (one.duplicate, one.park) {
             (true, _) => "duplicate",
             (_, Some(tier)) => {
-                let (since, times) = intake
-                    .parked
-                    .map_or((now, 0), |parked| (parked.since, parked.times));
+                let (since, times) = intake.parked.map_or((now, 0), |parked| (parked.since, parked.times));
                 parked.push((
-                    Intake {
-                        parked: Some(Parked {
-                            since,
-                            times: times + 1,
-                        }),
-                        ..intake.clone()
-                    },
+                    Intake { parked: Some(Parked { since, times: times + 1 }), ..intake.clone() },
                     tier,
                 ));
                 "parked"
@@ -202,19 +129,11 @@ async fn resolve(shared: Arc<Shared>, group: Vec<Taken>) -> Result<(), PublishEr
                 "resolved"
             }
         };
-        shared
-            .metrics
-            .events
-            .with_label_values(&[intake.source.as_str(), outcome])
-            .inc();
+        shared.metrics.events.with_label_values(&[intake.source.as_str(), outcome]).inc();
         deliveries.extend(one.deliveries);
     }
     for delivery in &deliveries {
-        shared
-            .metrics
-            .selected
-            .with_label_values(&[delivery.connector.as_str()])
-            .inc();
+        shared.metrics.selected.with_label_values(&[delivery.connector.as_str()]).inc();
     }
     let publisher = &shared.publisher;
     tokio::try_join!(
@@ -223,10 +142,8 @@ async fn resolve(shared: Arc<Shared>, group: Vec<Taken>) -> Result<(), PublishEr
         bury::bury(publisher, &shared.store, &shared.metrics, letters),
     )?;
     if !decided.is_empty() {
-        crate::settle::surely("handed_over", || {
-            shared.store.handed_over(decided.clone(), Timestamp::now())
-        })
-        .await;
+        crate::settle::surely("handed_over", || shared.store.handed_over(decided.clone(), Timestamp::now()))
+            .await;
     }
     ack_all(group).await;
     Ok(())

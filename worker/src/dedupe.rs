@@ -35,12 +35,7 @@ mod tests {
     #[test]
     fn a_redelivered_intake_goes_on_where_it_stopped_and_another_of_the_same_event_is_a_duplicate() {
         let (first, second) = (EventId::new(), EventId::new());
-        let marker = |progress| {
-            Some(Marker {
-                event: first,
-                progress,
-            })
-        };
+        let marker = |progress| Some(Marker { event: first, progress });
         for (intake, marker, judgement) in [
             (first, None, Judgement::Decide),
             (first, marker(Progress::Parked), Judgement::Decide),

@@ -6,13 +6,11 @@
 
 mod outcome;
 
-pub use outcome::Tried;
-
 use crate::bury;
-use crate::consume::{self, Unpacked};
 use crate::egress::Request;
-use crate::run::Shared;
 use crate::settle;
+use crate::shared::Shared;
+use crate::unpack::{self, Unpacked};
 use carom_common::amqp::{Message, PublishError, Taken};
 use carom_common::connector::{Connector, Method};
 use carom_common::dead_letter::Letter;
@@ -23,6 +21,7 @@ use carom_common::store::{AttemptKey, End, ExchangeRecord, Settlement};
 use carom_common::topology;
 use futures_util::future::try_join_all;
 use jiff::{SignedDuration, Timestamp};
+use outcome::Tried;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
@@ -37,7 +36,7 @@ pub async fn message(
     slots: &Arc<Semaphore>,
     taken: Taken,
 ) -> Result<(), PublishError> {
-    let deliveries: Vec<Delivery> = match consume::unpack(shared, queue, &taken).await? {
+    let deliveries: Vec<Delivery> = match unpack::unpack(shared, queue, &taken).await? {
         Unpacked::Items(deliveries) => deliveries,
         Unpacked::Letter(letter) => {
             bury::bury(&shared.publisher, &shared.store, &shared.metrics, vec![*letter]).await?;
@@ -50,11 +49,7 @@ pub async fn message(
     let fresh = deliveries.into_iter().filter(|delivery| {
         let copy = settled.contains(&key(delivery));
         if copy {
-            shared
-                .metrics
-                .copies
-                .with_label_values(&[delivery.connector.as_str()])
-                .inc();
+            shared.metrics.copies.with_label_values(&[delivery.connector.as_str()]).inc();
         }
         !copy
     });
@@ -70,32 +65,20 @@ pub async fn message(
 }
 
 fn key(delivery: &Delivery) -> AttemptKey {
-    AttemptKey {
-        delivery: delivery.id,
-        round: delivery.round,
-        attempt: delivery.attempt,
-    }
+    AttemptKey { delivery: delivery.id, round: delivery.round, attempt: delivery.attempt }
 }
 
 /// Makes the attempt, hands off what follows, and settles it.
 async fn deliver(shared: &Shared, delivery: Delivery) -> Result<(), PublishError> {
-    let in_flight = shared
-        .metrics
-        .in_flight
-        .with_label_values(&[delivery.connector.as_str()]);
+    let in_flight = shared.metrics.in_flight.with_label_values(&[delivery.connector.as_str()]);
     in_flight.inc();
     let at = Timestamp::now();
     let tried = attempt(shared, &delivery, at).await;
     in_flight.dec();
     let outcome = tried.outcome(delivery.attempt, &shared.config.retry.schedule);
-    shared.metrics.attempt(&delivery, &tried, &outcome);
+    shared.metrics.attempt(&delivery, &tried.class, tried.exchange.as_ref(), &outcome);
     let end = hand_off(shared, &delivery, &tried, outcome).await?;
-    let settlement = Settlement {
-        delivery,
-        at,
-        exchange: tried.exchange,
-        end,
-    };
+    let settlement = Settlement { delivery, at, exchange: tried.exchange, end };
     settle::surely("settle", || shared.store.settle(vec![settlement.clone()])).await;
     Ok(())
 }
@@ -108,10 +91,7 @@ async fn attempt(shared: &Shared, delivery: &Delivery, now: Timestamp) -> Tried 
     };
     let due = now.duration_since(delivery.due_since);
     if due > SignedDuration::try_from(shared.config.worker.max_due.0).unwrap_or(SignedDuration::MAX) {
-        return Tried::dead(
-            Reason::Expired,
-            format!("it has been due since {}", delivery.due_since),
-        );
+        return Tried::dead(Reason::Expired, format!("it has been due since {}", delivery.due_since));
     }
     match postback::render(connector, &delivery.id, &delivery.facts, &|secret| secret.read()) {
         Ok(postback) => exchange(shared, connector, postback).await,
@@ -127,23 +107,13 @@ async fn exchange(shared: &Shared, connector: &Connector, postback: Postback) ->
         url: postback.masked_url(),
         ..ExchangeRecord::default()
     };
-    let secrets: Vec<String> = postback
-        .headers
-        .iter()
-        .filter(|header| header.secret)
-        .map(|header| header.value.clone())
-        .collect();
+    let secrets: Vec<String> =
+        postback.headers.iter().filter(|header| header.secret).map(|header| header.value.clone()).collect();
     let request = Request {
         method: method(postback.method),
         url: postback.url,
-        headers: postback
-            .headers
-            .into_iter()
-            .map(|header| (header.name, header.value))
-            .collect(),
-        body: postback
-            .body
-            .map(|body| (body.content_type.to_owned(), body.bytes)),
+        headers: postback.headers.into_iter().map(|header| (header.name, header.value)).collect(),
+        body: postback.body.map(|body| (body.content_type.to_owned(), body.bytes)),
     };
     let exchange = shared.egress.attempt(request, connector.webhook.timeout.0).await;
     Tried::exchanged(record, exchange, &secrets)
@@ -170,31 +140,19 @@ async fn hand_off(
             // What it waited in the queue counts as due; what it will wait in the tier does not.
             let waited = now.duration_since(delivery.due_since).max(SignedDuration::ZERO);
             let back = now + SignedDuration::try_from(tier.delay()).unwrap_or_default();
-            let next = Delivery {
-                attempt: delivery.attempt + 1,
-                due_since: back - waited,
-                ..delivery.clone()
-            };
+            let next =
+                Delivery { attempt: delivery.attempt + 1, due_since: back - waited, ..delivery.clone() };
             let queue = topology::deliver_queue(&delivery.connector);
             let body = envelope::encode(std::slice::from_ref(&next));
-            shared
-                .publisher
-                .publish_surely(Message::to_tier(tier, &queue, body))
-                .await?;
-            shared
-                .metrics
-                .retries
-                .with_label_values(&[&tier.to_string()])
-                .inc();
+            shared.publisher.publish_surely(Message::to_tier(tier, &queue, body)).await?;
+            shared.metrics.retries.with_label_values(&[&tier.to_string()]).inc();
             Ok(End::Retry(tier))
         }
         Outcome::Dead(reason) => {
             let exchange = tried.exchange.as_ref();
             let letter = Letter {
                 last_status: exchange.and_then(|exchange| exchange.status),
-                response: exchange
-                    .map(|exchange| exchange.response.clone())
-                    .unwrap_or_default(),
+                response: exchange.map(|exchange| exchange.response.clone()).unwrap_or_default(),
                 ..Letter::of_delivery(delivery.clone(), reason, Timestamp::now())
                     .because(tried.detail.clone())
             };

@@ -168,21 +168,14 @@ impl Egress {
             .http2_keep_alive_interval(HTTP2_PING)
             .http2_keep_alive_timeout(HTTP2_PONG)
             .build()?;
-        Ok(Egress {
-            client,
-            allowed,
-            response_cap: settings.response_cap,
-        })
+        Ok(Egress { client, allowed, response_cap: settings.response_cap })
     }
 
     /// Makes one attempt, which ends `deadline` from now at the latest. Dropping the future ends it, too.
     pub async fn attempt(&self, request: Request, deadline: Duration) -> Exchange {
         let started = Instant::now();
         let result = self.exchange(request, started + deadline).await;
-        Exchange {
-            duration: started.elapsed(),
-            result,
-        }
+        Exchange { duration: started.elapsed(), result }
     }
 
     async fn exchange(&self, request: Request, until: Instant) -> Result<Response, Failure> {
@@ -201,12 +194,7 @@ impl Egress {
         let mut body_excerpt = Vec::new();
         let reading = read_up_to(self.response_cap, &mut response, &mut body_excerpt);
         let whole = timeout_at(until, reading).await.unwrap_or(false);
-        Ok(Response {
-            status: response.status().as_u16(),
-            retry_after,
-            body_excerpt,
-            truncated: !whole,
-        })
+        Ok(Response { status: response.status().as_u16(), retry_after, body_excerpt, truncated: !whole })
     }
 
     /// Vets a host that is an address, which no resolver will be asked about. The url crate has read every
@@ -224,10 +212,7 @@ impl Egress {
     fn prepare(&self, request: Request) -> Result<reqwest::Request, Failure> {
         let unsendable = |what: String| Failure::Unsendable(what);
         if !matches!(request.url.scheme(), "http" | "https") {
-            return Err(unsendable(format!(
-                "the URL's scheme is {}",
-                request.url.scheme()
-            )));
+            return Err(unsendable(format!("the URL's scheme is {}", request.url.scheme())));
         }
         // Values stay out of the texts: they hold tokens.
         let mut headers = HeaderMap::new();
@@ -235,16 +220,12 @@ impl Egress {
             let parsed = HeaderName::try_from(name)
                 .map_err(|_| unsendable(format!("{name:?} is not a header name")))?;
             if OURS.contains(&parsed) {
-                return Err(unsendable(format!(
-                    "the header {parsed} is not the connector's to set"
-                )));
+                return Err(unsendable(format!("the header {parsed} is not the connector's to set")));
             }
             let value = HeaderValue::try_from(value).map_err(|_| {
                 unsendable(format!("the value of the header {parsed} has control characters"))
             })?;
-            headers
-                .try_append(parsed, value)
-                .map_err(|_| unsendable("too many headers".to_owned()))?;
+            headers.try_append(parsed, value).map_err(|_| unsendable("too many headers".to_owned()))?;
         }
         let (content_type, body) = request.body.unzip();
         if let Some(content_type) = content_type
@@ -259,14 +240,8 @@ impl Egress {
         if body.is_empty() && matches!(request.method, Method::POST | Method::PUT | Method::PATCH) {
             headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
-        let builder = self
-            .client
-            .request(request.method, request.url)
-            .headers(headers)
-            .body(body);
-        builder
-            .build()
-            .map_err(|error| Failure::of(&error.without_url(), false))
+        let builder = self.client.request(request.method, request.url).headers(headers).body(body);
+        builder.build().map_err(|error| Failure::of(&error.without_url(), false))
     }
 }
 

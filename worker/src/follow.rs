@@ -19,9 +19,7 @@ pub async fn start(
 ) -> watch::Receiver<Arc<Resources>> {
     let first = crate::settle::surely("resources", || store.resources()).await;
     info!(resources.version = first.version, "resources.loaded");
-    metrics
-        .resources_version
-        .set(i64::try_from(first.version).unwrap_or(i64::MAX));
+    metrics.resources_version.set(i64::try_from(first.version).unwrap_or(i64::MAX));
     let (sender, receiver) = watch::channel(Arc::new(first.resources));
     let mut version = first.version;
     tokio::spawn(async move {
@@ -35,9 +33,7 @@ pub async fn start(
                 Ok(Some(newer)) => {
                     info!(resources.version = newer.version, "resources.loaded");
                     version = newer.version;
-                    metrics
-                        .resources_version
-                        .set(i64::try_from(version).unwrap_or(i64::MAX));
+                    metrics.resources_version.set(i64::try_from(version).unwrap_or(i64::MAX));
                     metrics.follow_failing.set(0);
                     sender.send_replace(Arc::new(newer.resources));
                 }

@@ -24,10 +24,7 @@ pub const DELIVERIES_PER_MESSAGE: usize = 16;
 pub async fn deliveries(publisher: &Publisher, deliveries: Vec<Delivery>) -> Result<(), PublishError> {
     let mut by_connector: BTreeMap<ConnectorId, Vec<Delivery>> = BTreeMap::new();
     for delivery in deliveries {
-        by_connector
-            .entry(delivery.connector.clone())
-            .or_default()
-            .push(delivery);
+        by_connector.entry(delivery.connector.clone()).or_default().push(delivery);
     }
     for connector in by_connector.keys() {
         // A connector may be selected a moment before its consumer comes up.
@@ -43,9 +40,7 @@ pub async fn deliveries(publisher: &Publisher, deliveries: Vec<Delivery>) -> Res
             .map(move |body| Message::to_queue(&queue, body))
             .collect::<Vec<_>>()
     });
-    try_join_all(messages.map(|message| publisher.publish_surely(message)))
-        .await
-        .map(|_| ())
+    try_join_all(messages.map(|message| publisher.publish_surely(message))).await.map(|_| ())
 }
 
 /// Puts parked intakes into their tiers, to come back to `carom.events`.

@@ -1,6 +1,6 @@
 //! Housekeeping: dropping the markers that are old enough.
 
-use crate::run::Shared;
+use crate::shared::Shared;
 use jiff::{SignedDuration, Timestamp};
 use std::sync::Arc;
 use std::time::Duration;

@@ -2,17 +2,18 @@
 //! must know.
 
 // The path of an event, in its order.
-mod bury;
 mod cli;
-mod connectors;
-mod consume;
-mod dedupe;
-mod deliver;
-mod handover;
-mod pipeline;
 mod run;
+mod consume;
+mod unpack;
+mod pipeline;
+mod dedupe;
 mod select;
+mod handover;
+mod connectors;
+mod deliver;
 mod settle;
+mod bury;
 mod unrouted;
 
 // What goes along with it.
@@ -22,6 +23,7 @@ mod housekeeping;
 mod management;
 mod measure;
 mod metrics;
+mod shared;
 
 // What operators do.
 mod commands;

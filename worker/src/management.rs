@@ -34,15 +34,10 @@ impl Management {
         if broker.management_url.is_empty() {
             return Ok(None);
         }
-        let uri: AMQPUri = broker
-            .url
-            .parse()
-            .map_err(|error: String| anyhow::anyhow!(error))
-            .context("broker.url")?;
-        let mut queues: reqwest::Url = broker
-            .management_url
-            .parse()
-            .context("broker.management_url is no URL")?;
+        let uri: AMQPUri =
+            broker.url.parse().map_err(|error: String| anyhow::anyhow!(error)).context("broker.url")?;
+        let mut queues: reqwest::Url =
+            broker.management_url.parse().context("broker.management_url is no URL")?;
         queues
             .path_segments_mut()
             .map_err(|()| anyhow::anyhow!("broker.management_url is no URL of a server"))?
@@ -64,12 +59,7 @@ impl Management {
     /// The API cannot be reached, or answers something else.
     pub async fn messages(&self) -> anyhow::Result<BTreeMap<String, u64>> {
         let without_url = |error: reqwest::Error| error.without_url();
-        let mut response = self
-            .client
-            .get(self.queues.clone())
-            .send()
-            .await
-            .map_err(without_url)?;
+        let mut response = self.client.get(self.queues.clone()).send().await.map_err(without_url)?;
         anyhow::ensure!(response.status().is_success(), "it answers {}", response.status());
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(without_url)? {
@@ -78,9 +68,6 @@ impl Management {
         }
         let queues: Vec<QueueFigures> =
             serde_json::from_slice(&body).context("its answer is no list of queues")?;
-        Ok(queues
-            .into_iter()
-            .map(|queue| (queue.name, queue.messages))
-            .collect())
+        Ok(queues.into_iter().map(|queue| (queue.name, queue.messages)).collect())
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::management::Management;
 use crate::metrics::age;
-use crate::run::Shared;
+use crate::shared::Shared;
 use carom_common::store::Waiting;
 use carom_common::topology::{self, CLICKS, DEAD, EVENTS, UNROUTED};
 use jiff::Timestamp;
@@ -57,10 +57,7 @@ where
     P::T: Number,
 {
     fn new(gauge: &'a GenericGaugeVec<P>) -> Self {
-        Self {
-            gauge,
-            shown: BTreeSet::new(),
-        }
+        Self { gauge, shown: BTreeSet::new() }
     }
 
     fn show(&mut self, figures: Figures<P::T>) {
@@ -92,11 +89,7 @@ async fn measure(shared: &Shared, management: Option<&Management>) -> anyhow::Re
     let mut measured = Measured::default();
     for (queue, messages) in messages.iter().filter(|(queue, _)| queue.starts_with("carom.")) {
         measured.queues.insert(by_queue(queue), count(*messages));
-        let oldest = if *messages == 0 {
-            None
-        } else {
-            shared.metrics.oldest_at_most(queue, now)
-        };
+        let oldest = if *messages == 0 { None } else { shared.metrics.oldest_at_most(queue, now) };
         measured.oldest.insert(by_queue(queue), oldest.unwrap_or(0.0));
     }
     for tier in shared.config.retry.schedule.tiers() {
@@ -110,14 +103,10 @@ async fn measure(shared: &Shared, management: Option<&Management>) -> anyhow::Re
 fn account(measured: &mut Measured, waiting: Waiting, now: Timestamp) {
     for (tier, number, since) in waiting.tiers {
         measured.tiers.insert(vec![tier.to_string()], count(number));
-        measured
-            .oldest
-            .insert(by_queue(&topology::retry(tier)), age(since, now));
+        measured.oldest.insert(by_queue(&topology::retry(tier)), age(since, now));
     }
     for (connector, _, since) in waiting.connectors {
-        measured
-            .oldest
-            .insert(by_queue(&topology::deliver_queue(&connector)), age(since, now));
+        measured.oldest.insert(by_queue(&topology::deliver_queue(&connector)), age(since, now));
     }
     let oldest_letter = waiting.dead.iter().map(|(.., since)| *since).min();
     if let Some(since) = oldest_letter {
@@ -125,9 +114,7 @@ fn account(measured: &mut Measured, waiting: Waiting, now: Timestamp) {
     }
     for (connector, reason, number, _) in waiting.dead {
         let connector = connector.map_or_else(String::new, |connector| connector.to_string());
-        measured
-            .letters
-            .insert(vec![connector, reason.as_str().to_owned()], count(number));
+        measured.letters.insert(vec![connector, reason.as_str().to_owned()], count(number));
     }
 }
 
@@ -144,31 +131,13 @@ async fn passively(shared: &Shared) -> anyhow::Result<BTreeMap<String, u64>> {
     anyhow::ensure!(shared.link.connected(), "the broker is not connected");
     let channel = shared.link.channel().await;
     let mut queues: Vec<String> = [EVENTS, CLICKS, DEAD, UNROUTED].map(String::from).into();
-    queues.extend(
-        shared
-            .config
-            .retry
-            .schedule
-            .tiers()
-            .iter()
-            .map(|tier| topology::retry(*tier)),
-    );
+    queues.extend(shared.config.retry.schedule.tiers().iter().map(|tier| topology::retry(*tier)));
     let resources = shared.resources.borrow().clone();
-    queues.extend(
-        resources
-            .connectors
-            .iter()
-            .map(|connector| topology::deliver_queue(&connector.id)),
-    );
+    queues.extend(resources.connectors.iter().map(|connector| topology::deliver_queue(&connector.id)));
     let mut messages = BTreeMap::new();
     for queue in queues {
-        let options = QueueDeclareOptions {
-            passive: true,
-            ..QueueDeclareOptions::default()
-        };
-        let declared = channel
-            .queue_declare(queue.as_str().into(), options, FieldTable::default())
-            .await?;
+        let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+        let declared = channel.queue_declare(queue.as_str().into(), options, FieldTable::default()).await?;
         messages.insert(queue, u64::from(declared.message_count()));
     }
     channel.close(200, "measured".into()).await?;
@@ -187,11 +156,8 @@ mod tests {
         board.show([(vec!["a".to_owned()], 1), (vec!["b".to_owned()], 2)].into());
         board.show([(vec!["b".to_owned()], 3)].into());
         let families = prometheus::core::Collector::collect(&gauge);
-        let shown: Vec<_> = families[0]
-            .get_metric()
-            .iter()
-            .map(|metric| metric.get_gauge().get_value())
-            .collect();
+        let shown: Vec<_> =
+            families[0].get_metric().iter().map(|metric| metric.get_gauge().get_value()).collect();
         assert_eq!(shown, [3.0]);
     }
 }

@@ -1,7 +1,7 @@
 //! The worker's metrics. Labels are bounded by configuration: connectors, sources, tiers, outcomes.
 
-use crate::deliver::Tried;
 use carom_common::delivery::{Delivery, Outcome, Reason};
+use carom_common::store::ExchangeRecord;
 use carom_common::telemetry::{self, FAST, SLOW};
 use carom_common::topology;
 use jiff::Timestamp;
@@ -95,22 +95,14 @@ impl Metrics {
 
     /// A message of `queue`, received at `since`, was taken.
     pub fn taken(&self, queue: &'static str, since: Timestamp) {
-        self.lag
-            .with_label_values(&[topology::label(queue)])
-            .observe(age(since, Timestamp::now()));
-        let mut last = self
-            .last_taken
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        self.lag.with_label_values(&[topology::label(queue)]).observe(age(since, Timestamp::now()));
+        let mut last = self.last_taken.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         last.insert(queue, since);
     }
 
     /// The most that the oldest message of `queue` can be old, by the one last taken.
     pub fn oldest_at_most(&self, queue: &str, now: Timestamp) -> Option<f64> {
-        let last = self
-            .last_taken
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let last = self.last_taken.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         last.get(queue).map(|since| age(*since, now))
     }
 
@@ -120,26 +112,26 @@ impl Metrics {
     }
 
     /// An attempt was made, or there was a reason not to.
-    pub fn attempt(&self, delivery: &Delivery, tried: &Tried, outcome: &Outcome) {
+    pub fn attempt(
+        &self,
+        delivery: &Delivery,
+        class: &str,
+        exchange: Option<&ExchangeRecord>,
+        outcome: &Outcome,
+    ) {
         let connector = delivery.connector.as_str();
         let word = match outcome {
             Outcome::Delivered => "delivered",
             Outcome::Retry(_) => "retry",
             Outcome::Dead(_) => "dead",
         };
-        self.attempts
-            .with_label_values(&[connector, word, &tried.class])
-            .inc();
-        if let Some(exchange) = &tried.exchange {
-            self.attempt_duration
-                .with_label_values(&[connector])
-                .observe(exchange.duration.as_secs_f64());
+        self.attempts.with_label_values(&[connector, word, class]).inc();
+        if let Some(exchange) = exchange {
+            self.attempt_duration.with_label_values(&[connector]).observe(exchange.duration.as_secs_f64());
         }
         if *outcome == Outcome::Delivered {
             let since = delivery.facts.event.received_at;
-            self.end_to_end
-                .with_label_values(&[connector])
-                .observe(age(since, Timestamp::now()));
+            self.end_to_end.with_label_values(&[connector]).observe(age(since, Timestamp::now()));
         }
     }
 

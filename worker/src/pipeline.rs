@@ -43,9 +43,7 @@ pub enum Read {
 pub fn read(intake: Intake, resources: &Resources, now: Timestamp) -> Read {
     let Some(source) = resources.source(&intake.source) else {
         let detail = format!("there is no source {}", intake.source);
-        return Read::Letter(Box::new(
-            Letter::of_intake(intake, Reason::SourceRemoved, now).because(detail),
-        ));
+        return Read::Letter(Box::new(Letter::of_intake(intake, Reason::SourceRemoved, now).because(detail)));
     };
     let decoded = match decode::decode(&intake, source) {
         Ok(decoded) => decoded,
@@ -56,11 +54,7 @@ pub fn read(intake: Intake, resources: &Resources, now: Timestamp) -> Read {
     };
     let mut decisions = Vec::new();
     if intake.parked.is_none() {
-        decisions.push(note(
-            intake.received_at,
-            Code::Received,
-            format!("from source {}", intake.source),
-        ));
+        decisions.push(note(intake.received_at, Code::Received, format!("from source {}", intake.source)));
         let detail = format!(
             "{} as {}; click id by {}",
             decoded.event.raw_type,
@@ -68,12 +62,7 @@ pub fn read(intake: Intake, resources: &Resources, now: Timestamp) -> Read {
             decoded.found_by
         );
         decisions.push(note(now, Code::Decoded, detail));
-        decisions.extend(
-            decoded
-                .notes
-                .into_iter()
-                .map(|(code, detail)| note(now, code, detail)),
-        );
+        decisions.extend(decoded.notes.into_iter().map(|(code, detail)| note(now, code, detail)));
     }
     let candidate = Candidate {
         event: decoded.event,
@@ -104,19 +93,14 @@ pub fn decide(candidate: &Candidate, known: &Known, rules: &Rules, now: Timestam
             let deliveries = known.unsettled.clone();
             let detail = format!("{} deliveries to hand over again", deliveries.len());
             let decisions = vec![note(now, Code::Resumed, detail)];
-            return Resolution {
-                verdict: Verdict::Resume(deliveries),
-                decisions,
-            };
+            return Resolution { verdict: Verdict::Resume(deliveries), decisions };
         }
         Judgement::Decide => {}
     }
 
     let window = |click: &carom_common::click::Click| {
         let offer = rules.resources.offer(&click.offer);
-        offer.map_or(carom_common::offer::default_window().0, |offer| {
-            offer.attribution_window.0
-        })
+        offer.map_or(carom_common::offer::default_window().0, |offer| offer.attribution_window.0)
     };
     let found = attribution::attribute(
         event,
@@ -126,15 +110,10 @@ pub fn decide(candidate: &Candidate, known: &Known, rules: &Rules, now: Timestam
         window,
     );
     // What follows a sale inherits its click, and so does a sale whose later reports name none.
-    let approved = known
-        .conversion
-        .as_ref()
-        .is_some_and(|conversion| conversion.approved);
+    let approved = known.conversion.as_ref().is_some_and(|conversion| conversion.approved);
     let inherits = approved || found.click.is_none();
-    let inherited = known
-        .conversion_click
-        .clone()
-        .filter(|click| inherits && found.click.as_ref() != Some(click));
+    let inherited =
+        known.conversion_click.clone().filter(|click| inherits && found.click.as_ref() != Some(click));
 
     if found.code == Code::ClickUnknown && inherited.is_none() && waits(event.kind) {
         match park(candidate.parked, rules, now) {
@@ -142,10 +121,7 @@ pub fn decide(candidate: &Candidate, known: &Known, rules: &Rules, now: Timestam
                 if candidate.parked.is_none() {
                     tell(Code::Parked, found.detail);
                 }
-                return Resolution {
-                    verdict: Verdict::Park(tier),
-                    decisions,
-                };
+                return Resolution { verdict: Verdict::Park(tier), decisions };
             }
             None => tell(Code::ParkingOver, "it goes on without its click".to_owned()),
         }
@@ -153,10 +129,7 @@ pub fn decide(candidate: &Candidate, known: &Known, rules: &Rules, now: Timestam
     tell(found.code, found.detail);
     let click = match inherited {
         Some(click) => {
-            tell(
-                Code::ClickFound,
-                format!("click {} of the conversion counts", click.id),
-            );
+            tell(Code::ClickFound, format!("click {} of the conversion counts", click.id));
             Some(click)
         }
         None => found.click,
@@ -175,14 +148,8 @@ pub fn decide(candidate: &Candidate, known: &Known, rules: &Rules, now: Timestam
         None => tell(Code::NoConversion, event.kind.as_str().to_owned()),
     }
 
-    let conversion = change
-        .as_ref()
-        .map(|change| (&change.conversion, &change.steps[..]));
-    let news = News {
-        event,
-        click: click.as_ref(),
-        conversion,
-    };
+    let conversion = change.as_ref().map(|change| (&change.conversion, &change.steps[..]));
+    let news = News { event, click: click.as_ref(), conversion };
     let selection = select::select(&news, &rules.resources.connectors, now);
     for (code, detail) in selection.decisions {
         tell(code, detail);
@@ -192,10 +159,7 @@ pub fn decide(candidate: &Candidate, known: &Known, rules: &Rules, now: Timestam
         conversion: change.map(|change| change.conversion),
         deliveries: selection.deliveries,
     };
-    Resolution {
-        verdict: Verdict::Decide(Box::new(decided)),
-        decisions,
-    }
+    Resolution { verdict: Verdict::Decide(Box::new(decided)), decisions }
 }
 
 fn note(at: Timestamp, code: Code, detail: String) -> Decision {
@@ -213,10 +177,7 @@ fn park(parked: Option<Parked>, rules: &Rules, now: Timestamp) -> Option<Tier> {
     let (since, times) = parked.map_or((now, 0), |parked| (parked.since, parked.times));
     let waited = Duration::try_from(now.duration_since(since).max(SignedDuration::ZERO)).unwrap_or_default();
     let left = rules.parking.checked_sub(waited).filter(|left| !left.is_zero())?;
-    let next = rules
-        .schedule
-        .after(times + 1, None)
-        .or(rules.schedule.tiers().last().copied())?;
+    let next = rules.schedule.after(times + 1, None).or(rules.schedule.tiers().last().copied())?;
     rules.schedule.at_least(left).map(|longest| next.min(longest))
 }
 
@@ -232,11 +193,7 @@ fn told(change: &conversion::Change) -> String {
     } else {
         format!("to tell: {}", steps.join(", "))
     };
-    format!(
-        "{} {}{value}; {steps}",
-        conversion.key,
-        conversion.status.as_str()
-    )
+    format!("{} {}{value}; {steps}", conversion.key, conversion.status.as_str())
 }
 
 #[cfg(test)]

@@ -6,12 +6,12 @@
 use crate::egress::{self, Egress};
 use crate::management::Management;
 use crate::metrics::Metrics;
+use crate::shared::Shared;
 use crate::{connectors, consume, follow, housekeeping, measure, unrouted};
 use anyhow::Context;
 use carom_common::amqp::{self, Link, Publisher, greet};
 use carom_common::backoff_policy::Reconnect;
 use carom_common::config::Config;
-use carom_common::resources::Resources;
 use carom_common::store::{self, Store};
 use carom_common::telemetry::ops;
 use carom_common::topology;
@@ -24,24 +24,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
-/// What every stage of the path needs.
-pub struct Shared {
-    /// The configuration.
-    pub config: Config,
-    /// The store.
-    pub store: Store,
-    /// The connection that consumes.
-    pub link: Link,
-    /// The task that publishes, on a connection of its own.
-    pub publisher: Publisher,
-    /// The resources as they are now.
-    pub resources: watch::Receiver<Arc<Resources>>,
-    /// The way out.
-    pub egress: Egress,
-    /// The figures.
-    pub metrics: Arc<Metrics>,
-}
-
 /// Runs until SIGTERM or SIGINT.
 ///
 /// # Errors
@@ -53,19 +35,9 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let running = Arc::new(AtomicBool::new(false));
     let ready = Arc::new(watch::Sender::new(None::<Arc<Shared>>));
     let readiness = readiness(ready.subscribe(), running.clone());
-    let address = ops::serve(
-        config.worker.ops_listen,
-        metrics.registry.clone(),
-        readiness,
-        close.clone(),
-    )
-    .await
-    .with_context(|| {
-        format!(
-            "worker.ops_listen {} cannot be listened on",
-            config.worker.ops_listen
-        )
-    })?;
+    let address = ops::serve(config.worker.ops_listen, metrics.registry.clone(), readiness, close.clone())
+        .await
+        .with_context(|| format!("worker.ops_listen {} cannot be listened on", config.worker.ops_listen))?;
     info!(%address, "ops.listening");
 
     let ended = ended()?;
@@ -87,10 +59,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     running.store(false, Ordering::Relaxed);
     stop.cancel();
     tasks.close();
-    if tokio::time::timeout(shared.config.worker.drain_timeout.0, tasks.wait())
-        .await
-        .is_err()
-    {
+    if tokio::time::timeout(shared.config.worker.drain_timeout.0, tasks.wait()).await.is_err() {
         warn!("worker.drain_timed_out");
     }
     close.cancel();
@@ -100,25 +69,13 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
 }
 
 async fn start(config: Config, metrics: Arc<Metrics>, close: CancellationToken) -> anyhow::Result<Shared> {
-    let settings = store::Settings {
-        path: config.store.path.clone(),
-    };
+    let settings = store::Settings { path: config.store.path.clone() };
     let store = open(&settings, metrics.clone()).await?;
-    let resources = follow::start(
-        store.clone(),
-        config.worker.follow_interval.0,
-        metrics.clone(),
-        close.clone(),
-    )
-    .await;
+    let resources =
+        follow::start(store.clone(), config.worker.follow_interval.0, metrics.clone(), close.clone()).await;
     acceptable_broker(&config.broker.url).await?;
     let schedule = &config.retry.schedule;
-    let link = Link::start(
-        &config.broker.url,
-        "carom-worker consume",
-        schedule,
-        close.clone(),
-    );
+    let link = Link::start(&config.broker.url, "carom-worker consume", schedule, close.clone());
     let publishing = link.sibling("carom-worker publish", close.clone());
     let confirms = metrics.confirms.clone();
     let publisher = Publisher::start(publishing, config.broker.confirm_timeout.0, close, move |took| {
@@ -129,15 +86,7 @@ async fn start(config: Config, metrics: Arc<Metrics>, close: CancellationToken) 
         response_cap: config.egress.response_bytes,
         user_agent: concat!("carom/", env!("CARGO_PKG_VERSION")).to_owned(),
     })?;
-    Ok(Shared {
-        config,
-        store,
-        link,
-        publisher,
-        resources,
-        egress,
-        metrics,
-    })
+    Ok(Shared { config, store, link, publisher, resources, egress, metrics })
 }
 
 /// Opens the store, bringing it to this binary's schema. With it away, waits.
@@ -178,28 +127,15 @@ fn spawn(shared: &Arc<Shared>, stop: &CancellationToken) -> anyhow::Result<TaskT
     let tasks = TaskTracker::new();
     let prefetch = shared.config.worker.prefetch;
     let taken = |queue: &str| {
-        let attached = shared
-            .metrics
-            .consumers
-            .with_label_values(&[topology::label(queue)]);
+        let attached = shared.metrics.consumers.with_label_values(&[topology::label(queue)]);
         let told = move |on| attached.set(i64::from(on));
-        amqp::consume(
-            shared.link.clone(),
-            queue.to_owned(),
-            prefetch,
-            stop.clone(),
-            told,
-        )
+        amqp::consume(shared.link.clone(), queue.to_owned(), prefetch, stop.clone(), told)
     };
     tasks.spawn(consume::clicks(shared.clone(), taken(topology::CLICKS)));
     tasks.spawn(consume::events(shared.clone(), taken(topology::EVENTS)));
     tasks.spawn(unrouted::run(shared.clone(), taken(topology::UNROUTED)));
     tasks.spawn(connectors::run(shared.clone(), stop.clone()));
-    tasks.spawn(measure::run(
-        shared.clone(),
-        Management::new(&shared.config.broker)?,
-        stop.clone(),
-    ));
+    tasks.spawn(measure::run(shared.clone(), Management::new(&shared.config.broker)?, stop.clone()));
     tasks.spawn(housekeeping::prune(shared.clone(), stop.clone()));
     tasks.spawn(watch_broker(shared.clone(), stop.clone()));
     Ok(tasks)
@@ -209,16 +145,8 @@ fn spawn(shared: &Arc<Shared>, stop: &CancellationToken) -> anyhow::Result<TaskT
 async fn watch_broker(shared: Arc<Shared>, stop: CancellationToken) {
     while !stop.is_cancelled() {
         for (name, link) in [("consume", &shared.link), ("publish", shared.publisher.link())] {
-            shared
-                .metrics
-                .broker_connected
-                .with_label_values(&[name])
-                .set(i64::from(link.connected()));
-            shared
-                .metrics
-                .broker_blocked
-                .with_label_values(&[name])
-                .set(i64::from(link.blocked()));
+            shared.metrics.broker_connected.with_label_values(&[name]).set(i64::from(link.connected()));
+            shared.metrics.broker_blocked.with_label_values(&[name]).set(i64::from(link.blocked()));
         }
         tokio::select! {
             () = stop.cancelled() => return,
@@ -233,30 +161,17 @@ fn readiness(shared: watch::Receiver<Option<Arc<Shared>>>, running: Arc<AtomicBo
         let Some(shared) = shared else {
             return vec!["starting: waiting for store and broker"];
         };
-        let attached = |queue: &str| {
-            shared
-                .metrics
-                .consumers
-                .with_label_values(&[topology::label(queue)])
-                .get()
-                == 1
-        };
+        let attached =
+            |queue: &str| shared.metrics.consumers.with_label_values(&[topology::label(queue)]).get() == 1;
         let checks = [
             (running.load(Ordering::Relaxed), "draining"),
             (shared.link.connected(), "broker not connected for consuming"),
-            (
-                shared.publisher.link().connected(),
-                "broker not connected for publishing",
-            ),
+            (shared.publisher.link().connected(), "broker not connected for publishing"),
             (!shared.publisher.link().blocked(), "broker blocks publishing"),
             (attached(topology::EVENTS), "no consumer on carom.events"),
             (attached(topology::CLICKS), "no consumer on carom.clicks"),
         ];
-        checks
-            .into_iter()
-            .filter(|(good, _)| !good)
-            .map(|(_, problem)| problem)
-            .collect()
+        checks.into_iter().filter(|(good, _)| !good).map(|(_, problem)| problem).collect()
     })
 }
 
@@ -266,10 +181,7 @@ struct Ended(watch::Receiver<&'static str>);
 
 impl Ended {
     async fn signalled(mut self) -> &'static str {
-        self.0
-            .wait_for(|name| !name.is_empty())
-            .await
-            .map_or("lost", |name| *name)
+        self.0.wait_for(|name| !name.is_empty()).await.map_or("lost", |name| *name)
     }
 }
 

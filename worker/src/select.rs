@@ -33,15 +33,10 @@ pub struct Selection {
 pub fn select(news: &News<'_>, connectors: &[Connector], now: Timestamp) -> Selection {
     let mut selection = Selection::default();
     if news.event.test {
-        selection
-            .decisions
-            .push((Code::TestOrder, "recorded; nothing is sent".to_owned()));
+        selection.decisions.push((Code::TestOrder, "recorded; nothing is sent".to_owned()));
         return selection;
     }
-    for connector in connectors
-        .iter()
-        .filter(|connector| connector.advertiser == news.event.advertiser)
-    {
+    for connector in connectors.iter().filter(|connector| connector.advertiser == news.event.advertiser) {
         let told = told(news, connector);
         let id = &connector.id;
         if connector.mode == Mode::Disabled || !connector.webhook.enabled {
@@ -52,20 +47,14 @@ pub fn select(news: &News<'_>, connectors: &[Connector], now: Timestamp) -> Sele
             selection.decisions.push((Code::SkippedTestMode, id.to_string()));
         } else {
             for (delivery, conversion) in told {
-                selection
-                    .decisions
-                    .push((Code::Selected, format!("{id} by delivery {delivery}")));
+                selection.decisions.push((Code::Selected, format!("{id} by delivery {delivery}")));
                 selection.deliveries.push(Delivery {
                     id: delivery,
                     connector: id.clone(),
                     round: 0,
                     attempt: 1,
                     due_since: now,
-                    facts: Facts {
-                        event: news.event.clone(),
-                        click: news.click.cloned(),
-                        conversion,
-                    },
+                    facts: Facts { event: news.event.clone(), click: news.click.cloned(), conversion },
                 });
             }
         }
@@ -79,11 +68,7 @@ fn told(news: &News<'_>, connector: &Connector) -> Vec<(DeliveryId, Option<Conve
     let mut told = Vec::new();
     if let Some((conversion, steps)) = news.conversion {
         for step in steps {
-            if connector
-                .triggers
-                .iter()
-                .any(|trigger| fires_on_step(trigger, step, conversion, news.event))
-            {
+            if connector.triggers.iter().any(|trigger| fires_on_step(trigger, step, conversion, news.event)) {
                 let id = DeliveryId::of_step(&connector.id, &conversion.key, &step.id());
                 told.push((id, Some(facts(conversion, step))));
             }
@@ -106,40 +91,25 @@ fn told(news: &News<'_>, connector: &Connector) -> Vec<(DeliveryId, Option<Conve
 fn fires_on_step(trigger: &Trigger, step: &Step, conversion: &Conversion, event: &Event) -> bool {
     match (trigger, step) {
         (Trigger::Conversion, Step::Conversion) | (Trigger::Refund, Step::Refund(_)) => true,
-        (Trigger::Name(name), Step::Conversion) => conversion
-            .name
-            .as_deref()
-            .is_some_and(|own| own.eq_ignore_ascii_case(name)),
+        (Trigger::Name(name), Step::Conversion) => {
+            conversion.name.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(name))
+        }
         (Trigger::Number(number), Step::Conversion) => event.number == Some(*number),
         _ => false,
     }
 }
 
 fn is_named(event: &Event, name: &str) -> bool {
-    event
-        .name
-        .as_deref()
-        .is_some_and(|own| own.eq_ignore_ascii_case(name))
+    event.name.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(name))
 }
 
 fn facts(conversion: &Conversion, step: &Step) -> ConversionFacts {
     let currency = conversion.value.and_then(|value| value.currency);
     let (name, value) = match step {
         Step::Conversion => (conversion.name.clone(), conversion.value),
-        Step::Refund(amount) => (
-            Some("refund".to_owned()),
-            Some(Amount {
-                amount: *amount,
-                currency,
-            }),
-        ),
+        Step::Refund(amount) => (Some("refund".to_owned()), Some(Amount { amount: *amount, currency })),
     };
-    ConversionFacts {
-        key: conversion.key.clone(),
-        name,
-        status: conversion.status,
-        value,
-    }
+    ConversionFacts { key: conversion.key.clone(), name, status: conversion.status, value }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! often. They end in `carom.unrouted`; here each is recorded with a reason and buried.
 
 use crate::bury;
-use crate::run::Shared;
+use crate::shared::Shared;
 use carom_common::amqp::{PublishError, Taken};
 use carom_common::click::Click;
 use carom_common::dead_letter::{Content, Letter};
@@ -25,12 +25,7 @@ pub async fn run(shared: Arc<Shared>, mut taken: mpsc::Receiver<Taken>) {
 }
 
 async fn bury_message(shared: &Shared, message: Taken) -> Result<(), PublishError> {
-    let letters = letters(
-        &message.body,
-        &message.routing_key,
-        message.returned_too_often,
-        Timestamp::now(),
-    );
+    let letters = letters(&message.body, &message.routing_key, message.returned_too_often, Timestamp::now());
     bury::bury(&shared.publisher, &shared.store, &shared.metrics, letters).await?;
     message.ack().await;
     Ok(())
@@ -38,45 +33,26 @@ async fn bury_message(shared: &Shared, message: Taken) -> Result<(), PublishErro
 
 /// Decodes what it can and keeps the rest as bytes.
 fn letters(body: &[u8], queue: &str, returned_too_often: bool, now: Timestamp) -> Vec<Letter> {
-    let reason = if returned_too_often {
-        Reason::Poison
-    } else {
-        Reason::Unrouted
-    };
+    let reason = if returned_too_often { Reason::Poison } else { Reason::Unrouted };
     let detail = if returned_too_often {
         format!("it came back to {queue} more often than its delivery limit")
     } else {
         format!("there was no queue {queue} when it was to go there")
     };
     let letters: Vec<Letter> = if let Ok(deliveries) = envelope::decode::<Delivery>(body) {
-        deliveries
-            .into_iter()
-            .map(|delivery| Letter::of_delivery(delivery, reason, now))
-            .collect()
+        deliveries.into_iter().map(|delivery| Letter::of_delivery(delivery, reason, now)).collect()
     } else if let Ok(intakes) = envelope::decode::<Intake>(body) {
-        intakes
-            .into_iter()
-            .map(|intake| Letter::of_intake(intake, reason, now))
-            .collect()
+        intakes.into_iter().map(|intake| Letter::of_intake(intake, reason, now)).collect()
     } else if let Ok(clicks) = envelope::decode::<Click>(body) {
-        let letter = |click| {
-            Letter::new(
-                topology::CLICKS.to_owned(),
-                reason,
-                now,
-                Content::Click(Box::new(click)),
-            )
-        };
+        let letter =
+            |click| Letter::new(topology::CLICKS.to_owned(), reason, now, Content::Click(Box::new(click)));
         clicks.into_iter().map(letter).collect()
     } else if let Ok(letters) = envelope::decode::<Letter>(body) {
         return letters;
     } else {
         vec![Letter::of_message(queue, body, reason, now)]
     };
-    letters
-        .into_iter()
-        .map(|letter| letter.because(detail.clone()))
-        .collect()
+    letters.into_iter().map(|letter| letter.because(detail.clone())).collect()
 }
 
 #[cfg(test)]

@@ -50,12 +50,8 @@ impl Drop for Taken {
             if let Ok(runtime) = tokio::runtime::Handle::try_current() {
                 let channel = self.channel.clone();
                 runtime.spawn(async move {
-                    let _ = acker
-                        .nack(BasicNackOptions {
-                            requeue: true,
-                            ..BasicNackOptions::default()
-                        })
-                        .await;
+                    let _ =
+                        acker.nack(BasicNackOptions { requeue: true, ..BasicNackOptions::default() }).await;
                     drop(channel);
                 });
             }
@@ -141,13 +137,9 @@ async fn subscribe(
     prefetch: u16,
 ) -> Result<(Arc<lapin::Channel>, lapin::Consumer), lapin::Error> {
     let channel = link.channel().await;
-    channel
-        .basic_qos(prefetch.max(1), BasicQosOptions::default())
-        .await?;
+    channel.basic_qos(prefetch.max(1), BasicQosOptions::default()).await?;
     let options = BasicConsumeOptions::default();
-    let consumer = channel
-        .basic_consume(queue.into(), "".into(), options, FieldTable::default())
-        .await?;
+    let consumer = channel.basic_consume(queue.into(), "".into(), options, FieldTable::default()).await?;
     Ok((Arc::new(channel), consumer))
 }
 

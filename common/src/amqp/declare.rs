@@ -19,12 +19,7 @@ pub(super) async fn declare(
     for exchange in &topology.exchanges {
         declare_exchange(&channel, exchange).await?;
     }
-    for queue in topology
-        .queues
-        .iter()
-        .chain(connectors)
-        .filter(|queue| queue.returned_to)
-    {
+    for queue in topology.queues.iter().chain(connectors).filter(|queue| queue.returned_to) {
         bind(&channel, &queue.name, topology::WORK, &queue.name).await?;
     }
     channel.close(200, "declared".into()).await?;
@@ -43,37 +38,18 @@ pub(super) async fn queues(connection: &Connection, queues: &[Queue]) -> Result<
 }
 
 async fn declare_queue(channel: &Channel, queue: &Queue) -> Result<(), Error> {
-    let options = QueueDeclareOptions {
-        durable: true,
-        ..QueueDeclareOptions::default()
-    };
-    let declared = channel
-        .queue_declare(queue.name.as_str().into(), options, queue.arguments.clone())
-        .await;
-    declared.map(|_| ()).map_err(|source| Error::Declare {
-        name: queue.name.clone(),
-        source,
-    })
+    let options = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
+    let declared = channel.queue_declare(queue.name.as_str().into(), options, queue.arguments.clone()).await;
+    declared.map(|_| ()).map_err(|source| Error::Declare { name: queue.name.clone(), source })
 }
 
 async fn declare_exchange(channel: &Channel, exchange: &Exchange) -> Result<(), Error> {
-    let options = ExchangeDeclareOptions {
-        durable: true,
-        ..ExchangeDeclareOptions::default()
-    };
+    let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
     let name = exchange.name.as_str();
     channel
-        .exchange_declare(
-            name.into(),
-            exchange.kind.clone(),
-            options,
-            exchange.arguments.clone(),
-        )
+        .exchange_declare(name.into(), exchange.kind.clone(), options, exchange.arguments.clone())
         .await
-        .map_err(|source| Error::Declare {
-            name: name.to_owned(),
-            source,
-        })?;
+        .map_err(|source| Error::Declare { name: name.to_owned(), source })?;
     match &exchange.feeds {
         Some(queue) => bind(channel, queue, name, "").await,
         None => Ok(()),
@@ -82,17 +58,7 @@ async fn declare_exchange(channel: &Channel, exchange: &Exchange) -> Result<(), 
 
 async fn bind(channel: &Channel, queue: &str, exchange: &str, key: &str) -> Result<(), Error> {
     let options = QueueBindOptions::default();
-    let bound = channel
-        .queue_bind(
-            queue.into(),
-            exchange.into(),
-            key.into(),
-            options,
-            FieldTable::default(),
-        )
-        .await;
-    bound.map_err(|source| Error::Declare {
-        name: format!("binding of {queue} to {exchange}"),
-        source,
-    })
+    let bound =
+        channel.queue_bind(queue.into(), exchange.into(), key.into(), options, FieldTable::default()).await;
+    bound.map_err(|source| Error::Declare { name: format!("binding of {queue} to {exchange}"), source })
 }

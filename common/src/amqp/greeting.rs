@@ -24,11 +24,7 @@ pub struct Version {
 }
 
 /// The first version with at-least-once dead-lettering and a TTL for quorum queues.
-pub const OLDEST: Version = Version {
-    major: 3,
-    minor: 10,
-    patch: 0,
-};
+pub const OLDEST: Version = Version { major: 3, minor: 10, patch: 0 };
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -53,14 +49,8 @@ impl Version {
 /// It cannot be reached, is no RabbitMQ, or is older than [`OLDEST`].
 pub async fn greet(url: &str) -> Result<Version, Error> {
     let uri: AMQPUri = url.parse().map_err(Error::Url)?;
-    let version = tokio::time::timeout(PATIENCE, ask(&uri))
-        .await
-        .map_err(|_| Error::Silent(PATIENCE))??;
-    if version < OLDEST {
-        Err(Error::TooOld { found: version })
-    } else {
-        Ok(version)
-    }
+    let version = tokio::time::timeout(PATIENCE, ask(&uri)).await.map_err(|_| Error::Silent(PATIENCE))??;
+    if version < OLDEST { Err(Error::TooOld { found: version }) } else { Ok(version) }
 }
 
 async fn ask(uri: &AMQPUri) -> Result<Version, Error> {
@@ -82,9 +72,7 @@ async fn ask(uri: &AMQPUri) -> Result<Version, Error> {
 
 fn version_in(frame: AMQPFrame) -> Result<Version, Error> {
     let AMQPFrame::Method(_, AMQPClass::Connection(AMQPMethod::Start(start))) = frame else {
-        return Err(Error::NotRabbit(
-            "it begins with something else than a greeting".to_owned(),
-        ));
+        return Err(Error::NotRabbit("it begins with something else than a greeting".to_owned()));
     };
     let property = |name: &str| match start.server_properties.inner().get(name) {
         Some(AMQPValue::LongString(text)) => text.to_string(),
@@ -92,9 +80,7 @@ fn version_in(frame: AMQPFrame) -> Result<Version, Error> {
     };
     let (product, version) = (property("product"), property("version"));
     if product != "RabbitMQ" {
-        return Err(Error::NotRabbit(format!(
-            "it calls itself `{product}` `{version}`"
-        )));
+        return Err(Error::NotRabbit(format!("it calls itself `{product}` `{version}`")));
     }
     Version::parse(&version).ok_or_else(|| Error::NotRabbit(format!("its version reads `{version}`")))
 }

@@ -44,10 +44,7 @@ struct Declared {
 impl Link {
     /// Starts connecting to `url`, as `name` in the broker's own listings, until `stop`.
     pub fn start(url: &str, name: &str, schedule: &Schedule, stop: CancellationToken) -> Self {
-        let declared = Declared {
-            topology: topology::topology(schedule),
-            connectors: Mutex::default(),
-        };
+        let declared = Declared { topology: topology::topology(schedule), connectors: Mutex::default() };
         Self::supervised(url.into(), name, Arc::new(declared), stop)
     }
 
@@ -58,12 +55,8 @@ impl Link {
 
     fn supervised(url: Arc<str>, name: &str, declared: Arc<Declared>, stop: CancellationToken) -> Self {
         let (sender, state) = watch::channel(State::Down);
-        let supervisor = Supervisor {
-            url: url.clone(),
-            name: name.to_owned(),
-            declared: declared.clone(),
-            sender,
-        };
+        let supervisor =
+            Supervisor { url: url.clone(), name: name.to_owned(), declared: declared.clone(), sender };
         tokio::spawn(supervisor.run(stop));
         Self { url, state, declared }
     }
@@ -137,10 +130,7 @@ impl Link {
 
     async fn connection(&self) -> Option<Arc<Connection>> {
         let mut state = self.state.clone();
-        let up = state
-            .wait_for(|state| matches!(state, State::Up { .. }))
-            .await
-            .ok()?;
+        let up = state.wait_for(|state| matches!(state, State::Up { .. })).await.ok()?;
         match &*up {
             State::Up { connection, .. } => Some(connection.clone()),
             State::Down => None,
@@ -148,10 +138,7 @@ impl Link {
     }
 
     fn connectors(&self) -> std::sync::MutexGuard<'_, BTreeMap<ConnectorId, Queue>> {
-        self.declared
-            .connectors
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.declared.connectors.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -200,29 +187,20 @@ impl Supervisor {
             let properties = ConnectionProperties::default().with_connection_name(self.name.as_str().into());
             let connection = Connection::connect(&self.url, properties).await?;
             let connectors: Vec<_> = {
-                let connectors = self
-                    .declared
-                    .connectors
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner);
+                let connectors = self.declared.connectors.lock().unwrap_or_else(PoisonError::into_inner);
                 connectors.values().cloned().collect()
             };
             declare::declare(&connection, &self.declared.topology, &connectors).await?;
             Ok(Arc::new(connection))
         };
-        tokio::time::timeout(PATIENCE, connect)
-            .await
-            .map_err(|_| Error::Silent(PATIENCE))?
+        tokio::time::timeout(PATIENCE, connect).await.map_err(|_| Error::Silent(PATIENCE))?
     }
 
     /// Serves until the connection is lost, and says why.
     async fn serve(&self, connection: Arc<Connection>) -> String {
         let mut events = std::pin::pin!(connection.events_listener());
         let mut blocked = connection.status().blocked();
-        self.sender.send_replace(State::Up {
-            connection: connection.clone(),
-            blocked,
-        });
+        self.sender.send_replace(State::Up { connection: connection.clone(), blocked });
         loop {
             // Not every loss is told as an event, so the status is looked at as well.
             let event = tokio::time::timeout(Duration::from_millis(500), events.next()).await;

@@ -36,20 +36,12 @@ pub struct Message {
 impl Message {
     /// A message straight to a queue.
     pub fn to_queue(queue: &str, body: Vec<u8>) -> Self {
-        Self {
-            exchange: String::new(),
-            routing_key: queue.to_owned(),
-            body: Arc::new(body),
-        }
+        Self { exchange: String::new(), routing_key: queue.to_owned(), body: Arc::new(body) }
     }
 
     /// A message to a tier, to come back to `queue`.
     pub fn to_tier(tier: crate::retry::Tier, queue: &str, body: Vec<u8>) -> Self {
-        Self {
-            exchange: crate::topology::retry(tier),
-            routing_key: queue.to_owned(),
-            body: Arc::new(body),
-        }
+        Self { exchange: crate::topology::retry(tier), routing_key: queue.to_owned(), body: Arc::new(body) }
     }
 }
 
@@ -103,12 +95,7 @@ impl Publisher {
         observe: impl Fn(Duration) + Send + Sync + 'static,
     ) -> Self {
         let (jobs, queue) = mpsc::channel(IN_FLIGHT);
-        let task = Task {
-            link: link.clone(),
-            queue,
-            patience,
-            observe: Arc::new(observe),
-        };
+        let task = Task { link: link.clone(), queue, patience, observe: Arc::new(observe) };
         tokio::spawn(async move {
             tokio::select! {
                 () = stop.cancelled() => {}
@@ -131,16 +118,11 @@ impl Publisher {
         }
         let (reply, answer) = oneshot::channel();
         let ask = async {
-            self.jobs
-                .send(Job { message, reply })
-                .await
-                .map_err(|_| PublishError::Closed)?;
+            self.jobs.send(Job { message, reply }).await.map_err(|_| PublishError::Closed)?;
             answer.await.unwrap_or(Err(PublishError::Closed))
         };
         // The task bounds each confirm; this bounds the wait for its turn as well.
-        tokio::time::timeout(self.patience * 2, ask)
-            .await
-            .unwrap_or(Err(PublishError::TimedOut))
+        tokio::time::timeout(self.patience * 2, ask).await.unwrap_or(Err(PublishError::TimedOut))
     }
 
     /// Publishes until it is confirmed, however long that takes. A message whose fate was unknown may
@@ -237,24 +219,14 @@ impl Task {
     }
 
     fn settle(&self, published: Published, returned: &mut HashSet<String>) -> Option<Served> {
-        let Published {
-            id,
-            reply,
-            result,
-            took,
-        } = published;
+        let Published { id, reply, result, took } = published;
         let (answer, end) = match result {
             Ok(Confirmation::Ack(None)) if !returned.remove(&id) => {
                 (self.observe)(took);
                 (Ok(()), None)
             }
             Ok(Confirmation::Ack(carried) | Confirmation::Nack(carried @ Some(_))) => {
-                returned.extend(
-                    carried
-                        .as_ref()
-                        .and_then(returned_id)
-                        .filter(|named| *named != id),
-                );
+                returned.extend(carried.as_ref().and_then(returned_id).filter(|named| *named != id));
                 (Err(PublishError::Unroutable), Some(Served::Unroutable))
             }
             Ok(Confirmation::Nack(None)) => (Err(PublishError::Nacked), None),
@@ -276,12 +248,7 @@ enum Served {
 }
 
 fn returned_id(message: &BasicReturnMessage) -> Option<String> {
-    message
-        .delivery
-        .properties
-        .message_id()
-        .as_ref()
-        .map(ToString::to_string)
+    message.delivery.properties.message_id().as_ref().map(ToString::to_string)
 }
 
 async fn publish(channel: &Channel, job: Job, patience: Duration) -> Published {
@@ -294,28 +261,14 @@ async fn publish(channel: &Channel, job: Job, patience: Duration) -> Published {
             .with_content_type(crate::envelope::CONTENT_TYPE.into())
             .with_message_id(id.as_str().into())
             .with_headers(FieldTable::default());
-        let options = BasicPublishOptions {
-            mandatory: true,
-            ..BasicPublishOptions::default()
-        };
-        let (exchange, key) = (
-            message.exchange.as_str().into(),
-            message.routing_key.as_str().into(),
-        );
-        channel
-            .basic_publish(exchange, key, options, &message.body, properties)
-            .await?
-            .await
+        let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+        let (exchange, key) = (message.exchange.as_str().into(), message.routing_key.as_str().into());
+        channel.basic_publish(exchange, key, options, &message.body, properties).await?.await
     };
     let result = match tokio::time::timeout(patience, confirm).await {
         Ok(Ok(confirmation)) => Ok(confirmation),
         Ok(Err(_)) => Err(PublishError::Lost),
         Err(_) => Err(PublishError::TimedOut),
     };
-    Published {
-        id,
-        reply,
-        result,
-        took: started.elapsed(),
-    }
+    Published { id, reply, result, took: started.elapsed() }
 }

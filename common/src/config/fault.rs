@@ -24,12 +24,7 @@ impl Fault {
         problem: impl Into<String>,
         remedy: impl Into<String>,
     ) -> Self {
-        Self {
-            file: file.into(),
-            key: key.into(),
-            problem: problem.into(),
-            remedy: remedy.into(),
-        }
+        Self { file: file.into(), key: key.into(), problem: problem.into(), remedy: remedy.into() }
     }
 }
 

@@ -49,12 +49,7 @@ fn overlay(file: &str, section: &str, keys: Value, layered: &mut Table, faults: 
         return;
     };
     let Value::Table(keys) = keys else {
-        faults.push(Fault::new(
-            file,
-            section,
-            "is a section, not a value",
-            format!("write [{section}]"),
-        ));
+        faults.push(Fault::new(file, section, "is a section, not a value", format!("write [{section}]")));
         return;
     };
     for (key, value) in keys {
@@ -63,12 +58,7 @@ fn overlay(file: &str, section: &str, keys: Value, layered: &mut Table, faults: 
         } else {
             let names: Vec<_> = known.keys().map(String::as_str).collect();
             let remedy = format!("the keys of [{section}] are {}", names.join(", "));
-            faults.push(Fault::new(
-                file,
-                format!("{section}.{key}"),
-                "unknown key",
-                remedy,
-            ));
+            faults.push(Fault::new(file, format!("{section}.{key}"), "unknown key", remedy));
         }
     }
 }
@@ -92,9 +82,7 @@ fn overlay_variable(name: &str, value: &str, defaults: &Table, layered: &mut Tab
         Value::Boolean(_) => value.trim().parse().map(Value::Boolean).ok(),
         Value::Array(_) => {
             let items = value.split(',').map(str::trim).filter(|item| !item.is_empty());
-            Some(Value::Array(
-                items.map(|item| Value::String(item.to_owned())).collect(),
-            ))
+            Some(Value::Array(items.map(|item| Value::String(item.to_owned())).collect()))
         }
         _ => Some(Value::String(value.to_owned())),
     };
@@ -122,11 +110,7 @@ fn read(file: &str, mut layered: Table, defaults: &Table, faults: &mut Vec<Fault
                 let problem = error.inner().message().to_owned();
                 let remedy = format!(
                     "the default is {}",
-                    if default.as_str() == Some("") {
-                        "empty".into()
-                    } else {
-                        default.to_string()
-                    }
+                    if default.as_str() == Some("") { "empty".into() } else { default.to_string() }
                 );
                 faults.push(Fault::new(file, path, problem, remedy));
                 let table = layered.get_mut(&section)?.as_table_mut()?;

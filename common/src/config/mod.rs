@@ -55,9 +55,7 @@ pub struct Broker {
 
 impl std::fmt::Debug for Broker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Broker")
-            .field("confirm_timeout", &self.confirm_timeout)
-            .finish_non_exhaustive()
+        f.debug_struct("Broker").field("confirm_timeout", &self.confirm_timeout).finish_non_exhaustive()
     }
 }
 
@@ -178,11 +176,7 @@ impl Config {
             })?,
         };
         let name = file.map_or("defaults".to_owned(), |path| path.display().to_string());
-        layers::load(
-            &name,
-            &text,
-            std::env::vars().filter(|(key, _)| key.starts_with("CAROM_")),
-        )
+        layers::load(&name, &text, std::env::vars().filter(|(key, _)| key.starts_with("CAROM_")))
     }
 }
 

@@ -1,9 +1,7 @@
 use super::*;
 
 fn load(text: &str, environment: &[(&str, &str)]) -> Result<Config, Vec<String>> {
-    let variables = environment
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let variables = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     layers::load("carom.toml", text, variables)
         .map_err(|faults| faults.0.iter().map(ToString::to_string).collect())
 }
@@ -17,10 +15,7 @@ fn the_defaults_are_whole_and_the_schedule_is_the_specifications() {
             |(name, keys): (String, toml::Value)| (name, keys.as_table().unwrap().keys().cloned().collect());
         table.into_iter().map(section).collect()
     };
-    assert_eq!(
-        keys(toml::Table::try_from(&config).unwrap()),
-        keys(DEFAULTS.parse().unwrap())
-    );
+    assert_eq!(keys(toml::Table::try_from(&config).unwrap()), keys(DEFAULTS.parse().unwrap()));
 }
 
 #[test]
@@ -63,17 +58,10 @@ fn every_fault_is_told_at_once_with_its_key_and_what_would_be_right() {
         "brokr",
         "CAROM_WORKER_PREFETCH",
     ] {
-        assert_eq!(
-            faults.iter().filter(|fault| fault.contains(place)).count(),
-            1,
-            "{place} in {faults:#?}"
-        );
+        assert_eq!(faults.iter().filter(|fault| fault.contains(place)).count(), 1, "{place} in {faults:#?}");
     }
     assert_eq!(faults.len(), 6, "{faults:#?}");
-    assert!(
-        faults.iter().all(|fault| fault.contains("; ")),
-        "a remedy each: {faults:#?}"
-    );
+    assert!(faults.iter().all(|fault| fault.contains("; ")), "a remedy each: {faults:#?}");
 }
 
 #[test]

@@ -6,34 +6,17 @@ fn advertiser() -> AdvertiserId {
 }
 
 fn amount(text: &str) -> Option<Amount> {
-    Some(Amount {
-        amount: text.parse().unwrap(),
-        currency: Some(iso_currency::Currency::USD),
-    })
+    Some(Amount { amount: text.parse().unwrap(), currency: Some(iso_currency::Currency::USD) })
 }
 
 fn claim(says: Says, evidence: Evidence, value: &str) -> Claim {
     let value = if value.is_empty() { None } else { amount(value) };
-    Claim {
-        key: "order:1".into(),
-        name: Some("purchase".into()),
-        says,
-        value,
-        evidence,
-        test: false,
-    }
+    Claim { key: "order:1".into(), name: Some("purchase".into()), says, value, evidence, test: false }
 }
 
 fn refund(subject: &str, evidence: Evidence, text: &str) -> Claim {
-    let line = Refund {
-        subject: subject.into(),
-        evidence,
-        amount: text.parse().ok(),
-    };
-    Claim {
-        name: None,
-        ..claim(Says::Refund(line), evidence, "")
-    }
+    let line = Refund { subject: subject.into(), evidence, amount: text.parse().ok() };
+    Claim { name: None, ..claim(Says::Refund(line), evidence, "") }
 }
 
 fn play(claims: &[Claim]) -> (Conversion, Vec<Step>) {
@@ -90,22 +73,12 @@ fn two_partial_refunds_are_told_at_their_sums() {
         refund("2", Evidence::Transaction, "70"),
     ]);
     assert_eq!(conversion.status, Status::Refunded);
-    assert_eq!(
-        steps,
-        [
-            Step::Conversion,
-            Step::Refund(30.into()),
-            Step::Refund(100.into())
-        ]
-    );
+    assert_eq!(steps, [Step::Conversion, Step::Refund(30.into()), Step::Refund(100.into())]);
 }
 
 #[test]
 fn a_refund_of_unknown_amount_is_recorded_and_told_once_the_amount_is_known() {
-    let unknown = [
-        claim(Says::Approved, Evidence::Order, "100"),
-        refund("1", Evidence::Transaction, ""),
-    ];
+    let unknown = [claim(Says::Approved, Evidence::Order, "100"), refund("1", Evidence::Transaction, "")];
     let (conversion, steps) = play(&unknown);
     assert_eq!(conversion.status, Status::Refunded);
     assert_eq!(steps, [Step::Conversion]);
@@ -124,10 +97,7 @@ fn what_was_approved_is_not_voided_by_a_late_event() {
 
 #[test]
 fn a_test_order_is_recorded_and_never_told() {
-    let test = Claim {
-        test: true,
-        ..claim(Says::Approved, Evidence::Order, "5")
-    };
+    let test = Claim { test: true, ..claim(Says::Approved, Evidence::Order, "5") };
     let (conversion, steps) = play(&[test]);
     assert_eq!((conversion.status, steps), (Status::Test, vec![]));
 }

@@ -19,21 +19,12 @@ pub(super) fn decode(intake: &Intake, source: &Source, query: &Parameters) -> Re
     let body = Value::Object(parameters::object(&intake.body.0)?);
     let mut notes = Vec::new();
     let given_type = body.get("event_type").and_then(Value::as_str);
-    let raw_type: String = mapping::canonical(given_type.unwrap_or("unknown"))
-        .chars()
-        .take(100)
-        .collect();
+    let raw_type: String = mapping::canonical(given_type.unwrap_or("unknown")).chars().take(100).collect();
     let row = mapping::find(&raw_type, &body);
     if row.is_none() {
-        notes.push((
-            Code::TypeUnknown,
-            format!("{raw_type} is no type that the mapping knows"),
-        ));
+        notes.push((Code::TypeUnknown, format!("{raw_type} is no type that the mapping knows")));
     }
-    let source_event_id = body
-        .get("event_id")
-        .and_then(placeholder::text)
-        .map(|id| normalised(&id));
+    let source_event_id = body.get("event_id").and_then(placeholder::text).map(|id| normalised(&id));
     let key = match &source_event_id {
         Some(id) => format!(
             "cf:{}:{id}",
@@ -44,25 +35,14 @@ pub(super) fn decode(intake: &Intake, source: &Source, query: &Parameters) -> Re
     let at = text_at(&body, &["/created_at"]).and_then(|at| at.parse::<Timestamp>().ok());
     let event_parameter = static_value(query, &plain::EVENT);
     let value = row.and_then(|row| value(row, &body));
-    let value = if static_value(query, &plain::VALUE).is_some() {
-        plain::value(query, &mut notes)
-    } else {
-        value
-    };
+    let value =
+        if static_value(query, &plain::VALUE).is_some() { plain::value(query, &mut notes) } else { value };
     let test = ["/data/live_mode", "/data/order/live_mode"]
         .iter()
         .any(|at| body.pointer(at) == Some(&Value::Bool(false)));
     let conversion_key = row.and_then(|row| fill_key(row.key.as_deref()?, &body, source_event_id.as_deref()));
-    let claim = row.and_then(|row| {
-        claim(
-            row,
-            conversion_key.clone()?,
-            value,
-            event_parameter.as_deref(),
-            &body,
-            test,
-        )
-    });
+    let claim = row
+        .and_then(|row| claim(row, conversion_key.clone()?, value, event_parameter.as_deref(), &body, test));
     let (named, found_by) = click_id(&body, source, query);
     let event = Event {
         id: intake.id,
@@ -85,13 +65,7 @@ pub(super) fn decode(intake: &Intake, source: &Source, query: &Parameters) -> Re
         person: person(&body, intake),
         data: body.get("data").cloned().unwrap_or_default(),
     };
-    Ok(Decoded {
-        event,
-        named,
-        found_by,
-        claim,
-        notes,
-    })
+    Ok(Decoded { event, named, found_by, claim, notes })
 }
 
 /// An event id may come with or without dashes, in either case.
@@ -108,19 +82,14 @@ fn text_at(body: &Value, pointers: &[&str]) -> Option<String> {
 
 /// A value that was typed into the endpoint's URL, and is no placeholder.
 fn static_value(query: &Parameters, names: &[&str]) -> Option<String> {
-    let value = query
-        .first(names)
-        .filter(|value| !attribution::is_placeholder(value))?;
+    let value = query.first(names).filter(|value| !attribution::is_placeholder(value))?;
     Some(value.chars().take(100).collect())
 }
 
 fn value(row: &Row, body: &Value) -> Option<Amount> {
     let amount = money::decimal_in(body.pointer(row.value.as_deref()?)?)?;
-    let currency = row
-        .currency
-        .as_deref()
-        .and_then(|at| body.pointer(at)?.as_str())
-        .and_then(money::currency);
+    let currency =
+        row.currency.as_deref().and_then(|at| body.pointer(at)?.as_str()).and_then(money::currency);
     Some(Amount { amount, currency })
 }
 
@@ -146,57 +115,29 @@ fn contact_id(body: &Value) -> Option<String> {
     if text_at(body, &["/subject_type"]).as_deref() == Some("Contact") {
         return text_at(body, &["/data/id", "/subject_id"]);
     }
-    let elsewhere = [
-        "/data/contact_id",
-        "/data/contact/id",
-        "/data/order/contact_id",
-        "/data/order/contact/id",
-    ];
+    let elsewhere =
+        ["/data/contact_id", "/data/contact/id", "/data/order/contact_id", "/data/order/contact/id"];
     text_at(body, &elsewhere).or_else(|| {
         let type_ = text_at(body, &["/event_type"])?;
-        type_
-            .starts_with("contact.")
-            .then(|| text_at(body, &["/data/id"]))
-            .flatten()
+        type_.starts_with("contact.").then(|| text_at(body, &["/data/id"])).flatten()
     })
 }
 
 fn person(body: &Value, intake: &Intake) -> Person {
     let is_contact = text_at(body, &["/subject_type"]).as_deref() == Some("Contact");
     let own = |name: &str| {
-        if is_contact {
-            text_at(body, &[&format!("/data/{name}")])
-        } else {
-            None
-        }
+        if is_contact { text_at(body, &[&format!("/data/{name}")]) } else { None }
     };
     let nested = |name: &str| {
-        text_at(
-            body,
-            &[
-                &format!("/data/contact/{name}"),
-                &format!("/data/order/contact/{name}"),
-            ],
-        )
+        text_at(body, &[&format!("/data/contact/{name}"), &format!("/data/order/contact/{name}")])
     };
-    let form = |name: &str| {
-        text_at(
-            body,
-            &[
-                &format!("/data/data/contact/{name}"),
-                &format!("/data/data/{name}"),
-            ],
-        )
-    };
+    let form =
+        |name: &str| text_at(body, &[&format!("/data/data/contact/{name}"), &format!("/data/data/{name}")]);
     Person {
         visitor: intake.visitor,
         contact: contact_id(body),
-        email: own("email_address")
-            .or_else(|| nested("email_address"))
-            .or_else(|| form("email")),
-        phone: own("phone_number")
-            .or_else(|| nested("phone_number"))
-            .or_else(|| form("phone_number")),
+        email: own("email_address").or_else(|| nested("email_address")).or_else(|| form("email")),
+        phone: own("phone_number").or_else(|| nested("phone_number")).or_else(|| form("phone_number")),
     }
 }
 
@@ -226,14 +167,7 @@ fn claim(
     };
     let name = name.map(ToOwned::to_owned).or_else(|| row.parameter.clone());
     let name = name.filter(|_| matches!(says, Says::Pending | Says::Approved));
-    Some(Claim {
-        key,
-        name,
-        says,
-        value,
-        evidence,
-        test,
-    })
+    Some(Claim { key, name, says, value, evidence, test })
 }
 
 /// Looks for the click id in the order of the domain: attributes, form fields, landing pages, the query.
@@ -248,12 +182,7 @@ fn click_id(body: &Value, source: &Source, query: &Parameters) -> (Named, &'stat
         }
         named => Some((named, found_by)),
     };
-    for at in [
-        "/data",
-        "/data/contact",
-        "/data/order/contact",
-        "/data/primary_contact",
-    ] {
+    for at in ["/data", "/data/contact", "/data/order/contact", "/data/primary_contact"] {
         let attributes = body.pointer(&format!("{at}/custom_attributes"));
         if let Some(found) = consider(by_key(attributes, &source.click_id_keys), "custom_attribute") {
             return found;
@@ -269,20 +198,17 @@ fn click_id(body: &Value, source: &Source, query: &Parameters) -> (Named, &'stat
         let parameters = page
             .split_once('?')
             .map(|(_, query)| Parameters::of_query(query.split('#').next().unwrap_or(query)));
-        if let Some(found) = consider(
-            parameters.and_then(|parameters| parameters.first(&keys)),
-            "landing_page",
-        ) {
+        if let Some(found) =
+            consider(parameters.and_then(|parameters| parameters.first(&keys)), "landing_page")
+        {
             return found;
         }
     }
     for key in &source.click_id_keys {
-        let value = query
-            .first(&[key])
-            .and_then(|value| match placeholder::parse(&value) {
-                Some(Placeholder::Path(path)) => placeholder::resolve(body, path),
-                _ => Some(value),
-            });
+        let value = query.first(&[key]).and_then(|value| match placeholder::parse(&value) {
+            Some(Placeholder::Path(path)) => placeholder::resolve(body, path),
+            _ => Some(value),
+        });
         if let Some(found) = consider(value, "query") {
             return found;
         }
@@ -303,8 +229,7 @@ fn landing_pages(body: &Value) -> impl Iterator<Item = &str> {
     let visits = ["last_visit_with_utm", "last_visit", "first_visit"];
     subjects.into_iter().flat_map(move |subject| {
         visits.into_iter().filter_map(move |visit| {
-            body.pointer(&format!("{subject}/visits/{visit}/landing_page"))?
-                .as_str()
+            body.pointer(&format!("{subject}/visits/{visit}/landing_page"))?.as_str()
         })
     })
 }

@@ -57,10 +57,9 @@ pub fn decode(intake: &Intake, source: &Source) -> Result<Decoded, Undecodable> 
         Kind::Plain => plain::decode(intake, source, &query)?,
     };
     for name in query.repeated() {
-        decoded.notes.push((
-            Code::ParameterRepeated,
-            format!("{name} came more than once; the first value counts"),
-        ));
+        decoded
+            .notes
+            .push((Code::ParameterRepeated, format!("{name} came more than once; the first value counts")));
     }
     Ok(decoded)
 }

@@ -13,11 +13,7 @@ impl Parameters {
     /// Reads a query string or a form.
     pub fn of_query(query: &str) -> Self {
         let pairs = form_urlencoded::parse(query.as_bytes());
-        Self(
-            pairs
-                .map(|(name, value)| (name.into_owned(), Value::String(value.into_owned())))
-                .collect(),
-        )
+        Self(pairs.map(|(name, value)| (name.into_owned(), Value::String(value.into_owned()))).collect())
     }
 
     /// Reads a body: JSON where it says so or looks so, else a form.
@@ -31,9 +27,7 @@ impl Parameters {
             None => Ok(Self::default()),
             Some(b'{' | b'[') => object(body).map(|object| Self(object.into_iter().collect())),
             Some(_) if says_json => object(body).map(|object| Self(object.into_iter().collect())),
-            Some(_) => std::str::from_utf8(body)
-                .map(Self::of_query)
-                .map_err(|_| Undecodable::NotText),
+            Some(_) => std::str::from_utf8(body).map(Self::of_query).map_err(|_| Undecodable::NotText),
         }
     }
 
@@ -47,13 +41,8 @@ impl Parameters {
     /// values count as none.
     pub fn first(&self, names: &[&str]) -> Option<String> {
         names.iter().find_map(|name| {
-            let mut values = self
-                .0
-                .iter()
-                .filter(|(given, _)| given.eq_ignore_ascii_case(name));
-            values
-                .find_map(|(_, value)| placeholder::text(value))
-                .filter(|text| !text.trim().is_empty())
+            let mut values = self.0.iter().filter(|(given, _)| given.eq_ignore_ascii_case(name));
+            values.find_map(|(_, value)| placeholder::text(value)).filter(|text| !text.trim().is_empty())
         })
     }
 
@@ -86,10 +75,6 @@ pub(super) fn object(body: &[u8]) -> Result<Map<String, Value>, Undecodable> {
     match serde_json::from_slice(body) {
         Ok(Value::Object(object)) => Ok(object),
         Ok(_) => Err(Undecodable::NotAnObject),
-        Err(error) => Err(Undecodable::NotJson(format!(
-            "line {}, column {}",
-            error.line(),
-            error.column()
-        ))),
+        Err(error) => Err(Undecodable::NotJson(format!("line {}, column {}", error.line(), error.column()))),
     }
 }

@@ -16,17 +16,8 @@ pub(super) const VALUE: [&str; 5] = ["payout", "value", "amount", "revenue", "su
 /// The names that a purchase's id may come under.
 const TRANSACTION: [&str; 3] = ["txid", "transaction_id", "order_id"];
 /// Event parameters that count as conversions.
-const CONVERSIONS: [&str; 9] = [
-    "conversion",
-    "purchase",
-    "sale",
-    "lead",
-    "upsell",
-    "subscribe",
-    "rebill",
-    "trial",
-    "booking",
-];
+const CONVERSIONS: [&str; 9] =
+    ["conversion", "purchase", "sale", "lead", "upsell", "subscribe", "rebill", "trial", "booking"];
 /// Event parameters that give money back.
 const REFUNDS: [&str; 2] = ["refund", "chargeback"];
 
@@ -34,23 +25,15 @@ pub(super) fn decode(intake: &Intake, source: &Source, query: &Parameters) -> Re
     let body = Parameters::of_body(intake.content_type.as_deref(), &intake.body.0)?;
     let parameters = query.clone().and(body);
     let mut notes = Vec::new();
-    let name = parameters
-        .first(&EVENT)
-        .filter(|name| !attribution::is_placeholder(name));
-    let name: String = name
-        .unwrap_or_else(|| "conversion".to_owned())
-        .chars()
-        .take(100)
-        .collect();
+    let name = parameters.first(&EVENT).filter(|name| !attribution::is_placeholder(name));
+    let name: String = name.unwrap_or_else(|| "conversion".to_owned()).chars().take(100).collect();
     let kind = kind(&name);
 
     let keys: Vec<_> = source.click_id_keys.iter().map(String::as_str).collect();
     let given_click = parameters.first(&keys);
     let named = given_click.as_deref().map_or(Named::Nothing, attribution::named);
     let value = value(&parameters, &mut notes);
-    let transaction = parameters
-        .first(&TRANSACTION)
-        .filter(|id| !attribution::is_placeholder(id));
+    let transaction = parameters.first(&TRANSACTION).filter(|id| !attribution::is_placeholder(id));
 
     let click_key = given_click.filter(|_| !matches!(named, Named::Placeholder(_) | Named::Nothing));
     let conversion_key = match (&transaction, &named, click_key) {
@@ -63,9 +46,7 @@ pub(super) fn decode(intake: &Intake, source: &Source, query: &Parameters) -> Re
     let key = match (&source_event_id, &conversion_key) {
         (Some(id), _) => format!("{}:id:{id}", source.id),
         (None, Some(key)) => {
-            let amount = value
-                .filter(|_| kind == Kind::Refund)
-                .map(|value| value.amount.to_string());
+            let amount = value.filter(|_| kind == Kind::Refund).map(|value| value.amount.to_string());
             format!("{}:{name}:{key}:{}", source.id, amount.unwrap_or_default())
         }
         // Nothing tells this event from the next of its kind, so none is taken for a copy.
@@ -78,13 +59,8 @@ pub(super) fn decode(intake: &Intake, source: &Source, query: &Parameters) -> Re
         phone: parameters.first(&["phone"]),
     };
     let status = parameters.first(&["status"]);
-    let claim = claim(
-        kind,
-        &name,
-        conversion_key.or_else(|| Some(format!("event:{}", intake.id))),
-        status,
-        value,
-    );
+    let claim =
+        claim(kind, &name, conversion_key.or_else(|| Some(format!("event:{}", intake.id))), status, value);
     let event = Event {
         id: intake.id,
         advertiser: source.advertiser.clone(),
@@ -104,13 +80,7 @@ pub(super) fn decode(intake: &Intake, source: &Source, query: &Parameters) -> Re
         data: parameters.into_object(),
     };
     let found_by = if named == Named::Nothing { "none" } else { "query" };
-    Ok(Decoded {
-        event,
-        named,
-        found_by,
-        claim,
-        notes,
-    })
+    Ok(Decoded { event, named, found_by, claim, notes })
 }
 
 fn kind(name: &str) -> Kind {
@@ -131,33 +101,20 @@ fn conversion_name(name: &str, kind: Kind) -> &str {
 
 /// The number in `event1` to `event10`.
 fn number(name: &str) -> Option<u8> {
-    let digits = name
-        .to_ascii_lowercase()
-        .strip_prefix("event")?
-        .trim_start()
-        .parse()
-        .ok()?;
+    let digits = name.to_ascii_lowercase().strip_prefix("event")?.trim_start().parse().ok()?;
     (1..=10).contains(&digits).then_some(digits)
 }
 
 pub(super) fn value(parameters: &Parameters, notes: &mut Vec<(Code, String)>) -> Option<Amount> {
-    let given = parameters
-        .first(&VALUE)
-        .filter(|text| !attribution::is_placeholder(text))?;
+    let given = parameters.first(&VALUE).filter(|text| !attribution::is_placeholder(text))?;
     let Some(amount) = money::decimal(&given) else {
-        notes.push((
-            Code::Decoded,
-            "its value is not a decimal number, and is left out".to_owned(),
-        ));
+        notes.push((Code::Decoded, "its value is not a decimal number, and is left out".to_owned()));
         return None;
     };
     let code = parameters.first(&["currency"]);
     let currency = code.as_deref().and_then(money::currency);
     if code.is_some() && currency.is_none() {
-        notes.push((
-            Code::Decoded,
-            "its currency is not of ISO 4217, and is left out".to_owned(),
-        ));
+        notes.push((Code::Decoded, "its currency is not of ISO 4217, and is left out".to_owned()));
     }
     Some(Amount { amount, currency })
 }
@@ -181,21 +138,10 @@ fn claim(
             let amount = value.map(|value| value.amount.abs());
             // Each report of an amount of its own is a refund of its own.
             let subject = amount.map_or_else(String::new, |amount| amount.normalize().to_string());
-            Says::Refund(Refund {
-                subject,
-                evidence: Evidence::Transaction,
-                amount,
-            })
+            Says::Refund(Refund { subject, evidence: Evidence::Transaction, amount })
         }
         _ => return None,
     };
     let name = (kind == Kind::Conversion).then(|| name.to_owned());
-    Some(Claim {
-        key,
-        name,
-        says,
-        value,
-        evidence: Evidence::Order,
-        test: false,
-    })
+    Some(Claim { key, name, says, value, evidence: Evidence::Order, test: false })
 }

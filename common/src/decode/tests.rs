@@ -23,11 +23,7 @@ fn intake(query: &str, body: &[u8]) -> Intake {
 }
 
 fn clickfunnels(query: &str, body: &Value) -> Decoded {
-    decode(
-        &intake(query, body.to_string().as_bytes()),
-        &source("clickfunnels"),
-    )
-    .unwrap()
+    decode(&intake(query, body.to_string().as_bytes()), &source("clickfunnels")).unwrap()
 }
 
 fn plain(query: &str, body: &str) -> Decoded {
@@ -54,10 +50,7 @@ fn a_paid_order_is_a_purchase_under_its_orders_key() {
     assert_eq!(decoded.event.name.as_deref(), Some("purchase"));
     assert_eq!(decoded.event.value.unwrap().amount.to_string(), "396.00");
     assert_eq!(decoded.event.transaction.as_deref(), Some("22642"));
-    assert_eq!(
-        decoded.event.person.email.as_deref(),
-        Some("jane.doe@example.com")
-    );
+    assert_eq!(decoded.event.person.email.as_deref(), Some("jane.doe@example.com"));
     assert_eq!(decoded.event.at.to_string(), "2026-01-10T20:15:09.1Z");
 }
 
@@ -78,32 +71,16 @@ fn the_click_id_is_found_where_funnels_put_it_in_the_order_of_the_domain() {
     body["data"]["contact"]["visits"] =
         json!({"first_visit": {"landing_page": format!("https://x/?clickid={b}")}});
     let decoded = clickfunnels(&format!("click_id={b}"), &body);
-    assert_eq!(
-        (decoded.named, decoded.found_by),
-        (Named::Click(a), "custom_attribute")
-    );
+    assert_eq!((decoded.named, decoded.found_by), (Named::Click(a), "custom_attribute"));
 
     body["data"]["contact"]["custom_attributes"] = json!({"clickid": "{click_id}"});
     let decoded = clickfunnels("", &body);
-    assert_eq!(
-        (decoded.named, decoded.found_by),
-        (Named::Click(b), "landing_page")
-    );
+    assert_eq!((decoded.named, decoded.found_by), (Named::Click(b), "landing_page"));
 
+    assert_eq!(at(attributes, "x".into(), &format!("click_id={b}")), (Named::Click(b), "query"));
+    assert_eq!(at(attributes, "x".into(), "click_id={contact.id}"), (Named::Foreign, "query"));
     assert_eq!(
-        at(attributes, "x".into(), &format!("click_id={b}")),
-        (Named::Click(b), "query")
-    );
-    assert_eq!(
-        at(attributes, "x".into(), "click_id={contact.id}"),
-        (Named::Foreign, "query")
-    );
-    assert_eq!(
-        at(
-            attributes,
-            "x".into(),
-            "click_id=%7Bcontact.custom_attributes.clickid%7D"
-        ),
+        at(attributes, "x".into(), "click_id=%7Bcontact.custom_attributes.clickid%7D"),
         (Named::Nothing, "none")
     );
 }
@@ -125,11 +102,9 @@ fn the_endpoint_url_of_the_specification_works_as_printed() {
 
 #[test]
 fn an_event_of_an_unknown_type_is_an_event_all_the_same() {
-    for body in [
-        json!({"event_type": "moon.landed", "data": {}}),
-        json!({"platform_application": {}}),
-        json!({}),
-    ] {
+    for body in
+        [json!({"event_type": "moon.landed", "data": {}}), json!({"platform_application": {}}), json!({})]
+    {
         let decoded = clickfunnels("", &body);
         assert_eq!((decoded.event.kind, decoded.claim), (event::Kind::Ignored, None));
         assert_eq!(decoded.notes[0].0, Code::TypeUnknown);
@@ -140,15 +115,9 @@ fn an_event_of_an_unknown_type_is_an_event_all_the_same() {
 fn the_same_event_has_the_same_key_however_its_id_is_spelt() {
     let mut other = order();
     other["event_id"] = "00000000000040008000000000000012".into();
-    assert_eq!(
-        clickfunnels("", &order()).event.key,
-        clickfunnels("", &other).event.key
-    );
+    assert_eq!(clickfunnels("", &order()).event.key, clickfunnels("", &other).event.key);
     other["workspace_id"] = 5.into();
-    assert_ne!(
-        clickfunnels("", &order()).event.key,
-        clickfunnels("", &other).event.key
-    );
+    assert_ne!(clickfunnels("", &order()).event.key, clickfunnels("", &other).event.key);
 }
 
 #[test]
@@ -162,14 +131,8 @@ fn a_test_order_is_known_as_one() {
 fn plain_parameters_come_by_query_form_or_json() {
     let id = ClickId::new();
     for decoded in [
-        plain(
-            &format!("click_id={id}&event_parameter=purchase&payout=12.50&currency=usd&txid=7"),
-            "",
-        ),
-        plain(
-            "",
-            &format!("click_id={id}&event_parameter=purchase&payout=12.50&currency=usd&txid=7"),
-        ),
+        plain(&format!("click_id={id}&event_parameter=purchase&payout=12.50&currency=usd&txid=7"), ""),
+        plain("", &format!("click_id={id}&event_parameter=purchase&payout=12.50&currency=usd&txid=7")),
         plain(
             &format!("click_id={id}"),
             r#"{"event_parameter":"purchase","payout":12.50,"currency":"USD","txid":7}"#,
@@ -184,21 +147,9 @@ fn plain_parameters_come_by_query_form_or_json() {
 #[test]
 fn plain_events_without_an_id_are_one_per_click_and_parameter() {
     let id = ClickId::new();
-    let lead = plain(&format!("click_id={id}&event_parameter=lead"), "")
-        .event
-        .key;
-    assert_eq!(
-        lead,
-        plain(&format!("click_id={}&event_parameter=lead", id.0.as_simple()), "")
-            .event
-            .key
-    );
-    assert_ne!(
-        lead,
-        plain(&format!("click_id={id}&event_parameter=purchase"), "")
-            .event
-            .key
-    );
+    let lead = plain(&format!("click_id={id}&event_parameter=lead"), "").event.key;
+    assert_eq!(lead, plain(&format!("click_id={}&event_parameter=lead", id.0.as_simple()), "").event.key);
+    assert_ne!(lead, plain(&format!("click_id={id}&event_parameter=purchase"), "").event.key);
     let nameless = || plain("event_parameter=lead", "").event.key;
     assert_ne!(nameless(), nameless());
 }
@@ -221,21 +172,12 @@ fn plain_events_have_their_kind_by_their_name() {
 fn hostile_bytes_are_refused_by_kind_or_read_and_never_crash() {
     let refuse = |kind: &str, body: &[u8]| decode(&intake("", body), &source(kind)).unwrap_err();
     assert!(matches!(refuse("clickfunnels", b""), Undecodable::NotJson(_)));
-    assert!(matches!(
-        refuse("clickfunnels", b"{\"data\": {"),
-        Undecodable::NotJson(_)
-    ));
+    assert!(matches!(refuse("clickfunnels", b"{\"data\": {"), Undecodable::NotJson(_)));
     assert!(matches!(refuse("clickfunnels", b"[1]"), Undecodable::NotAnObject));
     assert!(matches!(refuse("plain", b"\xff\xfe"), Undecodable::NotText));
     let deep = "[".repeat(100_000);
-    assert!(matches!(
-        refuse("plain", deep.as_bytes()),
-        Undecodable::NotJson(_)
-    ));
-    let long = plain(
-        &format!("click_id={}&txid={}", "x".repeat(100_000), "y".repeat(100_000)),
-        "",
-    );
+    assert!(matches!(refuse("plain", deep.as_bytes()), Undecodable::NotJson(_)));
+    let long = plain(&format!("click_id={}&txid={}", "x".repeat(100_000), "y".repeat(100_000)), "");
     assert!(long.event.key.len() < 300 && long.claim.unwrap().key.len() < 300);
     let nul = plain("click_id=%00&event_parameter=lead&txid=a%00b", "");
     assert_eq!(nul.named, Named::Foreign);

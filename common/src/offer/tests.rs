@@ -10,9 +10,7 @@ fn click(parameters: &[(&str, &str)]) -> Click {
         advertiser: "acme".parse().unwrap(),
         offer: "summer".parse().unwrap(),
         target: "main".to_owned(),
-        visitor: "018f0000-0000-7000-8000-000000000001"
-            .parse::<VisitorId>()
-            .unwrap(),
+        visitor: "018f0000-0000-7000-8000-000000000001".parse::<VisitorId>().unwrap(),
         at: "2026-01-10T20:00:00Z".parse().unwrap(),
         parameters: parameters
             .iter()
@@ -37,38 +35,18 @@ fn offer(tracking_url: &str) -> Offer {
 
 #[test]
 fn a_tracking_urls_macros_are_filled_for_their_place() {
-    let click = click(&[
-        ("utm_source", "a&b"),
-        ("GCLID", "g/1"),
-        ("sub1", "one"),
-        ("sub1", "two"),
-        ("x-y", "é"),
-    ]);
+    let click =
+        click(&[("utm_source", "a&b"), ("GCLID", "g/1"), ("sub1", "one"), ("sub1", "two"), ("x-y", "é")]);
     for (template, location) in [
-        (
-            "https://f/p?clickid={click_id}",
-            "https://f/p?clickid=018f0000-0000-7000-8000-00000000abcd",
-        ),
-        (
-            "https://f/{offer}/{offer_id}/{target}",
-            "https://f/summer/summer/main",
-        ),
-        (
-            "https://f/?v={visitor}",
-            "https://f/?v=018f0000-0000-7000-8000-000000000001",
-        ),
+        ("https://f/p?clickid={click_id}", "https://f/p?clickid=018f0000-0000-7000-8000-00000000abcd"),
+        ("https://f/{offer}/{offer_id}/{target}", "https://f/summer/summer/main"),
+        ("https://f/?v={visitor}", "https://f/?v=018f0000-0000-7000-8000-000000000001"),
         (
             "https://f/?r={referrer}&u={user_agent}.",
             "https://f/?r=https%3A%2F%2Fblog.example%2F%3Fa%3D1%26b%3D2&u=.",
         ),
-        (
-            "https://f/{utm_source}/{gclid}?s={sub1}&t={sub2}",
-            "https://f/a%26b/g%2F1?s=one&t=",
-        ),
-        (
-            "https://f/?a={param.x-y}&b={param.nope}",
-            "https://f/?a=%C3%A9&b=",
-        ),
+        ("https://f/{utm_source}/{gclid}?s={sub1}&t={sub2}", "https://f/a%26b/g%2F1?s=one&t="),
+        ("https://f/?a={param.x-y}&b={param.nope}", "https://f/?a=%C3%A9&b="),
         ("https://f/?a=[click_id]", "https://f/?a=[click_id]"),
         ("https://f/page#top", "https://f/page#top"),
     ] {
@@ -80,25 +58,15 @@ fn a_tracking_urls_macros_are_filled_for_their_place() {
 #[test]
 fn an_offers_faults_say_what_would_be_right() {
     for (template, told) in [
-        (
-            "https://f/?a={foo}",
-            "tracking_url: unknown macro {foo}; known are {click_id}, {offer}",
-        ),
-        (
-            "https://f/?a={{click_id}}",
-            "tracking_url: `{{click_id}}` is written with double braces",
-        ),
+        ("https://f/?a={foo}", "tracking_url: unknown macro {foo}; known are {click_id}, {offer}"),
+        ("https://f/?a={{click_id}}", "tracking_url: `{{click_id}}` is written with double braces"),
         ("https://f/?a={value}", "unknown macro {value}"),
         ("https://{offer}/", "a macro stands in the URL's host or port"),
         ("https://f/#{click_id}", "a macro stands in the URL's fragment"),
         ("javascript:alert(1)", "does not begin with http"),
     ] {
         let faulty = offer(template);
-        assert!(
-            faulty.faults()[0].to_string().contains(told),
-            "{:?}",
-            faulty.faults()
-        );
+        assert!(faulty.faults()[0].to_string().contains(told), "{:?}", faulty.faults());
         let refused = faulty.location(&click(&[])).unwrap_err();
         assert_eq!(refused, Unsendable::Faulty(faulty.faults()));
     }
@@ -106,9 +74,7 @@ fn an_offers_faults_say_what_would_be_right() {
 
 #[test]
 fn a_click_cannot_lead_to_another_path() {
-    let refused = offer("https://f/{sub1}/x")
-        .location(&click(&[("sub1", "..")]))
-        .unwrap_err();
+    let refused = offer("https://f/{sub1}/x").location(&click(&[("sub1", "..")])).unwrap_err();
     assert_eq!(refused, Unsendable::Unfit(Unfit::DotSegment(1)));
 }
 

@@ -43,11 +43,7 @@ impl<'a> Blueprint<'a> {
         let parameters = parameters(webhook, &mut faults);
         let headers = headers(webhook, &mut faults);
         match url {
-            Ok(url) if faults.is_empty() => Ok(Self {
-                url,
-                parameters,
-                headers,
-            }),
+            Ok(url) if faults.is_empty() => Ok(Self { url, parameters, headers }),
             _ => Err(faults),
         }
     }
@@ -66,27 +62,15 @@ fn parameters<'a>(webhook: &'a Webhook, faults: &mut Vec<Fault>) -> Vec<(&'a str
         let name = parameter.name.as_str();
         let key = format!("parameters[{index}].name");
         if name.is_empty() {
-            faults.push(Fault::new(
-                &key,
-                "a parameter has no name",
-                "name it, or remove it",
-            ));
+            faults.push(Fault::new(&key, "a parameter has no name", "name it, or remove it"));
         }
         if name.contains("{{") {
             let remedy = "write the name as it is to be sent; macros belong in the value";
             faults.push(Fault::new(&key, "a parameter's name holds a macro", remedy));
         }
-        if is_json_body
-            && webhook.parameters[..index]
-                .iter()
-                .any(|earlier| earlier.name == name)
-        {
+        if is_json_body && webhook.parameters[..index].iter().any(|earlier| earlier.name == name) {
             let remedy = "name each member once, or use encoding = \"form\"";
-            faults.push(Fault::new(
-                &key,
-                format!("`{name}` is given twice in a JSON object"),
-                remedy,
-            ));
+            faults.push(Fault::new(&key, format!("`{name}` is given twice in a JSON object"), remedy));
         }
         let value = template(&format!("parameters[{index}].value"), &parameter.value, faults);
         parsed.extend(value.map(|value| (name, value)));
@@ -102,15 +86,8 @@ fn headers<'a>(webhook: &'a Webhook, faults: &mut Vec<Fault>) -> Vec<(&'a str, C
         if let Some((problem, remedy)) = wrong_name(name, webhook.method) {
             faults.push(Fault::new(&key, problem, remedy));
         }
-        if webhook.headers[..index]
-            .iter()
-            .any(|earlier| earlier.name.eq_ignore_ascii_case(name))
-        {
-            faults.push(Fault::new(
-                &key,
-                format!("header `{name}` is given twice"),
-                "give each header once",
-            ));
+        if webhook.headers[..index].iter().any(|earlier| earlier.name.eq_ignore_ascii_case(name)) {
+            faults.push(Fault::new(&key, format!("header `{name}` is given twice"), "give each header once"));
         }
         parsed.extend(content(index, header, faults).map(|content| (name, content)));
     }
@@ -123,20 +100,14 @@ fn wrong_name(name: &str, method: Method) -> Option<(String, &'static str)> {
         Some(("a header has no name".to_owned(), "name it, or remove it"))
     } else if !name.bytes().all(is_token) {
         let shown: String = name.chars().take(40).collect();
-        Some((
-            format!("`{shown}` is not a header's name"),
-            "use letters, digits and `-`, as in X-Api-Key",
-        ))
+        Some((format!("`{shown}` is not a header's name"), "use letters, digits and `-`, as in X-Api-Key"))
     } else if NOT_CONFIGURABLE.into_iter().any(is) {
         Some((
             format!("header `{name}` cannot be configured"),
             "remove it: the HTTP client sets what is needed",
         ))
     } else if method == Method::Post && is("content-type") {
-        Some((
-            format!("header `{name}` cannot be configured"),
-            "choose the body's form with `encoding`",
-        ))
+        Some((format!("header `{name}` cannot be configured"), "choose the body's form with `encoding`"))
     } else {
         None
     }
@@ -154,11 +125,7 @@ fn content<'a>(index: usize, header: &'a Header, faults: &mut Vec<Fault>) -> Opt
             let template = template(&key, value, faults)?;
             if !template.literals().all(super::is_printable) {
                 let remedy = "use printable ASCII, percent-encoded where the receiver decodes it";
-                faults.push(Fault::new(
-                    &key,
-                    "the value holds a control or non-ASCII character",
-                    remedy,
-                ));
+                faults.push(Fault::new(&key, "the value holds a control or non-ASCII character", remedy));
             }
             Some(Content::Template(template))
         }

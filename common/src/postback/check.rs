@@ -14,19 +14,11 @@ pub fn faults(webhook: &Webhook) -> Vec<Fault> {
     let mut faults = Blueprint::of(webhook).err().unwrap_or_default();
     if webhook.timeout.0.is_zero() || webhook.timeout > LONGEST_TIMEOUT {
         let problem = format!("a timeout of {} is out of range", webhook.timeout);
-        faults.push(Fault::new(
-            "timeout",
-            problem,
-            "choose more than nothing and at most 1m",
-        ));
+        faults.push(Fault::new("timeout", problem, "choose more than nothing and at most 1m"));
     }
     if !(1..=MOST_AT_ONCE).contains(&webhook.concurrency) {
         let problem = format!("a concurrency of {} is out of range", webhook.concurrency);
-        faults.push(Fault::new(
-            "concurrency",
-            problem,
-            format!("choose 1 to {MOST_AT_ONCE}"),
-        ));
+        faults.push(Fault::new("concurrency", problem, format!("choose 1 to {MOST_AT_ONCE}")));
     }
     faults
 }
@@ -45,11 +37,7 @@ pub fn warnings(webhook: &Webhook) -> Vec<Fault> {
     let mut unknown = |key: String, names: Vec<&str>| {
         for name in names {
             let problem = format!("`{name}` is not a macro that we know and is sent as it stands");
-            warnings.push(Fault::new(
-                &key,
-                problem,
-                "if a macro was meant, see `macros` for the names",
-            ));
+            warnings.push(Fault::new(&key, problem, "if a macro was meant, see `macros` for the names"));
         }
     };
     unknown("url".to_owned(), blueprint.url.lookalikes());

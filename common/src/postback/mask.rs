@@ -13,20 +13,13 @@ impl Postback {
             return self.url.to_string();
         };
         let pairs: Vec<String> = query.split('&').map(masked_pair).collect();
-        let (before, _) = self
-            .url
-            .as_str()
-            .split_once('?')
-            .unwrap_or((self.url.as_str(), ""));
+        let (before, _) = self.url.as_str().split_once('?').unwrap_or((self.url.as_str(), ""));
         format!("{before}?{}", pairs.join("&"))
     }
 
     /// The headers for showing, in their order: those that are secret are masked.
     pub fn masked_headers(&self) -> Vec<(&str, &str)> {
-        self.headers
-            .iter()
-            .map(|header| (header.name.as_str(), header.shown()))
-            .collect()
+        self.headers.iter().map(|header| (header.name.as_str(), header.shown())).collect()
     }
 }
 
@@ -49,16 +42,7 @@ fn is_secret_parameter(name: &str) -> bool {
     let name = form_urlencoded::parse(name.as_bytes())
         .next()
         .map_or_else(String::new, |(name, _)| name.to_lowercase());
-    let ends = [
-        "token",
-        "secret",
-        "password",
-        "passwd",
-        "apikey",
-        "api_key",
-        "api-key",
-        "signature",
-    ];
+    let ends = ["token", "secret", "password", "passwd", "apikey", "api_key", "api-key", "signature"];
     ends.iter().any(|end| name.ends_with(end)) || ["key", "auth", "authorization", "sig"].contains(&&*name)
 }
 

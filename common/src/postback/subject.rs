@@ -32,16 +32,9 @@ impl Values for Subject<'_> {
         let click = self.facts.click.as_ref();
         match name {
             "VALUE" => self.money().map(|money| money.amount.to_string().into()),
-            "CURRENCY" => self
-                .money()?
-                .currency
-                .map(|currency| currency.code().to_owned().into()),
+            "CURRENCY" => self.money()?.currency.map(|currency| currency.code().to_owned().into()),
             "EVENT_NAME" => {
-                let told = self
-                    .facts
-                    .conversion
-                    .as_ref()
-                    .and_then(|conversion| conversion.name.as_deref());
+                let told = self.facts.conversion.as_ref().and_then(|conversion| conversion.name.as_deref());
                 borrowed(told.or(event.name.as_deref()).or(Some(&event.raw_type)))
             }
             "EVENT_TYPE" => borrowed(Some(&event.raw_type)),
@@ -51,21 +44,11 @@ impl Values for Subject<'_> {
             "TRANSACTION_ID" => {
                 borrowed(event.transaction.as_deref()).or_else(|| self.data(&["transaction_id", "txid"]))
             }
-            "CONVERSION_KEY" => borrowed(
-                self.facts
-                    .conversion
-                    .as_ref()
-                    .map(|conversion| conversion.key.as_str()),
-            ),
-            "STATUS" => borrowed(
-                self.facts
-                    .conversion
-                    .as_ref()
-                    .map(|conversion| conversion.status.as_str()),
-            ),
-            "CLICK_ID" => click
-                .map(|click| click.id.to_string().into())
-                .or_else(|| self.foreign_click_id()),
+            "CONVERSION_KEY" => {
+                borrowed(self.facts.conversion.as_ref().map(|conversion| conversion.key.as_str()))
+            }
+            "STATUS" => borrowed(self.facts.conversion.as_ref().map(|conversion| conversion.status.as_str())),
+            "CLICK_ID" => click.map(|click| click.id.to_string().into()).or_else(|| self.foreign_click_id()),
             "VISITOR_ID" => {
                 let visitor = click.map(|click| click.visitor).or(event.person.visitor);
                 visitor.map(|visitor| visitor.to_string().into())
@@ -106,9 +89,7 @@ fn borrowed(text: Option<&str>) -> Text<'_> {
 
 /// Meta's click id: the version, the level of the domain, when the click was seen, and the click id itself.
 fn fbc(click: &Click) -> Text<'_> {
-    let fbclid = click
-        .parameter_in_any_case("fbclid")
-        .filter(|fbclid| !fbclid.is_empty())?;
+    let fbclid = click.parameter_in_any_case("fbclid").filter(|fbclid| !fbclid.is_empty())?;
     Some(format!("fb.1.{}.{fbclid}", click.at.as_millisecond()).into())
 }
 
@@ -121,19 +102,14 @@ fn is_unfilled(id: &str) -> bool {
 
 impl<'a> Subject<'a> {
     fn money(&self) -> Option<&'a Amount> {
-        let conversion = self
-            .facts
-            .conversion
-            .as_ref()
-            .and_then(|conversion| conversion.value.as_ref());
+        let conversion = self.facts.conversion.as_ref().and_then(|conversion| conversion.value.as_ref());
         conversion.or(self.facts.event.value.as_ref())
     }
 
     /// A click id that the event names and that is none of ours. One of ours that was not attributed is
     /// lost, or another advertiser's, and tells nobody anything; nor does a macro that nobody filled.
     fn foreign_click_id(&self) -> Text<'a> {
-        self.data(&["click_id", "clickid"])
-            .filter(|id| id.parse::<ClickId>().is_err() && !is_unfilled(id))
+        self.data(&["click_id", "clickid"]).filter(|id| id.parse::<ClickId>().is_err() && !is_unfilled(id))
     }
 
     /// What came with the click: its parameter, else the event's field of that name.
@@ -144,14 +120,8 @@ impl<'a> Subject<'a> {
 
     /// A name that is the user's own.
     fn own(&self, name: &str) -> Text<'a> {
-        let of_click = |name| {
-            borrowed(
-                self.facts
-                    .click
-                    .as_ref()
-                    .and_then(|click| click.parameter_in_any_case(name)),
-            )
-        };
+        let of_click =
+            |name| borrowed(self.facts.click.as_ref().and_then(|click| click.parameter_in_any_case(name)));
         match name.strip_prefix("param.") {
             Some(parameter) => of_click(parameter).or_else(|| self.data(&[name])),
             None => self.data(&[name]).or_else(|| of_click(name)),
@@ -182,19 +152,14 @@ impl<'a> Subject<'a> {
 
 /// What stands at a path: a field of that very name, dots and all, or step by step.
 fn at<'a>(data: &'a Value, path: &str) -> Text<'a> {
-    step(data, path)
-        .and_then(scalar)
-        .or_else(|| path.split('.').try_fold(data, step).and_then(scalar))
+    step(data, path).and_then(scalar).or_else(|| path.split('.').try_fold(data, step).and_then(scalar))
 }
 
 /// A field, in its own case if it is there, else in any; or an element, by its number from 0.
 fn step<'a>(data: &'a Value, name: &str) -> Option<&'a Value> {
     match data {
         Value::Object(fields) => fields.get(name).or_else(|| {
-            fields
-                .iter()
-                .find(|(given, _)| given.eq_ignore_ascii_case(name))
-                .map(|(_, value)| value)
+            fields.iter().find(|(given, _)| given.eq_ignore_ascii_case(name)).map(|(_, value)| value)
         }),
         Value::Array(elements) => elements.get(name.parse::<usize>().ok()?),
         _ => None,

@@ -44,10 +44,7 @@ fn webhook(method: Method, url: &str, parameters: &[(&str, &str)]) -> Webhook {
         encoding: Encoding::Form,
         parameters: parameters
             .iter()
-            .map(|(name, value)| Parameter {
-                name: (*name).to_owned(),
-                value: (*value).to_owned(),
-            })
+            .map(|(name, value)| Parameter { name: (*name).to_owned(), value: (*value).to_owned() })
             .collect(),
         headers: Vec::new(),
         timeout: Span::from_secs(5),
@@ -56,19 +53,11 @@ fn webhook(method: Method, url: &str, parameters: &[(&str, &str)]) -> Webhook {
 }
 
 fn line(name: &str, value: &str) -> HeaderLine {
-    HeaderLine {
-        name: name.to_owned(),
-        value: Some(value.to_owned()),
-        secret: None,
-    }
+    HeaderLine { name: name.to_owned(), value: Some(value.to_owned()), secret: None }
 }
 
 fn secret_line(name: &str) -> HeaderLine {
-    HeaderLine {
-        name: name.to_owned(),
-        value: None,
-        secret: Some(SecretRef::Env("TOKEN".to_owned())),
-    }
+    HeaderLine { name: name.to_owned(), value: None, secret: Some(SecretRef::Env("TOKEN".to_owned())) }
 }
 
 fn connector(webhook: Webhook) -> Connector {
@@ -83,25 +72,14 @@ fn connector(webhook: Webhook) -> Connector {
 }
 
 fn rendered(webhook: Webhook, facts: &Facts) -> Result<Postback, Unrenderable> {
-    render(
-        &connector(webhook),
-        &delivery(),
-        facts,
-        &|_| Ok("hush".to_owned()),
-    )
+    render(&connector(webhook), &delivery(), facts, &|_| Ok("hush".to_owned()))
 }
 
 #[test]
 fn a_get_appends_its_parameters_to_the_query() {
     let url = "https://net.example/{{OFFER}}/conv?cid={click_id}&amount=[revenue]";
-    let mut webhook = webhook(
-        Method::Get,
-        url,
-        &[
-            ("et", "{{EVENT_NAME}}"),
-            ("who", "{{FIRST_NAME}} & {{LAST_NAME}}"),
-        ],
-    );
+    let mut webhook =
+        webhook(Method::Get, url, &[("et", "{{EVENT_NAME}}"), ("who", "{{FIRST_NAME}} & {{LAST_NAME}}")]);
     webhook.encoding = Encoding::Json; // It is of the body, and a GET has none.
     let postback = rendered(webhook, &facts()).unwrap();
     assert_eq!(
@@ -122,10 +100,7 @@ fn a_post_sends_its_parameters_in_the_body_in_their_order() {
     assert_eq!(form.url.as_str(), "https://net.example/in?key=1");
     let body = form.body.unwrap();
     assert_eq!(body.content_type, "application/x-www-form-urlencoded");
-    assert_eq!(
-        body.bytes,
-        b"z=396.00&a+b=jane%40example.com%2B1&raw=%7B%22%7Bx%7D%22%7D"
-    );
+    assert_eq!(body.bytes, b"z=396.00&a+b=jane%40example.com%2B1&raw=%7B%22%7Bx%7D%22%7D");
 
     webhook.encoding = Encoding::Json;
     let body = rendered(webhook, &facts()).unwrap().body.unwrap();
@@ -139,10 +114,7 @@ fn a_post_sends_its_parameters_in_the_body_in_their_order() {
 #[test]
 fn a_post_without_parameters_has_an_empty_body_of_its_form() {
     let mut webhook = webhook(Method::Post, "https://net.example/", &[]);
-    assert_eq!(
-        rendered(webhook.clone(), &facts()).unwrap().body.unwrap().bytes,
-        b""
-    );
+    assert_eq!(rendered(webhook.clone(), &facts()).unwrap().body.unwrap().bytes, b"");
     webhook.encoding = Encoding::Json;
     assert_eq!(rendered(webhook, &facts()).unwrap().body.unwrap().bytes, b"{}");
 }
@@ -150,27 +122,16 @@ fn a_post_without_parameters_has_an_empty_body_of_its_form() {
 #[test]
 fn a_parameter_may_come_twice_in_a_query_and_in_a_form() {
     let parameters = [("id[]", "1"), ("id[]", "{{VALUE}}")];
-    let get = rendered(
-        webhook(Method::Get, "https://net.example/", &parameters),
-        &facts(),
-    )
-    .unwrap();
+    let get = rendered(webhook(Method::Get, "https://net.example/", &parameters), &facts()).unwrap();
     assert_eq!(get.url.query(), Some("id%5B%5D=1&id%5B%5D=396.00"));
-    let post = rendered(
-        webhook(Method::Post, "https://net.example/", &parameters),
-        &facts(),
-    )
-    .unwrap();
+    let post = rendered(webhook(Method::Post, "https://net.example/", &parameters), &facts()).unwrap();
     assert_eq!(post.body.unwrap().bytes, b"id%5B%5D=1&id%5B%5D=396.00");
 }
 
 #[test]
 fn headers_are_sent_as_configured_with_the_deliverys_id() {
     let mut webhook = webhook(Method::Get, "https://net.example/", &[]);
-    webhook.headers = vec![
-        line("X-Name", "{{FIRST_NAME}} {{EMAIL}} 5%"),
-        secret_line("Authorization"),
-    ];
+    webhook.headers = vec![line("X-Name", "{{FIRST_NAME}} {{EMAIL}} 5%"), secret_line("Authorization")];
     let postback = rendered(webhook, &facts()).unwrap();
     let sent: Vec<_> = postback
         .headers
@@ -206,10 +167,7 @@ fn a_secret_that_cannot_be_read_or_sent_is_told_without_it() {
     };
     let missing = with(&|_| Err(secret::Error::Env("TOKEN".to_owned())));
     assert!(matches!(missing, Unrenderable::Secret { .. }));
-    assert_eq!(
-        missing.to_string(),
-        "the secret of header X-Key: environment variable TOKEN is not set"
-    );
+    assert_eq!(missing.to_string(), "the secret of header X-Key: environment variable TOKEN is not set");
     for bad in ["a\r\nX-Evil: 1", "a\0b", "hüsh", "a\u{7f}"] {
         let unfit = with(&|_| Ok(bad.to_owned()));
         assert!(matches!(unfit, Unrenderable::SecretUnfit { .. }), "{bad:?}");
@@ -224,25 +182,14 @@ fn a_secret_that_cannot_be_read_or_sent_is_told_without_it() {
 fn what_does_not_fit_the_url_is_unrenderable_and_quotes_no_value() {
     let mut facts = facts();
     facts.event.transaction = Some("..".to_owned());
-    let why = rendered(
-        webhook(Method::Get, "https://net.example/a/{txid}/b", &[]),
-        &facts,
-    )
-    .unwrap_err();
+    let why = rendered(webhook(Method::Get, "https://net.example/a/{txid}/b", &[]), &facts).unwrap_err();
     assert_eq!(
         why.to_string(),
         "segment 2 of the URL's path would be a dot segment (`.` or `..`), which cannot be sent"
     );
     facts.event.transaction = Some("x".repeat(100_000));
-    let why = rendered(
-        webhook(
-            Method::Get,
-            "https://net.example/",
-            &[("t", "{{TRANSACTION_ID}}")],
-        ),
-        &facts,
-    )
-    .unwrap_err();
+    let why = rendered(webhook(Method::Get, "https://net.example/", &[("t", "{{TRANSACTION_ID}}")]), &facts)
+        .unwrap_err();
     assert!(matches!(why, Unrenderable::Url(Unfit::TooLong(100_023))), "{why}");
 }
 
@@ -279,30 +226,17 @@ fn secrets_are_masked_when_shown_and_nothing_is_shown_by_debug() {
         secret_line("X-Other"),
         line("X-Open", "yes"),
     ];
-    let postback = render(&connector(webhook), &delivery(), &facts(), &|_| {
-        Ok("t0ps3cret".to_owned())
-    })
-    .unwrap();
+    let postback =
+        render(&connector(webhook), &delivery(), &facts(), &|_| Ok("t0ps3cret".to_owned())).unwrap();
     assert_eq!(
         postback.masked_url(),
         "https://net.example/x?access_token=…&a=1&security_token=…&key=…&api%5Fsecret=…"
     );
     let shown = postback.masked_headers();
-    assert_eq!(
-        shown[..4],
-        [
-            ("Authorization", "…"),
-            ("X-Api-Key", "…"),
-            ("X-Other", "…"),
-            ("X-Open", "yes")
-        ]
-    );
+    assert_eq!(shown[..4], [("Authorization", "…"), ("X-Api-Key", "…"), ("X-Other", "…"), ("X-Open", "yes")]);
     assert_eq!(shown[4], (IDEMPOTENCY_KEY, DELIVERY));
     let debug = format!("{postback:?}");
-    assert!(
-        !debug.contains("t0ps3cret") && debug.contains("net.example"),
-        "{debug}"
-    );
+    assert!(!debug.contains("t0ps3cret") && debug.contains("net.example"), "{debug}");
 }
 
 #[test]
@@ -312,8 +246,5 @@ fn a_request_is_the_same_at_every_attempt() {
         "https://net.example/{{CLICK_ID}}",
         &[("a", "{{VALUE}}"), ("t", "{{TIME_ISO}}")],
     );
-    assert_eq!(
-        rendered(webhook.clone(), &facts()).unwrap(),
-        rendered(webhook, &facts()).unwrap()
-    );
+    assert_eq!(rendered(webhook.clone(), &facts()).unwrap(), rendered(webhook, &facts()).unwrap());
 }

@@ -2,7 +2,7 @@
 //! nobody authenticates, requests that can never be made.
 
 use super::Resources;
-use super::files::{Place, Places};
+use super::place::{Place, Places};
 use crate::config::Fault;
 use crate::{postback, template};
 use std::collections::{HashMap, HashSet};
@@ -11,26 +11,10 @@ use std::collections::{HashMap, HashSet};
 pub fn check(resources: &Resources, places: &Places) -> (Vec<Fault>, Vec<Fault>) {
     let mut faults = Vec::new();
     let mut warnings = Vec::new();
-    unique(
-        resources.advertisers.iter().map(|item| item.id.as_str()),
-        &places.advertisers,
-        &mut faults,
-    );
-    unique(
-        resources.sources.iter().map(|item| item.id.as_str()),
-        &places.sources,
-        &mut faults,
-    );
-    unique(
-        resources.offers.iter().map(|item| item.id.as_str()),
-        &places.offers,
-        &mut faults,
-    );
-    unique(
-        resources.connectors.iter().map(|item| item.id.as_str()),
-        &places.connectors,
-        &mut faults,
-    );
+    unique(resources.advertisers.iter().map(|item| item.id.as_str()), &places.advertisers, &mut faults);
+    unique(resources.sources.iter().map(|item| item.id.as_str()), &places.sources, &mut faults);
+    unique(resources.offers.iter().map(|item| item.id.as_str()), &places.offers, &mut faults);
+    unique(resources.connectors.iter().map(|item| item.id.as_str()), &places.connectors, &mut faults);
     owned(resources, places, &mut faults);
     sources(resources, places, &mut faults, &mut warnings);
     for (offer, place) in resources.offers.iter().zip(&places.offers) {
@@ -39,22 +23,13 @@ pub fn check(resources: &Resources, places: &Places) -> (Vec<Fault>, Vec<Fault>)
     for (connector, place) in resources.connectors.iter().zip(&places.connectors) {
         if connector.triggers.is_empty() {
             let remedy = "name at least one, such as \"conversion\"";
-            faults.push(fault(
-                place,
-                "triggers",
-                "there is no trigger, so it never fires",
-                remedy,
-            ));
+            faults.push(fault(place, "triggers", "there is no trigger, so it never fires", remedy));
         }
         faults.extend(
-            postback::faults(&connector.webhook)
-                .into_iter()
-                .map(|fault| at(place, "webhook.", fault)),
+            postback::faults(&connector.webhook).into_iter().map(|fault| at(place, "webhook.", fault)),
         );
         warnings.extend(
-            postback::warnings(&connector.webhook)
-                .into_iter()
-                .map(|fault| at(place, "webhook.", fault)),
+            postback::warnings(&connector.webhook).into_iter().map(|fault| at(place, "webhook.", fault)),
         );
     }
     (faults, warnings)
@@ -65,12 +40,7 @@ fn fault(place: &Place, key: &str, problem: impl Into<String>, remedy: impl Into
 }
 
 fn at(place: &Place, prefix: &str, found: template::Fault) -> Fault {
-    fault(
-        place,
-        &format!("{prefix}{}", found.key),
-        found.problem,
-        found.remedy,
-    )
+    fault(place, &format!("{prefix}{}", found.key), found.problem, found.remedy)
 }
 
 fn unique<'a>(ids: impl Iterator<Item = &'a str>, places: &[Place], faults: &mut Vec<Fault>) {
@@ -84,36 +54,15 @@ fn unique<'a>(ids: impl Iterator<Item = &'a str>, places: &[Place], faults: &mut
 }
 
 fn owned(resources: &Resources, places: &Places, faults: &mut Vec<Fault>) {
-    let known: HashSet<_> = resources
-        .advertisers
-        .iter()
-        .map(|advertiser| &advertiser.id)
-        .collect();
-    let sources = resources
-        .sources
-        .iter()
-        .map(|item| &item.advertiser)
-        .zip(&places.sources);
-    let offers = resources
-        .offers
-        .iter()
-        .map(|item| &item.advertiser)
-        .zip(&places.offers);
-    let connectors = resources
-        .connectors
-        .iter()
-        .map(|item| &item.advertiser)
-        .zip(&places.connectors);
+    let known: HashSet<_> = resources.advertisers.iter().map(|advertiser| &advertiser.id).collect();
+    let sources = resources.sources.iter().map(|item| &item.advertiser).zip(&places.sources);
+    let offers = resources.offers.iter().map(|item| &item.advertiser).zip(&places.offers);
+    let connectors = resources.connectors.iter().map(|item| &item.advertiser).zip(&places.connectors);
     for (advertiser, place) in sources.chain(offers).chain(connectors) {
         if !known.contains(advertiser) {
             let remedy =
                 format!("add an [[advertiser]] with id = \"{advertiser}\", or name one that is there");
-            faults.push(fault(
-                place,
-                "advertiser",
-                format!("there is no advertiser `{advertiser}`"),
-                remedy,
-            ));
+            faults.push(fault(place, "advertiser", format!("there is no advertiser `{advertiser}`"), remedy));
         }
     }
 }
@@ -135,12 +84,7 @@ fn sources(resources: &Resources, places: &Places, faults: &mut Vec<Fault>, warn
             ));
             if source.event_domains.is_empty() && source.tokens.is_empty() {
                 let remedy = "give it `event_domains` (or `tokens`), or no request can name it";
-                faults.push(fault(
-                    place,
-                    "event_domains",
-                    "an open source is named by its domain",
-                    remedy,
-                ));
+                faults.push(fault(place, "event_domains", "an open source is named by its domain", remedy));
             }
         } else if !source.event_domains.is_empty() {
             let remedy =
@@ -155,12 +99,7 @@ fn sources(resources: &Resources, places: &Places, faults: &mut Vec<Fault>, warn
                     .any(|c| c.is_ascii_uppercase() || !(c.is_ascii_alphanumeric() || ".-:[]".contains(c)))
             {
                 let problem = format!("`{domain}` is no host name");
-                faults.push(fault(
-                    place,
-                    &key,
-                    problem,
-                    "write a lower-case host without port or path",
-                ));
+                faults.push(fault(place, &key, problem, "write a lower-case host without port or path"));
             } else if let Some(earlier) = domains.insert(domain.clone(), place) {
                 let problem = format!("`{domain}` belongs to {} already", earlier.key);
                 faults.push(fault(place, &key, problem, "give each source its own domain"));
@@ -170,12 +109,7 @@ fn sources(resources: &Resources, places: &Places, faults: &mut Vec<Fault>, warn
             let key = format!("tokens[{index}]");
             if matches!(token, crate::source::Token::Given(text) if text.len() < 16) {
                 let remedy = "use at least 16 characters, as from `openssl rand -hex 24`";
-                faults.push(fault(
-                    place,
-                    &key,
-                    "the token is short enough to be guessed",
-                    remedy,
-                ));
+                faults.push(fault(place, &key, "the token is short enough to be guessed", remedy));
             }
             match token.hash() {
                 Ok(hash) => {
@@ -191,12 +125,7 @@ fn sources(resources: &Resources, places: &Places, faults: &mut Vec<Fault>, warn
             }
         }
         if source.click_id_keys.is_empty() {
-            faults.push(fault(
-                place,
-                "click_id_keys",
-                "is empty",
-                "leave it out to use the usual names",
-            ));
+            faults.push(fault(place, "click_id_keys", "is empty", "leave it out to use the usual names"));
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Every fault of every file is found in one go: each resource is read by itself, and a key that cannot
 //! be read is noted, taken out, and the rest is read on.
 
+use super::place::{Place, Places};
 use super::{Resources, check};
 use crate::config::{Fault, Faults};
 use crate::connector::Connector;
@@ -17,34 +18,8 @@ const REQUIRED: [(&str, &[&str]); 4] = [
     ("advertiser", &["id"]),
     ("source", &["id", "advertiser", "kind"]),
     ("offer", &["id", "advertiser", "tracking_url"]),
-    (
-        "connector",
-        &["id", "advertiser", "triggers", "webhook", "webhook.url"],
-    ),
+    ("connector", &["id", "advertiser", "triggers", "webhook", "webhook.url"]),
 ];
-
-/// Where each resource was read, in the order of the document: the file and the key, as in
-/// `connector[meta]`.
-#[derive(Clone, Debug, Default)]
-pub struct Places {
-    /// Of the sources, in their order.
-    pub sources: Vec<Place>,
-    /// Of the advertisers.
-    pub advertisers: Vec<Place>,
-    /// Of the offers.
-    pub offers: Vec<Place>,
-    /// Of the connectors.
-    pub connectors: Vec<Place>,
-}
-
-/// A place in a file.
-#[derive(Clone, Debug)]
-pub struct Place {
-    /// The file.
-    pub file: String,
-    /// The resource, as in `connector[meta]`.
-    pub key: String,
-}
 
 /// What was read and found good.
 #[derive(Clone, Debug)]
@@ -67,32 +42,20 @@ pub fn load(path: &Path) -> Result<Checked, Faults> {
         let name = file.display().to_string();
         match std::fs::read_to_string(&file) {
             Ok(text) => read(&name, &text, &mut resources, &mut places, &mut faults),
-            Err(error) => faults.push(Fault::new(
-                name,
-                "",
-                format!("cannot be read: {error}"),
-                "make it readable",
-            )),
+            Err(error) => {
+                faults.push(Fault::new(name, "", format!("cannot be read: {error}"), "make it readable"))
+            }
         }
     }
     let (more, warnings) = check::check(&resources, &places);
     faults.extend(more);
-    if faults.is_empty() {
-        Ok(Checked { resources, warnings })
-    } else {
-        Err(Faults(faults))
-    }
+    if faults.is_empty() { Ok(Checked { resources, warnings }) } else { Err(Faults(faults)) }
 }
 
 fn files(path: &Path) -> Result<Vec<PathBuf>, Fault> {
     let name = path.display().to_string();
     let missing = |error: std::io::Error| {
-        Fault::new(
-            &name,
-            "",
-            format!("cannot be read: {error}"),
-            "name a file or folder of resources",
-        )
+        Fault::new(&name, "", format!("cannot be read: {error}"), "name a file or folder of resources")
     };
     if !path.is_dir() {
         std::fs::metadata(path).map_err(missing)?;
@@ -105,12 +68,7 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, Fault> {
         .collect();
     files.sort();
     if files.is_empty() {
-        return Err(Fault::new(
-            name,
-            "",
-            "holds no *.toml file",
-            "put a file of resources there",
-        ));
+        return Err(Fault::new(name, "", "holds no *.toml file", "put a file of resources there"));
     }
     Ok(files)
 }
@@ -132,32 +90,19 @@ pub fn read(file: &str, text: &str, resources: &mut Resources, places: &mut Plac
     };
     for (kind, value) in table {
         let Value::Array(items) = value else {
-            faults.push(Fault::new(
-                file,
-                &kind,
-                "is no list of resources",
-                format!("write [[{kind}]]"),
-            ));
+            faults.push(Fault::new(file, &kind, "is no list of resources", format!("write [[{kind}]]")));
             continue;
         };
         for (index, item) in items.into_iter().enumerate() {
             let Value::Table(item) = item else {
-                faults.push(Fault::new(
-                    file,
-                    &kind,
-                    "is no resource",
-                    format!("write [[{kind}]]"),
-                ));
+                faults.push(Fault::new(file, &kind, "is no resource", format!("write [[{kind}]]")));
                 continue;
             };
             let id = item
                 .get("id")
                 .and_then(Value::as_str)
                 .map_or_else(|| format!("#{}", index + 1), ToOwned::to_owned);
-            let place = Place {
-                file: file.to_owned(),
-                key: format!("{kind}[{id}]"),
-            };
+            let place = Place { file: file.to_owned(), key: format!("{kind}[{id}]") };
             match kind.as_str() {
                 "advertiser" => keep::<Advertiser>(
                     item,
@@ -168,13 +113,9 @@ pub fn read(file: &str, text: &str, resources: &mut Resources, places: &mut Plac
                 ),
                 "source" => keep::<Source>(item, place, &mut resources.sources, &mut places.sources, faults),
                 "offer" => keep::<Offer>(item, place, &mut resources.offers, &mut places.offers, faults),
-                "connector" => keep::<Connector>(
-                    item,
-                    place,
-                    &mut resources.connectors,
-                    &mut places.connectors,
-                    faults,
-                ),
+                "connector" => {
+                    keep::<Connector>(item, place, &mut resources.connectors, &mut places.connectors, faults)
+                }
                 _ => {
                     let remedy = "the resources are advertiser, source, offer and connector";
                     faults.push(Fault::new(file, &place.key, "is no kind of resource", remedy));
@@ -200,14 +141,8 @@ fn keep<T: DeserializeOwned>(
 /// Reads one resource. When keys are at fault all of them are told, and there is no resource.
 fn parse<T: DeserializeOwned>(mut table: Table, place: &Place, faults: &mut Vec<Fault>) -> Option<T> {
     let kind = place.key.split('[').next().unwrap_or_default();
-    let required = REQUIRED
-        .iter()
-        .find(|(name, _)| *name == kind)
-        .map_or(&[][..], |(_, keys)| keys);
-    let missing: Vec<_> = required
-        .iter()
-        .filter(|key| lookup(&table, key).is_none())
-        .collect();
+    let required = REQUIRED.iter().find(|(name, _)| *name == kind).map_or(&[][..], |(_, keys)| keys);
+    let missing: Vec<_> = required.iter().filter(|key| lookup(&table, key).is_none()).collect();
     for key in &missing {
         faults.push(Fault::new(
             &place.file,
@@ -245,10 +180,7 @@ fn lookup<'a>(table: &'a Table, path: &str) -> Option<&'a Value> {
 
 /// Takes what stands at `path` out; false where nothing does. List items go by index, as in `a[1].b`.
 fn remove(table: &mut Table, path: &str) -> bool {
-    let parts: Vec<_> = path
-        .split(['.', '['])
-        .map(|part| part.trim_end_matches(']'))
-        .collect();
+    let parts: Vec<_> = path.split(['.', '[']).map(|part| part.trim_end_matches(']')).collect();
     let Some((last, parents)) = parts.split_last() else {
         return false;
     };

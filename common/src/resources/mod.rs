@@ -5,6 +5,7 @@
 
 pub mod check;
 pub mod files;
+pub mod place;
 
 use crate::connector::Connector;
 use crate::id::{ConnectorId, OfferId, SourceId};
@@ -59,10 +60,8 @@ impl Resources {
     #[must_use]
     pub fn sealed(mut self) -> Self {
         for source in &mut self.sources {
-            source.tokens = std::mem::take(&mut source.tokens)
-                .into_iter()
-                .map(crate::source::Token::sealed)
-                .collect();
+            source.tokens =
+                std::mem::take(&mut source.tokens).into_iter().map(crate::source::Token::sealed).collect();
         }
         self
     }

@@ -6,6 +6,7 @@
 mod attempts;
 mod clicks;
 mod column;
+mod conversions;
 mod deliveries;
 mod letters;
 mod markers;
@@ -60,10 +61,7 @@ impl Store {
         schema::require_current(&connection)?;
         patiently(|| connection.pragma_update(None, "journal_mode", "wal"))?;
         let writer = writer::spawn(connection, observe)?;
-        Ok(Self {
-            readers: Arc::new(Readers::new(&settings.path)),
-            writer: Some(writer),
-        })
+        Ok(Self { readers: Arc::new(Readers::new(&settings.path)), writer: Some(writer) })
     }
 
     /// Opens the store to read only, beside a worker that writes it. Whatever writes is refused with
@@ -74,10 +72,7 @@ impl Store {
     pub fn open_read_only(settings: &Settings) -> Result<Self, Error> {
         let readers = Readers::new(&settings.path);
         readers.with_connection(schema::require_current)?;
-        Ok(Self {
-            readers: Arc::new(readers),
-            writer: None,
-        })
+        Ok(Self { readers: Arc::new(readers), writer: None })
     }
 
     /// Brings the store to this binary's schema, making the file if there is none, and says from which
@@ -102,9 +97,7 @@ impl Store {
         }
         let now = column::millis(Timestamp::now());
         self.write(move |connection| {
-            Ok(connection
-                .prepare_cached("UPDATE pulse SET at = ?1")?
-                .execute([now])?)
+            Ok(connection.prepare_cached("UPDATE pulse SET at = ?1")?.execute([now])?)
         })
         .await?;
         Ok(())
@@ -137,10 +130,7 @@ impl Store {
 }
 
 fn open_to_write(path: &Path) -> Result<Connection, Error> {
-    make_private(path).map_err(|source| Error::File {
-        path: path.to_owned(),
-        source,
-    })?;
+    make_private(path).map_err(|source| Error::File { path: path.to_owned(), source })?;
     let connection = Connection::open_with_flags(
         path,
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
@@ -163,12 +153,7 @@ fn make_private(path: &Path) -> std::io::Result<()> {
     if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         DirBuilder::new().recursive(true).create(parent)?;
     }
-    match OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-    {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
         _ => Ok(()),
     }

@@ -25,9 +25,7 @@ pub fn log(settings: &Log) -> anyhow::Result<()> {
         Ok(quiet) if !settings.level.contains("lapin") => filter.add_directive(quiet),
         _ => filter,
     };
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match settings.format {
         LogFormat::Human => builder.with_ansi(std::io::stderr().is_terminal()).init(),
         LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).init(),
@@ -60,9 +58,7 @@ impl Metrics {
     }
 
     fn register<C: prometheus::core::Collector + Clone + 'static>(&self, collector: C) -> C {
-        self.registry
-            .register(Box::new(collector.clone()))
-            .expect("a metric is registered once");
+        self.registry.register(Box::new(collector.clone())).expect("a metric is registered once");
         collector
     }
 
@@ -112,16 +108,13 @@ impl Metrics {
     pub fn text(&self) -> String {
         let mut families = self.registry.gather();
         families.extend(prometheus::default_registry().gather());
-        prometheus::TextEncoder::new()
-            .encode_to_string(&families)
-            .unwrap_or_default()
+        prometheus::TextEncoder::new().encode_to_string(&families).unwrap_or_default()
     }
 }
 
 /// Buckets for what takes milliseconds: confirms, commits, requests.
-pub const FAST: &[f64] = &[
-    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
-];
+pub const FAST: &[f64] =
+    &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
 /// Buckets for what may wait in a tier: from event to delivery.
 pub const SLOW: &[f64] = &[

@@ -29,21 +29,14 @@ pub async fn serve(
     let listener = TcpListener::bind(listen).await?;
     let bound = listener.local_addr()?;
     let text = move || async move {
-        (
-            [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
-            metrics.text(),
-        )
+        ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.text())
     };
     let readyz = move || async move {
         let missing = ready();
         if missing.is_empty() {
             (StatusCode::OK, "ready\n".to_owned()).into_response()
         } else {
-            (
-                StatusCode::SERVICE_UNAVAILABLE,
-                format!("not ready: {}\n", missing.join(", ")),
-            )
-                .into_response()
+            (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {}\n", missing.join(", "))).into_response()
         }
     };
     let router = Router::new()
@@ -51,9 +44,7 @@ pub async fn serve(
         .route("/livez", get(|| async { "live\n" }))
         .route("/readyz", get(readyz));
     tokio::spawn(async move {
-        let served = axum::serve(listener, router)
-            .with_graceful_shutdown(stop.cancelled_owned())
-            .await;
+        let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;
         if let Err(error) = served {
             tracing::error!(%error, "ops.failed");
         }

@@ -45,25 +45,15 @@ impl Catalogue {
 
     /// What `{name}` stands for, if it is a macro.
     pub(super) fn single(&self, name: &str) -> Option<Cow<'static, str>> {
-        let prefixed = || {
-            self.prefix
-                .is_some_and(|prefix| name.starts_with(prefix))
-                .then(|| name.to_owned().into())
-        };
+        let prefixed =
+            || self.prefix.is_some_and(|prefix| name.starts_with(prefix)).then(|| name.to_owned().into());
         self.known(name).map(Cow::Borrowed).or_else(prefixed)
     }
 
     /// Every `{name}`, for a message.
     pub(super) fn listed(&self) -> String {
-        let names: Vec<_> = self
-            .macros
-            .iter()
-            .map(|known| format!("{{{}}}", known.name))
-            .collect();
-        let prefixed = self
-            .prefix
-            .map(|prefix| format!(" and {{{prefix}NAME}}"))
-            .unwrap_or_default();
+        let names: Vec<_> = self.macros.iter().map(|known| format!("{{{}}}", known.name)).collect();
+        let prefixed = self.prefix.map(|prefix| format!(" and {{{prefix}NAME}}")).unwrap_or_default();
         names.join(", ") + &prefixed
     }
 }

@@ -82,26 +82,13 @@ impl Location {
                 None
             }
         };
-        let segments: Vec<_> = split(cut.path, '/')
-            .into_iter()
-            .map(|pieces| Template { pieces })
-            .collect();
-        if segments
-            .iter()
-            .any(|segment| is_dot_segment(segment.only_literal().unwrap_or_default()))
-        {
+        let segments: Vec<_> = split(cut.path, '/').into_iter().map(|pieces| Template { pieces }).collect();
+        if segments.iter().any(|segment| is_dot_segment(segment.only_literal().unwrap_or_default())) {
             faults.push(Wrong::DotSegment.at(key));
         }
-        let query = cut
-            .query
-            .map(|query| split(query, '&').into_iter().map(Pair::of).collect());
+        let query = cut.query.map(|query| split(query, '&').into_iter().map(Pair::of).collect());
         match origin {
-            Some(origin) if faults.is_empty() => Ok(Self {
-                origin,
-                segments,
-                query,
-                fragment,
-            }),
+            Some(origin) if faults.is_empty() => Ok(Self { origin, segments, query, fragment }),
             _ => Err(faults),
         }
     }
@@ -114,11 +101,7 @@ impl Location {
     /// What in its path and query reads like a macro and is none.
     pub fn lookalikes(&self) -> Vec<&str> {
         let values = self.query.iter().flatten().map(|pair| &pair.value);
-        self.segments
-            .iter()
-            .chain(values)
-            .flat_map(Template::lookalikes)
-            .collect()
+        self.segments.iter().chain(values).flat_map(Template::lookalikes).collect()
     }
 
     /// Fills the template, with `more` pairs, plain text, after what its query has.
@@ -126,10 +109,8 @@ impl Location {
     /// # Errors
     /// With these values it would not be a URL of the template's structure.
     pub fn fill(&self, values: &dyn Values, more: &[(&str, String)]) -> Result<Filled, Unfit> {
-        let mut out = Rendered {
-            text: self.origin.as_str().trim_end_matches('/').to_owned(),
-            ..Rendered::default()
-        };
+        let mut out =
+            Rendered { text: self.origin.as_str().trim_end_matches('/').to_owned(), ..Rendered::default() };
         for (index, segment) in self.segments.iter().enumerate() {
             out.text.push('/');
             let start = out.text.len();
@@ -148,10 +129,7 @@ impl Location {
         }
         let url = Url::parse(&out.text).map_err(|_| Unfit::Structure("form"))?;
         self.compare(&url, parameters)?;
-        Ok(Filled {
-            url,
-            unresolved: out.unresolved,
-        })
+        Ok(Filled { url, unresolved: out.unresolved })
     }
 
     /// Appends the query; returns how many parameters it has. An empty `&&` is no parameter.
@@ -168,11 +146,7 @@ impl Location {
         };
         let own = self.query.as_deref().unwrap_or_default();
         // A bare `?` in the template is an empty query: parameters follow it directly.
-        let own = if matches!(own, [pair] if pair.is_empty()) {
-            &[]
-        } else {
-            own
-        };
+        let own = if matches!(own, [pair] if pair.is_empty()) { &[] } else { own };
         for pair in own {
             let start = begin(out);
             if let Some(name) = &pair.name {
@@ -232,15 +206,9 @@ impl Pair {
             (name, Some((_, value))) => {
                 // In a name, `[x]` is how PHP and Rails write a field of a form: never a macro there.
                 let name = name.into_iter().map(Piece::without_brackets).collect();
-                Self {
-                    name: Some(Template { pieces: name }),
-                    value: Template { pieces: value },
-                }
+                Self { name: Some(Template { pieces: name }), value: Template { pieces: value } }
             }
-            (value, None) => Self {
-                name: None,
-                value: Template { pieces: value },
-            },
+            (value, None) => Self { name: None, value: Template { pieces: value } },
         }
     }
 

@@ -6,11 +6,7 @@
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// All but RFC 3986's unreserved characters.
-const RESERVED: AsciiSet = NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
+const RESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// What a header value does not hold as it is. `%` is among it so that decoding is exact.
 const UNFIT_FOR_HEADER: AsciiSet = CONTROLS.add(b'%');
@@ -62,10 +58,7 @@ fn push_header(value: &str, to: &mut String) {
     }
     let rest = after_first.unwrap_or(value);
     let before_last = rest.strip_suffix(' ');
-    to.extend(utf8_percent_encode(
-        before_last.unwrap_or(rest),
-        &UNFIT_FOR_HEADER,
-    ));
+    to.extend(utf8_percent_encode(before_last.unwrap_or(rest), &UNFIT_FOR_HEADER));
     if before_last.is_some() {
         to.push_str("%20");
     }

@@ -20,19 +20,11 @@ fn given() -> Given {
         ("contact.tags.0", "x"),
         ("extra", "ü&"),
     ];
-    Given(
-        values
-            .into_iter()
-            .map(|(name, value)| (name, value.to_owned()))
-            .collect(),
-    )
+    Given(values.into_iter().map(|(name, value)| (name, value.to_owned())).collect())
 }
 
 fn filled(text: &str, place: Place) -> String {
-    Template::parse(text, &CONNECTOR)
-        .unwrap()
-        .render(&given(), place)
-        .text
+    Template::parse(text, &CONNECTOR).unwrap().render(&given(), place).text
 }
 
 #[test]
@@ -45,17 +37,11 @@ fn the_three_spellings_are_macros_where_they_should_be() {
         ("[revenue]{payout}[VALUE]{Amount}", "396.00396.00396.00396.00"),
         ("{{contact.tags.0}}{{extra}}", "xü&"),
         // Not of the catalogue: text.
-        (
-            "[extra] {extra} {contact.tags.0} [0] {} []",
-            "[extra] {extra} {contact.tags.0} [0] {} []",
-        ),
+        ("[extra] {extra} {contact.tags.0} [0] {} []", "[extra] {extra} {contact.tags.0} [0] {} []"),
         // Spaces are allowed in double braces only.
         ("{ value } [ value ]", "{ value } [ value ]"),
         ("{value] [value} {value [value", "{value] [value} {value [value"),
-        (
-            r#"{"amount":{"value":{value},"x":[[value]]}}"#,
-            r#"{"amount":{"value":396.00,"x":[396.00]}}"#,
-        ),
+        (r#"{"amount":{"value":{value},"x":[[value]]}}"#, r#"{"amount":{"value":396.00,"x":[396.00]}}"#),
         ("{{VALUE}}}", "396.00}"),
         ("[category:{payout}/quantity:1]", "[category:396.00/quantity:1]"),
         ("}} ]] %7B%7BVALUE%7D%7D", "}} ]] %7B%7BVALUE%7D%7D"),
@@ -74,23 +60,14 @@ fn what_is_meant_as_a_macro_and_is_none_is_refused() {
         ("{{}}", vec![Malformed::Nameless]),
         ("{{  }}", vec![Malformed::Nameless]),
         ("{{EMAIL|sha256}}", vec![Malformed::Filter("EMAIL|sha256".into())]),
-        (
-            "{{EMAIL | lower}}",
-            vec![Malformed::Filter("EMAIL | lower".into())],
-        ),
+        ("{{EMAIL | lower}}", vec![Malformed::Filter("EMAIL | lower".into())]),
         ("{{a b}}", vec![Malformed::Odd("a b".into())]),
         ("{{{VALUE}}}", vec![Malformed::Odd("{VALUE".into())]),
         ("{{a..b}}", vec![Malformed::Odd("a..b".into())]),
-        (
-            "{{.a}}{{a.}}",
-            vec![Malformed::Odd(".a".into()), Malformed::Odd("a.".into())],
-        ),
+        ("{{.a}}{{a.}}", vec![Malformed::Odd(".a".into()), Malformed::Odd("a.".into())]),
         ("{{\"a\"}}", vec![Malformed::Odd("\"a\"".into())]),
         ("{{prénom}}", vec![Malformed::Odd("prénom".into())]),
-        (
-            &format!("{{{{{long}}}}}"),
-            vec![Malformed::TooLong(format!("{}…", &long[..40]))],
-        ),
+        (&format!("{{{{{long}}}}}"), vec![Malformed::TooLong(format!("{}…", &long[..40]))]),
     ] {
         assert_eq!(Template::parse(text, &CONNECTOR), Err(faults), "{text}");
     }
@@ -106,10 +83,7 @@ fn offers_know_single_braces_alone_and_all_of_them() {
     let faults = parse("{foo} {{click_id}} {value} {param.}").unwrap_err();
     assert_eq!(faults.len(), 3, "{faults:?}");
     let told = faults[0].at("tracking_url").to_string();
-    assert!(
-        told.starts_with("tracking_url: unknown macro {foo}; known are {click_id}, {offer}, "),
-        "{told}"
-    );
+    assert!(told.starts_with("tracking_url: unknown macro {foo}; known are {click_id}, {offer}, "), "{told}");
     assert!(told.ends_with("{sub10} and {param.NAME}"), "{told}");
     assert_eq!(faults[1].remedy(), "write {click_id}");
 }
@@ -148,11 +122,7 @@ fn values_are_escaped_for_their_place_and_the_templates_own_text_is_not() {
         (Place::Json, "a\"b\\c\n\0é/", r#"a\"b\\c\n\u0000é/"#),
         (Place::Text, "a\"\n%", "a\"\n%"),
     ] {
-        assert_eq!(
-            template.render(&One(value), place).text,
-            format!("&%\"{becomes}"),
-            "{place:?}"
-        );
+        assert_eq!(template.render(&One(value), place).text, format!("&%\"{becomes}"), "{place:?}");
     }
 }
 
@@ -166,19 +136,10 @@ fn lookalikes_are_what_may_be_a_misspelt_macro() {
 fn no_two_macros_share_a_name() {
     for catalogue in [&CONNECTOR, &OFFER] {
         let mut seen = HashMap::new();
-        for Macro {
-            name,
-            aliases,
-            description,
-        } in catalogue.macros
-        {
+        for Macro { name, aliases, description } in catalogue.macros {
             assert!(description.ends_with('.'), "{name}");
             for spelling in aliases.iter().chain([name]) {
-                assert_eq!(
-                    seen.insert(spelling.to_ascii_lowercase(), name),
-                    None,
-                    "{spelling}"
-                );
+                assert_eq!(seen.insert(spelling.to_ascii_lowercase(), name), None, "{spelling}");
                 assert!(check_name(spelling).is_ok(), "{spelling}");
                 assert_eq!(catalogue.known(&spelling.to_uppercase()), Some(*name));
             }

@@ -25,9 +25,7 @@ fn line(capacity: usize, forsaken: Forsaken) -> (Line<Intake>, UnboundedReceiver
     let (sender, messages) = mpsc::unbounded_channel();
     let publish = move |message: Vec<u8>| {
         let (confirm, confirmed) = oneshot::channel();
-        sender
-            .send((envelope::decode(&message).unwrap(), confirm))
-            .unwrap();
+        sender.send((envelope::decode(&message).unwrap(), confirm)).unwrap();
         async move { confirmed.await.unwrap_or(Err(PublishError::Lost)) }
     };
     (Line::start(capacity, forsaken, publish, |_| {}), messages)
@@ -98,17 +96,8 @@ async fn a_batch_stays_below_its_bytes_and_a_large_item_goes_alone() {
 async fn every_item_of_a_batch_hears_of_its_failure() {
     let (line, mut messages) = line(10, Forsaken::Drop);
     let answer = line.push(intake(1), 1).unwrap();
-    messages
-        .recv()
-        .await
-        .unwrap()
-        .1
-        .send(Err(PublishError::Nacked))
-        .unwrap();
-    assert_eq!(
-        answer.await.unwrap(),
-        Err(Unpublished::Broker(PublishError::Nacked))
-    );
+    messages.recv().await.unwrap().1.send(Err(PublishError::Nacked)).unwrap();
+    assert_eq!(answer.await.unwrap(), Err(Unpublished::Broker(PublishError::Nacked)));
 }
 
 #[tokio::test]
@@ -148,10 +137,7 @@ async fn an_item_that_no_message_can_hold_is_refused_and_the_line_goes_on() {
         std::future::ready(Ok(()))
     };
     let line = Line::start(10, Forsaken::Drop, publish, |_| {});
-    let large = Intake {
-        body: Body(vec![0; MESSAGE_BYTES / 5]),
-        ..intake(0)
-    };
+    let large = Intake { body: Body(vec![0; MESSAGE_BYTES / 5]), ..intake(0) };
     let answer = line.push(large, MESSAGE_BYTES / 5).unwrap();
     assert_eq!(answer.await.unwrap(), Err(Unpublished::TooLarge));
     assert_eq!(line.push(intake(1), 1).unwrap().await.unwrap(), Ok(()));

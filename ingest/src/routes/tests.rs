@@ -2,15 +2,22 @@
 //! refuses or never answers.
 
 use super::*;
+use crate::index::Index;
 use crate::publish::Forsaken;
+use crate::publish::Line;
 use carom_common::amqp::PublishError;
+use carom_common::click::Click;
+use carom_common::config;
 use carom_common::config::Config;
 use carom_common::envelope;
+use carom_common::intake::Intake;
 use carom_common::resources::Versioned;
 use http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use std::sync::Mutex;
+use std::time::Duration;
+use tokio::sync::{Semaphore, watch};
 use tower::ServiceExt;
 
 /// What the stand-in for the broker does.
@@ -42,11 +49,7 @@ impl Answered {
 
     /// The problem's slug; empty where the answer is none.
     fn problem(&self) -> String {
-        if self
-            .headers
-            .get("content-type")
-            .is_none_or(|kind| kind != "application/problem+json")
-        {
+        if self.headers.get("content-type").is_none_or(|kind| kind != "application/problem+json") {
             return String::new();
         }
         let problem = self.json();
@@ -54,12 +57,7 @@ impl Answered {
         for told in ["title", "detail"] {
             assert!(problem[told].as_str().unwrap().len() > 10, "{problem}");
         }
-        problem["type"]
-            .as_str()
-            .unwrap()
-            .strip_prefix("urn:carom:problem:")
-            .unwrap()
-            .to_owned()
+        problem["type"].as_str().unwrap().strip_prefix("urn:carom:problem:").unwrap().to_owned()
     }
 }
 
@@ -71,9 +69,7 @@ fn lined<T: envelope::Item + Send + 'static>(
     let taken: Arc<Mutex<Vec<T>>> = Arc::default();
     let kept = taken.clone();
     let publish = move |message: Vec<u8>| {
-        kept.lock()
-            .unwrap()
-            .extend(envelope::decode::<T>(&message).unwrap());
+        kept.lock().unwrap().extend(envelope::decode::<T>(&message).unwrap());
         async move {
             match broker {
                 Broker::Confirms => Ok(()),
@@ -101,10 +97,7 @@ fn relay(broker: Broker, limits: impl FnOnce(&mut config::Ingest)) -> Relay {
         ],
     });
     let resources = serde_json::from_value(resources).unwrap();
-    let index = Arc::new(Index::new(Arc::new(Versioned {
-        version: 1,
-        resources,
-    })));
+    let index = Arc::new(Index::new(Arc::new(Versioned { version: 1, resources })));
     let (sender, index) = watch::channel(index);
     let mut ingest = Config::load(None).unwrap().ingest;
     limits(&mut ingest);
@@ -120,13 +113,7 @@ fn relay(broker: Broker, limits: impl FnOnce(&mut config::Ingest)) -> Relay {
         limits: ingest,
         metrics: Arc::new(Ingest::new(&carom_common::telemetry::Metrics::new("test"))),
     });
-    Relay {
-        router: router(app.clone()),
-        app,
-        intakes,
-        clicks,
-        _index: sender,
-    }
+    Relay { router: router(app.clone()), app, intakes, clicks, _index: sender }
 }
 
 impl Relay {
@@ -141,12 +128,7 @@ impl Relay {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let response = self
-            .router
-            .clone()
-            .oneshot(request.body(body.into()).unwrap())
-            .await
-            .unwrap();
+        let response = self.router.clone().oneshot(request.body(body.into()).unwrap()).await.unwrap();
         let (head, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
         assert_eq!(head.headers["cache-control"], "no-store");
@@ -166,11 +148,7 @@ impl Relay {
     }
 
     fn counted(&self, source: &str, outcome: &str) -> u64 {
-        self.app
-            .metrics
-            .intakes
-            .with_label_values(&[source, outcome])
-            .get()
+        self.app.metrics.intakes.with_label_values(&[source, outcome]).get()
     }
 }
 
@@ -191,12 +169,7 @@ async fn who_may_send_events_is_told_by_token_or_by_an_open_sources_host() {
         ("http://open.example/api/v1/events", "closed.example", 202, ""),
         ("/api/v1/events", "closed.example", 401, "token-missing"),
         ("/api/v1/events", "stranger.example", 401, "token-missing"),
-        (
-            "/api/v1/events",
-            "open.example, closed.example",
-            401,
-            "token-missing",
-        ),
+        ("/api/v1/events", "open.example, closed.example", 401, "token-missing"),
         ("/api/v1/events/", "open.example", 404, "not-found"),
         ("/api/v1/events/cf-token/more", "open.example", 404, "not-found"),
     ];
@@ -212,12 +185,7 @@ async fn who_may_send_events_is_told_by_token_or_by_an_open_sources_host() {
     assert_eq!(relay.counted("unknown", "unauthorized"), 6);
     assert_eq!(relay.counted("open", "accepted"), 3);
     let twice = relay
-        .ask(
-            "POST",
-            "/api/v1/events",
-            &[("host", "open.example"), ("host", "open.example")],
-            "{}",
-        )
+        .ask("POST", "/api/v1/events", &[("host", "open.example"), ("host", "open.example")], "{}")
         .await;
     assert_eq!(twice.problem(), "token-missing");
 }
@@ -227,20 +195,14 @@ async fn an_intake_holds_the_request_to_the_byte() {
     let relay = relay(Broker::Confirms, |_| {});
     let visitor = "0d4d5f6e-8a52-4c8e-9b57-2f3a1c0de111";
     let url = "/api/v1/events/cf-token?click_id={contact.custom_attributes.clickid}&event_parameter=[event_name]&a=1&a=%00";
-    let headers = [
-        ("content-type", "application/json"),
-        ("cookie", &format!("carom_visitor={visitor}")),
-    ];
+    let headers = [("content-type", "application/json"), ("cookie", &format!("carom_visitor={visitor}"))];
     let body = "{\"data\": {\"amount\": 0.1000000000000000055511151231}}\n";
     let answered = relay.ask("POST", url, &headers, body).await;
     assert_eq!(answered.status, 202);
     let intake = relay.last_intake();
     assert_eq!(answered.json(), json!({"id": intake.id.to_string()}));
     assert_eq!(intake.source.as_str(), "funnel");
-    assert_eq!(
-        Some(intake.query.as_str()),
-        url.split_once('?').map(|(_, query)| query)
-    );
+    assert_eq!(Some(intake.query.as_str()), url.split_once('?').map(|(_, query)| query));
     assert_eq!(intake.content_type.as_deref(), Some("application/json"));
     assert_eq!(intake.body.0, body.as_bytes());
     assert_eq!(intake.visitor.unwrap().to_string(), visitor);
@@ -253,10 +215,7 @@ async fn a_look_whether_we_are_here_is_no_event() {
         ("GET", "/api/v1/events/plain%20token"),
         ("HEAD", "/api/v1/events/plain%20token"),
         ("HEAD", "/api/v1/events/plain%20token?a=1"),
-        (
-            "GET",
-            "/api/v1/events/cf-token?click_id={contact.custom_attributes.clickid}",
-        ),
+        ("GET", "/api/v1/events/cf-token?click_id={contact.custom_attributes.clickid}"),
         ("GET", "http://open.example/api/v1/events"),
     ];
     for (method, url) in pings {
@@ -264,14 +223,7 @@ async fn a_look_whether_we_are_here_is_no_event() {
         assert_eq!(answered.status, 200, "{method} {url}");
         assert_eq!(relay.intakes.lock().unwrap().len(), 0, "{method} {url}");
     }
-    let sent = relay
-        .ask(
-            "GET",
-            "http://pixel.example/api/v1/events?event_parameter=lead",
-            &[],
-            "",
-        )
-        .await;
+    let sent = relay.ask("GET", "http://pixel.example/api/v1/events?event_parameter=lead", &[], "").await;
     assert_eq!(sent.status, 202);
     assert_eq!(relay.last_intake().query, "event_parameter=lead");
     assert!(relay.last_intake().body.is_empty());
@@ -285,61 +237,19 @@ async fn bad_bodies_are_told_what_is_wrong_with_them() {
     let longest = format!("a={}", "x".repeat(98));
     type Row<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str, u16, &'a str);
     let table: &[Row<'_>] = &[
-        (
-            "http://open.example/api/v1/events",
-            &[JSON],
-            "not json",
-            400,
-            "not-json",
-        ),
-        (
-            "http://open.example/api/v1/events",
-            &[JSON],
-            "{\"a\": \"b",
-            400,
-            "not-json",
-        ),
-        (
-            "http://open.example/api/v1/events",
-            &[],
-            "{\"a\":\n 1,}",
-            400,
-            "not-json",
-        ),
-        (
-            "http://open.example/api/v1/events",
-            &[JSON],
-            "[]",
-            400,
-            "not-an-object",
-        ),
-        (
-            "http://open.example/api/v1/events",
-            &[JSON],
-            "",
-            400,
-            "empty-event",
-        ),
+        ("http://open.example/api/v1/events", &[JSON], "not json", 400, "not-json"),
+        ("http://open.example/api/v1/events", &[JSON], "{\"a\": \"b", 400, "not-json"),
+        ("http://open.example/api/v1/events", &[], "{\"a\":\n 1,}", 400, "not-json"),
+        ("http://open.example/api/v1/events", &[JSON], "[]", 400, "not-an-object"),
+        ("http://open.example/api/v1/events", &[JSON], "", 400, "empty-event"),
         ("/api/v1/events/other", &[JSON], "3", 400, "not-an-object"),
         ("/api/v1/events/other", &[], "{", 400, "not-json"),
         ("/api/v1/events/other", &[], "", 400, "empty-event"),
         ("/api/v1/events/other", &[], "a=1&a=2", 202, ""),
         ("/api/v1/events/other", &[], &longest, 202, ""),
         ("/api/v1/events/other", &[], &long, 413, "body-too-large"),
-        (
-            "/api/v1/events/other",
-            &[("content-encoding", "gzip")],
-            "{}",
-            415,
-            "content-encoding",
-        ),
-        (
-            "/api/v1/events/other",
-            &[("content-encoding", "Identity")],
-            "{}",
-            202,
-            "",
-        ),
+        ("/api/v1/events/other", &[("content-encoding", "gzip")], "{}", 415, "content-encoding"),
+        ("/api/v1/events/other", &[("content-encoding", "Identity")], "{}", 202, ""),
     ];
     for (url, headers, body, status, problem) in table {
         let answered = relay.ask("POST", url, headers, body.to_string()).await;
@@ -349,16 +259,10 @@ async fn bad_bodies_are_told_what_is_wrong_with_them() {
             "{url} {body:?}"
         );
     }
-    let detail = relay
-        .ask("POST", "/api/v1/events/other", &[], "{\"a\":\n 1,}")
-        .await
-        .json()["detail"]
-        .to_string();
+    let detail =
+        relay.ask("POST", "/api/v1/events/other", &[], "{\"a\":\n 1,}").await.json()["detail"].to_string();
     assert!(detail.contains("line 2, column 4"), "{detail}");
-    assert!(
-        !detail.contains("\\\"a\\\""),
-        "nothing of the body is repeated: {detail}"
-    );
+    assert!(!detail.contains("\\\"a\\\""), "nothing of the body is repeated: {detail}");
 }
 
 #[tokio::test]
@@ -367,10 +271,7 @@ async fn a_funnel_is_never_refused_for_what_its_body_means() {
     for body in ["", "not json", "{\"cut\": \"of", "[]", "\0\0"] {
         let answered = relay.ask("POST", "/api/v1/events/cf-token", &[], body).await;
         assert_eq!(answered.status, 202, "{body:?}");
-        assert!(
-            answered.json()["warning"].as_str().unwrap().contains("is kept"),
-            "{body:?}"
-        );
+        assert!(answered.json()["warning"].as_str().unwrap().contains("is kept"), "{body:?}");
         assert_eq!(relay.last_intake().body.0, body.as_bytes());
     }
     assert_eq!(relay.counted("funnel", "accepted_with_warning"), 5);
@@ -380,30 +281,12 @@ async fn a_funnel_is_never_refused_for_what_its_body_means() {
 async fn ingest_warns_of_exactly_what_the_worker_cannot_decode() {
     let relay = relay(Broker::Confirms, |_| {});
     let sources: Vec<_> = relay.app.index.borrow().resources().resources.sources.clone();
-    for body in [
-        "{}",
-        "",
-        " ",
-        "a=1",
-        "not json",
-        "[]",
-        "3",
-        "{\"a\":1}{",
-        &"[".repeat(500),
-        "\u{feff}{}",
-    ] {
-        for (url, source) in [
-            ("/api/v1/events/cf-token", &sources[0]),
-            ("/api/v1/events/other?a=1", &sources[1]),
-        ] {
-            let answered = relay
-                .ask(
-                    "POST",
-                    url,
-                    &[("content-type", "application/json")],
-                    body.to_owned(),
-                )
-                .await;
+    for body in ["{}", "", " ", "a=1", "not json", "[]", "3", "{\"a\":1}{", &"[".repeat(500), "\u{feff}{}"] {
+        for (url, source) in
+            [("/api/v1/events/cf-token", &sources[0]), ("/api/v1/events/other?a=1", &sources[1])]
+        {
+            let answered =
+                relay.ask("POST", url, &[("content-type", "application/json")], body.to_owned()).await;
             let fine = answered.status == 202 && answered.json()["warning"].is_null();
             let content_type = Some("application/json".to_owned());
             let body = carom_common::intake::Body(body.as_bytes().to_vec());
@@ -427,26 +310,17 @@ async fn ingest_warns_of_exactly_what_the_worker_cannot_decode() {
 async fn a_body_that_grows_beyond_the_limit_is_refused_however_it_comes() {
     let relay = relay(Broker::Confirms, |limits| limits.max_body_bytes = 1000);
     let chunks = futures_util::stream::iter((0..30).map(|_| Ok::<_, std::io::Error>("x".repeat(50))));
-    let answered = relay
-        .ask("POST", "/api/v1/events/other", &[], Body::from_stream(chunks))
-        .await;
+    let answered = relay.ask("POST", "/api/v1/events/other", &[], Body::from_stream(chunks)).await;
     assert_eq!(answered.problem(), "body-too-large");
     assert_eq!(relay.counted("plain", "too_large"), 1);
 }
 
 #[tokio::test]
 async fn a_body_that_does_not_come_is_not_waited_for() {
-    let relay = relay(Broker::Confirms, |limits| {
-        limits.body_timeout = "50ms".parse().unwrap()
-    });
+    let relay = relay(Broker::Confirms, |limits| limits.body_timeout = "50ms".parse().unwrap());
     let never = futures_util::stream::pending::<Result<String, std::io::Error>>();
-    let answered = relay
-        .ask("POST", "/api/v1/events/other", &[], Body::from_stream(never))
-        .await;
-    assert_eq!(
-        (answered.status.as_u16(), answered.problem().as_str()),
-        (408, "body-too-slow")
-    );
+    let answered = relay.ask("POST", "/api/v1/events/other", &[], Body::from_stream(never)).await;
+    assert_eq!((answered.status.as_u16(), answered.problem().as_str()), (408, "body-too-slow"));
 }
 
 #[tokio::test]
@@ -460,10 +334,7 @@ async fn an_event_that_the_broker_does_not_confirm_is_answered_503_with_retry_af
     for (broker, outcome) in brokers {
         let relay = relay(broker, |_| {});
         let answered = relay.ask("POST", "/api/v1/events/cf-token", &[], "{}").await;
-        assert_eq!(
-            (answered.status.as_u16(), answered.problem().as_str()),
-            (503, "not-confirmed")
-        );
+        assert_eq!((answered.status.as_u16(), answered.problem().as_str()), (503, "not-confirmed"));
         assert_eq!(answered.headers["retry-after"], "1");
         assert!(!answered.body.contains("broker"), "{}", answered.body);
         assert_eq!(relay.counted("funnel", outcome), 1);
@@ -475,12 +346,7 @@ async fn one_event_more_than_allowed_in_work_is_answered_503_at_once() {
     let relay = Arc::new(relay(Broker::Hangs, |limits| limits.max_in_flight = 1));
     let first = tokio::spawn({
         let relay = relay.clone();
-        async move {
-            relay
-                .ask("POST", "/api/v1/events/cf-token", &[], "{}")
-                .await
-                .status
-        }
+        async move { relay.ask("POST", "/api/v1/events/cf-token", &[], "{}").await.status }
     });
     while relay.app.in_flight.available_permits() > 0 {
         tokio::task::yield_now().await;
@@ -502,47 +368,26 @@ async fn one_event_more_than_allowed_in_work_is_answered_503_at_once() {
 async fn a_click_is_sent_on_with_its_id_and_kept_as_it_came() {
     let relay = relay(Broker::Confirms, |_| {});
     let url = "/c/shoes?utm_source=a%20b&sub=x&sub=y&nul=%00&gclid=&empty";
-    let answered = relay
-        .ask("GET", url, &[UA, ("referer", "https://blog.example/")], "")
-        .await;
+    let answered = relay.ask("GET", url, &[UA, ("referer", "https://blog.example/")], "").await;
     assert_eq!(answered.status, 302);
     let click = relay.last_click();
-    let location = format!(
-        "https://funnel.example/page?clickid={}&sub=x&v={}",
-        click.id, click.visitor
-    );
+    let location = format!("https://funnel.example/page?clickid={}&sub=x&v={}", click.id, click.visitor);
     assert_eq!(answered.headers["location"], location.as_str());
     assert_eq!(answered.headers["cache-control"], "no-store");
     let cookie = answered.headers["set-cookie"].to_str().unwrap();
-    assert!(
-        cookie.starts_with(&format!("carom_visitor={}; ", click.visitor)),
-        "{cookie}"
-    );
+    assert!(cookie.starts_with(&format!("carom_visitor={}; ", click.visitor)), "{cookie}");
     assert_eq!(click.id.0.get_version_num(), 7);
-    let pairs: Vec<_> = click
-        .parameters
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str()))
-        .collect();
-    let kept = [
-        ("utm_source", "a b"),
-        ("sub", "x"),
-        ("sub", "y"),
-        ("nul", "\0"),
-        ("gclid", ""),
-        ("empty", ""),
-    ];
+    let pairs: Vec<_> =
+        click.parameters.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let kept =
+        [("utm_source", "a b"), ("sub", "x"), ("sub", "y"), ("nul", "\0"), ("gclid", ""), ("empty", "")];
     assert_eq!(pairs, kept);
     assert_eq!(click.referrer.as_deref(), Some("https://blog.example/"));
     assert_eq!((click.not_a_touch, click.target.as_str()), (None, "main"));
 
     let cookie = format!("carom_visitor={}", click.visitor);
     relay.ask("GET", "/c/shoes", &[UA, ("cookie", &cookie)], "").await;
-    assert_eq!(
-        relay.last_click().visitor,
-        click.visitor,
-        "the same browser is the same visitor"
-    );
+    assert_eq!(relay.last_click().visitor, click.visitor, "the same browser is the same visitor");
     assert_ne!(relay.last_click().id, click.id);
 }
 
@@ -560,9 +405,7 @@ async fn no_value_leaves_its_place_in_the_location() {
         "{sub}",
     ];
     for value in values {
-        let answered = relay
-            .ask("GET", &format!("/c/shoes?sub={value}"), &[UA], "")
-            .await;
+        let answered = relay.ask("GET", &format!("/c/shoes?sub={value}"), &[UA], "").await;
         assert_eq!(answered.status, 302, "{value}");
         let location = answered.headers["location"].to_str().unwrap();
         assert!(location.bytes().all(|byte| byte.is_ascii_graphic()), "{location}");
@@ -587,12 +430,7 @@ async fn a_click_that_leads_nowhere_is_told_so() {
         ("OPTIONS", "/c/shoes", 405, "method-not-allowed"),
         ("PUT", "/api/v1/events/other", 405, "method-not-allowed"),
         ("GET", long.as_str(), 414, "query-too-long"),
-        (
-            "GET",
-            &long.replace("/c/shoes", "/api/v1/events/other"),
-            414,
-            "query-too-long",
-        ),
+        ("GET", &long.replace("/c/shoes", "/api/v1/events/other"), 414, "query-too-long"),
     ];
     for (method, url, status, problem) in table {
         let answered = relay.ask(method, url, &[UA], "").await;

@@ -28,12 +28,7 @@ async fn running(router: Router, limits: impl FnOnce(&mut config::Ingest)) -> Ru
             serve(listener, router, &ingest, metrics, stop, CancellationToken::new()).await
         })
     };
-    Running {
-        address,
-        metrics,
-        stop,
-        served,
-    }
+    Running { address, metrics, stop, served }
 }
 
 async fn answer_of(mut stream: TcpStream) -> String {
@@ -68,19 +63,10 @@ async fn a_client_that_trickles_its_head_is_cut_off_and_holds_up_nobody() {
         _ = reading.read_to_end(&mut rest) => {}
     }
     assert!(started.elapsed() >= Duration::from_millis(250) && started.elapsed() < Duration::from_secs(3));
-    assert_eq!(
-        running
-            .metrics
-            .connections_failed
-            .with_label_values(&["timeout"])
-            .get(),
-        1
-    );
+    assert_eq!(running.metrics.connections_failed.with_label_values(&["timeout"]).get(), 1);
 
     let mut next = TcpStream::connect(running.address).await.unwrap();
-    next.write_all(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
-        .await
-        .unwrap();
+    next.write_all(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await.unwrap();
     assert!(answer_of(next).await.starts_with("HTTP/1.1 200"));
 }
 
@@ -96,10 +82,7 @@ async fn heads_that_no_handler_may_see_are_refused_and_the_listener_goes_on() {
         ("GET /\0 HTTP/1.1\r\nhost: a\r\n\r\n", "HTTP/1.1 400"),
         ("GET / HTTP/1.1\r\nhost: a\r\nx: a\0b\r\n\r\n", "HTTP/1.1 400"),
         ("nonsense\r\n\r\n", "HTTP/1.1 400"),
-        (
-            "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n",
-            "HTTP/1.1 200",
-        ),
+        ("GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n", "HTTP/1.1 200"),
     ];
     for (head, status) in table {
         let mut stream = TcpStream::connect(running.address).await.unwrap();
@@ -133,10 +116,7 @@ async fn a_refusal_reaches_a_client_that_sends_everything_before_it_reads() {
     let head =
         format!("POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: {size}\r\n\r\n");
     asks.write_all(head.as_bytes()).await.unwrap();
-    assert!(
-        answer_of(asks).await.starts_with("HTTP/1.1 413"),
-        "it is not asked to send what is refused"
-    );
+    assert!(answer_of(asks).await.starts_with("HTTP/1.1 413"), "it is not asked to send what is refused");
 }
 
 #[tokio::test]
@@ -149,29 +129,16 @@ async fn what_is_in_work_is_answered_before_the_end_and_nothing_new_is_taken() {
     let _idle = TcpStream::connect(running.address).await.unwrap();
     let mut late = TcpStream::connect(running.address).await.unwrap();
     let mut busy = TcpStream::connect(running.address).await.unwrap();
-    busy.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
-        .await
-        .unwrap();
+    busy.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
     while running.metrics.connections.get() < 3 {
         tokio::task::yield_now().await;
     }
     tokio::time::sleep(Duration::from_millis(50)).await;
     running.stop.cancel();
-    late.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
-        .await
-        .unwrap();
+    late.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
     let answer = answer_of(busy).await;
-    assert!(
-        answer.ends_with("done") && answer.contains("connection: close"),
-        "{answer}"
-    );
+    assert!(answer.ends_with("done") && answer.contains("connection: close"), "{answer}");
     assert!(TcpStream::connect(running.address).await.is_err());
-    assert!(
-        answer_of(late).await.ends_with("done"),
-        "a request that was on its way is answered"
-    );
-    tokio::time::timeout(Duration::from_secs(2), running.served)
-        .await
-        .unwrap()
-        .unwrap();
+    assert!(answer_of(late).await.ends_with("done"), "a request that was on its way is answered");
+    tokio::time::timeout(Duration::from_secs(2), running.served).await.unwrap().unwrap();
 }

@@ -18,10 +18,9 @@ pub fn judge(
     let first = body.iter().find(|byte| !byte.is_ascii_whitespace());
     let says_json = content_type.is_some_and(|given| given.to_ascii_lowercase().contains("json"));
     match (kind, first) {
-        (source::Kind::Clickfunnels, None) => Err(Problem::new(
-            Kind::EmptyEvent,
-            "Send the event as a JSON object in the body of a POST.",
-        )),
+        (source::Kind::Clickfunnels, None) => {
+            Err(Problem::new(Kind::EmptyEvent, "Send the event as a JSON object in the body of a POST."))
+        }
         (source::Kind::Plain, None) if query.is_empty() => Err(Problem::new(
             Kind::EmptyEvent,
             "Send the event's parameters in the query, as a form, or as a JSON object.",
@@ -31,10 +30,7 @@ pub fn judge(
         (source::Kind::Plain, Some(_)) if says_json => object(body),
         (source::Kind::Plain, Some(_)) => match std::str::from_utf8(body) {
             Ok(_) => Ok(()),
-            Err(_) => Err(Problem::new(
-                Kind::NotText,
-                "Send a JSON object, or a form in UTF-8.",
-            )),
+            Err(_) => Err(Problem::new(Kind::NotText, "Send a JSON object, or a form in UTF-8.")),
         },
     }
 }
@@ -42,10 +38,7 @@ pub fn judge(
 fn object(body: &[u8]) -> Result<(), Problem> {
     match serde_json::from_slice(body) {
         Ok(Value::Object(_)) => Ok(()),
-        Ok(_) => Err(Problem::new(
-            Kind::NotAnObject,
-            "Send one event as one JSON object: {…}.",
-        )),
+        Ok(_) => Err(Problem::new(Kind::NotAnObject, "Send one event as one JSON object: {…}.")),
         Err(error) => {
             let place = format!("line {}, column {}", error.line(), error.column());
             let detail = if error.is_eof() {

@@ -20,14 +20,8 @@ pub async fn run(config: &Config, path: &Path) -> ExitCode {
     };
     check::tell("warning", &checked.warnings);
     match write(config, checked).await {
-        Ok(Applied {
-            version,
-            changed: true,
-        }) => println!("applied as version {version}"),
-        Ok(Applied {
-            version,
-            changed: false,
-        }) => println!("nothing changed; version {version} stays"),
+        Ok(Applied { version, changed: true }) => println!("applied as version {version}"),
+        Ok(Applied { version, changed: false }) => println!("nothing changed; version {version} stays"),
         Err(error) => {
             eprintln!("carom-worker: {error:#}");
             return ExitCode::FAILURE;

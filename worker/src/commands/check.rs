@@ -32,10 +32,7 @@ pub fn run(resources: Option<&Path>, json: bool) -> ExitCode {
         Err(faults) => (faults.0, Vec::new(), String::new()),
     };
     if json {
-        println!(
-            "{}",
-            serde_json::json!({ "faults": faults, "warnings": warnings })
-        );
+        println!("{}", serde_json::json!({ "faults": faults, "warnings": warnings }));
     } else {
         tell("warning", &warnings);
         tell("fault", &faults);
@@ -43,11 +40,7 @@ pub fn run(resources: Option<&Path>, json: bool) -> ExitCode {
             println!("{summary}");
         }
     }
-    if faults.is_empty() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::from(EXIT_BAD_CONFIG)
-    }
+    if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_BAD_CONFIG) }
 }
 
 /// Tells faults or warnings, a line each.

@@ -3,13 +3,82 @@
 mod sweep;
 
 use super::{Usage, ago, json_line, parsed, reading, usage};
-use crate::cli::{DlqCommand, FilterArgs, SweepArgs};
 use carom_common::config::Config;
 use carom_common::store::{LetterFilter, LetterRecord};
+use clap::{Args, Subcommand};
 use sweep::{Act, Sweep};
 use uuid::Uuid;
 
 const PAGE: u32 = 500;
+
+/// What can be done with dead letters.
+#[derive(Subcommand)]
+pub enum DlqCommand {
+    /// List them, oldest first.
+    List {
+        #[command(flatten)]
+        filter: FilterArgs,
+        /// How many.
+        #[arg(long, default_value_t = 100)]
+        limit: u32,
+        /// One JSON object a line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one whole.
+    Show {
+        /// The letter's id.
+        id: String,
+        /// Machine-readable.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Send them out again: a fresh schedule under the same delivery id.
+    Replay(SweepArgs),
+    /// Remove them for good.
+    Purge(SweepArgs),
+}
+
+/// Which letters a replay or purge takes.
+#[derive(Args)]
+pub struct SweepArgs {
+    /// One letter's id.
+    pub id: Option<String>,
+    #[command(flatten)]
+    pub filter: FilterArgs,
+    /// All of them, where nothing else is said.
+    #[arg(long)]
+    pub all: bool,
+    /// Say what would be done, and do nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// At most so many a second.
+    #[arg(long)]
+    pub rate: Option<u32>,
+}
+
+/// Filters of dead letters; all that are given must hold.
+#[derive(Args, Clone, Default)]
+pub struct FilterArgs {
+    /// To this connector.
+    #[arg(long)]
+    pub connector: Option<String>,
+    /// For this reason, such as exhausted.
+    #[arg(long)]
+    pub reason: Option<String>,
+    /// Whose last attempt was answered with this status.
+    #[arg(long)]
+    pub status: Option<u16>,
+    /// Of events of this type or name.
+    #[arg(long)]
+    pub event_type: Option<String>,
+    /// Given up at least so long ago, such as 1h.
+    #[arg(long)]
+    pub older_than: Option<String>,
+    /// Given up at most so long ago.
+    #[arg(long)]
+    pub newer_than: Option<String>,
+}
 
 /// Does one of the commands about dead letters.
 pub async fn run(config: &Config, command: DlqCommand) -> anyhow::Result<()> {
@@ -64,13 +133,8 @@ async fn list(config: &Config, filter: &LetterFilter, limit: u32, json: bool) ->
 }
 
 fn line(letter: &LetterRecord) -> String {
-    let to = letter
-        .connector
-        .as_ref()
-        .map_or(letter.queue.as_str(), |connector| connector.as_str());
-    let status = letter
-        .last_status
-        .map_or_else(String::new, |status| format!(", last status {status}"));
+    let to = letter.connector.as_ref().map_or(letter.queue.as_str(), |connector| connector.as_str());
+    let status = letter.last_status.map_or_else(String::new, |status| format!(", last status {status}"));
     let event = letter.event_type.as_deref().unwrap_or("-");
     format!(
         "{}  {}  {:<8}  {to}  {event}  {} after {} attempts{status}",
@@ -108,7 +172,7 @@ async fn sweep(config: &Config, args: &SweepArgs, act: Act) -> anyhow::Result<()
     let filter = read(&args.filter, args.id.as_deref())?;
     if filter == LetterFilter::default() && !args.all {
         return Err(
-            Usage("say which: a letter's id, a filter such as --connector, or --all".to_owned()).into(),
+            Usage("say which: a letter's id, a filter such as --connector, or --all".to_owned()).into()
         );
     }
     if args.dry_run {

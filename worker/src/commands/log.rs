@@ -1,12 +1,38 @@
 //! `log`: the attempts that were made, newest last, and with `--follow` those that come.
 
 use super::{ago, json_line, parsed, reading, trace};
-use crate::cli::LogArgs;
 use carom_common::config::Config;
 use carom_common::store::{AttemptRecord, LogFilter};
+use clap::Args;
 use std::time::Duration;
 
 const PAGE: u32 = 500;
+
+/// What `log` lists.
+#[derive(Args)]
+pub struct LogArgs {
+    /// Of this connector only.
+    #[arg(long)]
+    pub connector: Option<String>,
+    /// Of this delivery only.
+    #[arg(long)]
+    pub delivery: Option<String>,
+    /// With this outcome only.
+    #[arg(long, value_parser = ["delivered", "retry", "dead"])]
+    pub outcome: Option<String>,
+    /// Made within this time, such as 1h.
+    #[arg(long)]
+    pub since: Option<String>,
+    /// How many, of the newest.
+    #[arg(long, default_value_t = 50)]
+    pub limit: u32,
+    /// Go on with what comes.
+    #[arg(long, short)]
+    pub follow: bool,
+    /// One JSON object a line.
+    #[arg(long)]
+    pub json: bool,
+}
 
 /// Lists attempts.
 pub async fn run(config: &Config, args: &LogArgs) -> anyhow::Result<()> {

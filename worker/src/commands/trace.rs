@@ -45,9 +45,7 @@ async fn find(store: &Store, id: &str) -> anyhow::Result<Vec<EventId>> {
     }
     let found = store.events_by_key(None, id).await?;
     if found.is_empty() && Uuid::try_parse(id).is_ok() {
-        return Ok(store
-            .events_by_key(None, &Uuid::try_parse(id)?.as_hyphenated().to_string())
-            .await?);
+        return Ok(store.events_by_key(None, &Uuid::try_parse(id)?.as_hyphenated().to_string()).await?);
     }
     Ok(found)
 }
@@ -55,10 +53,7 @@ async fn find(store: &Store, id: &str) -> anyhow::Result<Vec<EventId>> {
 fn tell(trace: &EventTrace) {
     let event = &trace.event;
     let name = event.name.as_deref().unwrap_or("unnamed");
-    println!(
-        "event {}  {} as {name}, from {}, {}",
-        event.id, event.raw_type, event.source, trace.progress
-    );
+    println!("event {}  {} as {name}, from {}, {}", event.id, event.raw_type, event.source, trace.progress);
     println!("  happened {}, received {}", event.at, event.received_at);
     if let Some(click) = &trace.click {
         println!("  click {} on {} at {}", click.id, click.offer, click.at);
@@ -66,20 +61,11 @@ fn tell(trace: &EventTrace) {
     if let Some(conversion) = &trace.conversion {
         let amount = conversion.amount.as_deref().unwrap_or("no value");
         let currency = conversion.currency.as_deref().unwrap_or("");
-        println!(
-            "  conversion {} {} {amount} {currency}",
-            conversion.key,
-            conversion.status.as_str()
-        );
+        println!("  conversion {} {} {amount} {currency}", conversion.key, conversion.status.as_str());
     }
     println!("  decisions");
     for decision in &trace.decisions {
-        println!(
-            "    {}  {:<24} {}",
-            decision.at,
-            decision.code.as_str(),
-            decision.detail
-        );
+        println!("    {}  {:<24} {}", decision.at, decision.code.as_str(), decision.detail);
     }
     for delivery in &trace.deliveries {
         let standing = serde_json::to_value(delivery.standing).unwrap_or_default();
@@ -98,16 +84,10 @@ fn tell(trace: &EventTrace) {
 pub fn line(attempt: &AttemptRecord) -> String {
     let exchange = attempt.exchange.as_ref();
     let answer = exchange.map_or_else(String::new, |exchange| {
-        let answer = exchange.status.map_or_else(
-            || exchange.failure.clone().unwrap_or_default(),
-            |status| status.to_string(),
-        );
-        format!(
-            "  {} {} → {answer} in {} ms",
-            exchange.method,
-            exchange.url,
-            exchange.duration.as_millis()
-        )
+        let answer = exchange
+            .status
+            .map_or_else(|| exchange.failure.clone().unwrap_or_default(), |status| status.to_string());
+        format!("  {} {} → {answer} in {} ms", exchange.method, exchange.url, exchange.duration.as_millis())
     });
     format!(
         "{}  {}  delivery {} round {} attempt {}: {} {}{answer}",

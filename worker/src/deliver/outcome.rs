@@ -30,35 +30,19 @@ impl Tried {
     /// Nothing was tried, and nothing will be.
     pub fn dead(reason: Reason, detail: impl Into<String>) -> Self {
         let class = reason.as_str().to_owned();
-        Self {
-            exchange: None,
-            detail: detail.into(),
-            class,
-            verdict: Verdict::Dead(reason),
-        }
+        Self { exchange: None, detail: detail.into(), class, verdict: Verdict::Dead(reason) }
     }
 
     /// Nothing could be tried this time.
     pub fn failed(class: &str, detail: String) -> Self {
         let verdict = Verdict::Failure { retry_after: None };
-        let record = ExchangeRecord {
-            failure: Some(class.to_owned()),
-            ..ExchangeRecord::default()
-        };
-        Self {
-            exchange: Some(record),
-            detail,
-            class: class.to_owned(),
-            verdict,
-        }
+        let record = ExchangeRecord { failure: Some(class.to_owned()), ..ExchangeRecord::default() };
+        Self { exchange: Some(record), detail, class: class.to_owned(), verdict }
     }
 
     /// A request was made. `secrets` are blotted out of what is kept of the response.
     pub fn exchanged(record: ExchangeRecord, exchange: Exchange, secrets: &[String]) -> Self {
-        let record = ExchangeRecord {
-            duration: exchange.duration,
-            ..record
-        };
+        let record = ExchangeRecord { duration: exchange.duration, ..record };
         match exchange.result {
             Ok(response) => {
                 let status = response.status;
@@ -70,17 +54,10 @@ impl Tried {
                 let verdict = if delivery::is_success(status) {
                     Verdict::Success
                 } else {
-                    Verdict::Failure {
-                        retry_after: response.retry_after,
-                    }
+                    Verdict::Failure { retry_after: response.retry_after }
                 };
                 let class = format!("{}xx", status / 100);
-                Self {
-                    exchange: Some(record),
-                    detail: format!("status {status}"),
-                    class,
-                    verdict,
-                }
+                Self { exchange: Some(record), detail: format!("status {status}"), class, verdict }
             }
             Err(failure) => {
                 let verdict = match failure {
@@ -89,16 +66,8 @@ impl Tried {
                     _ => Verdict::Failure { retry_after: None },
                 };
                 let class = failure.class().to_owned();
-                let record = ExchangeRecord {
-                    failure: Some(class.clone()),
-                    ..record
-                };
-                Self {
-                    exchange: Some(record),
-                    detail: failure.to_string(),
-                    class,
-                    verdict,
-                }
+                let record = ExchangeRecord { failure: Some(class.clone()), ..record };
+                Self { exchange: Some(record), detail: failure.to_string(), class, verdict }
             }
         }
     }
@@ -108,9 +77,9 @@ impl Tried {
         match self.verdict {
             Verdict::Success => Outcome::Delivered,
             Verdict::Dead(reason) => Outcome::Dead(reason),
-            Verdict::Failure { retry_after } => schedule
-                .after(attempt, retry_after)
-                .map_or(Outcome::Dead(Reason::Exhausted), Outcome::Retry),
+            Verdict::Failure { retry_after } => {
+                schedule.after(attempt, retry_after).map_or(Outcome::Dead(Reason::Exhausted), Outcome::Retry)
+            }
         }
     }
 }
@@ -120,10 +89,7 @@ fn excerpt(body: &[u8], secrets: &[String]) -> String {
     for secret in secrets.iter().filter(|secret| secret.len() >= 4) {
         text = text.replace(secret.as_str(), "…");
     }
-    text.chars()
-        .take(RESPONSE_KEPT)
-        .map(|c| if c == '\0' { '\u{fffd}' } else { c })
-        .collect()
+    text.chars().take(RESPONSE_KEPT).map(|c| if c == '\0' { '\u{fffd}' } else { c }).collect()
 }
 
 #[cfg(test)]
@@ -138,10 +104,7 @@ mod tests {
             body_excerpt: b"token is s3cret-token".to_vec(),
             truncated: false,
         };
-        let exchange = Exchange {
-            duration: Duration::ZERO,
-            result: Ok(response),
-        };
+        let exchange = Exchange { duration: Duration::ZERO, result: Ok(response) };
         Tried::exchanged(ExchangeRecord::default(), exchange, &["s3cret-token".to_owned()])
     }
 
@@ -150,11 +113,7 @@ mod tests {
         let schedule = Schedule::default();
         for status in 100..=599 {
             let delivered = answered(status, None).outcome(1, &schedule) == Outcome::Delivered;
-            assert_eq!(
-                delivered,
-                (200..=207).contains(&status) || status == 226,
-                "{status}"
-            );
+            assert_eq!(delivered, (200..=207).contains(&status) || status == 226, "{status}");
         }
     }
 
@@ -164,17 +123,11 @@ mod tests {
         for status in [301, 400, 404, 410, 429, 500, 503] {
             for attempt in 1..=8 {
                 assert!(
-                    matches!(
-                        answered(status, None).outcome(attempt, &schedule),
-                        Outcome::Retry(_)
-                    ),
+                    matches!(answered(status, None).outcome(attempt, &schedule), Outcome::Retry(_)),
                     "{status}"
                 );
             }
-            assert_eq!(
-                answered(status, None).outcome(9, &schedule),
-                Outcome::Dead(Reason::Exhausted)
-            );
+            assert_eq!(answered(status, None).outcome(9, &schedule), Outcome::Dead(Reason::Exhausted));
         }
         let tier = answered(429, Some(30)).outcome(1, &schedule);
         assert_eq!(tier, Outcome::Retry(schedule.tiers()[2]));

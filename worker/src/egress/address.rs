@@ -47,12 +47,7 @@ pub fn vet(ip: IpAddr, allowed: &[IpNet]) -> Result<(), Blocked> {
         });
     }
     match refused(ip) {
-        Some((range, kind)) => Err(Blocked {
-            address: ip,
-            leads_to: None,
-            range,
-            kind,
-        }),
+        Some((range, kind)) => Err(Blocked { address: ip, leads_to: None, range, kind }),
         None => Ok(()),
     }
 }

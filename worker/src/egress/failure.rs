@@ -80,11 +80,7 @@ impl Failure {
         let io = find::<io::Error>(error);
         if error.is_connect() {
             // Dialling does not end in these, so the connection stood and the handshake was cut.
-            let cut = [
-                ErrorKind::UnexpectedEof,
-                ErrorKind::ConnectionReset,
-                ErrorKind::BrokenPipe,
-            ];
+            let cut = [ErrorKind::UnexpectedEof, ErrorKind::ConnectionReset, ErrorKind::BrokenPipe];
             return match io.map(io::Error::kind) {
                 Some(kind) if https && cut.contains(&kind) => {
                     Failure::Tls("the connection was cut in the handshake".to_owned())
@@ -128,10 +124,5 @@ fn innermost(error: &reqwest::Error) -> &(dyn Error + 'static) {
 /// An error's text, with a bound and on one line: a certificate's names are the other side's words.
 fn detail(error: &dyn Error) -> String {
     const LONGEST: usize = 200;
-    error
-        .to_string()
-        .chars()
-        .take(LONGEST)
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
+    error.to_string().chars().take(LONGEST).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

@@ -50,11 +50,7 @@ pub(super) struct Resolver {
 
 impl Resolver {
     pub(super) fn new(lookup: Lookup, allowed: Arc<[IpNet]>) -> Resolver {
-        Resolver {
-            lookup,
-            allowed,
-            running: Arc::default(),
-        }
+        Resolver { lookup, allowed, running: Arc::default() }
     }
 
     /// Joins the lookup of this name that is under way, or starts one, in a task of its own so that it
@@ -73,10 +69,7 @@ impl Resolver {
             answer
         });
         let lookup = async move {
-            match task
-                .await
-                .unwrap_or_else(|stopped| Err(io::Error::other(stopped)))
-            {
+            match task.await.unwrap_or_else(|stopped| Err(io::Error::other(stopped))) {
                 Ok(found) if found.is_empty() => Err(NotFound(Arc::new(io::Error::new(
                     io::ErrorKind::NotFound,
                     "the name has no address",

@@ -35,12 +35,7 @@ fn egress() -> Egress {
 }
 
 fn get(url: impl AsRef<str>) -> Request {
-    Request {
-        method: Method::GET,
-        url: Url::parse(url.as_ref()).unwrap(),
-        headers: Vec::new(),
-        body: None,
-    }
+    Request { method: Method::GET, url: Url::parse(url.as_ref()).unwrap(), headers: Vec::new(), body: None }
 }
 
 /// A destination: `handle` gets each connection; a URL with a secret in it comes back.
@@ -105,11 +100,7 @@ async fn answer(egress: &Egress, request: Request, deadline: Duration) -> Respon
 /// The failure of one attempt; that no text of it gives the secret away is checked on every one.
 async fn failure(egress: &Egress, request: Request, deadline: Duration) -> Failure {
     let exchange = egress.attempt(request, deadline).await;
-    assert!(
-        exchange.duration < deadline + PATIENCE,
-        "took {:?}",
-        exchange.duration
-    );
+    assert!(exchange.duration < deadline + PATIENCE, "took {:?}", exchange.duration);
     let failure = exchange.result.unwrap_err();
     for text in [failure.to_string(), format!("{failure:?}")] {
         assert!(!text.contains("s3cret") && !text.contains("/hook"), "{text}");

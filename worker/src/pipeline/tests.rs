@@ -15,11 +15,7 @@ fn rules() -> Rules {
         "connector": [{"id": "network", "advertiser": "acme", "triggers": ["conversion"], "webhook": {"url": "https://n.example/"}}],
     }))
     .unwrap();
-    Rules {
-        resources: Arc::new(resources),
-        schedule: Schedule::default(),
-        parking: Duration::from_secs(900),
-    }
+    Rules { resources: Arc::new(resources), schedule: Schedule::default(), parking: Duration::from_secs(900) }
 }
 
 fn now() -> Timestamp {
@@ -62,31 +58,17 @@ fn click(id: ClickId) -> Click {
 }
 
 fn codes(resolution: &Resolution) -> Vec<&'static str> {
-    resolution
-        .decisions
-        .iter()
-        .map(|decision| decision.code.as_str())
-        .collect()
+    resolution.decisions.iter().map(|decision| decision.code.as_str()).collect()
 }
 
 #[test]
 fn a_purchase_with_its_click_becomes_a_delivery_and_every_step_is_traced() {
     let id = ClickId::new();
-    let candidate = candidate(intake(&format!(
-        "click_id={id}&event_parameter=purchase&payout=5&txid=1"
-    )));
-    let known = Known {
-        named_click: Some(click(id)),
-        ..Known::default()
-    };
+    let candidate = candidate(intake(&format!("click_id={id}&event_parameter=purchase&payout=5&txid=1")));
+    let known = Known { named_click: Some(click(id)), ..Known::default() };
     let resolution = decide(&candidate, &known, &rules(), now());
-    assert_eq!(
-        codes(&resolution),
-        ["received", "decoded", "click_found", "conversion", "selected"]
-    );
-    let Verdict::Decide(decided) = resolution.verdict else {
-        panic!("not decided")
-    };
+    assert_eq!(codes(&resolution), ["received", "decoded", "click_found", "conversion", "selected"]);
+    let Verdict::Decide(decided) = resolution.verdict else { panic!("not decided") };
     assert_eq!(decided.deliveries.len(), 1);
     assert_eq!(decided.click.unwrap().id, id);
 }
@@ -99,15 +81,8 @@ fn an_unknown_click_is_waited_for_in_growing_tiers_and_then_done_without() {
     let mut parked = None;
     let last = loop {
         let at = now() + SignedDuration::from_secs(waited);
-        let resolution = decide(
-            &candidate(Intake {
-                parked,
-                ..intake(&query)
-            }),
-            &Known::default(),
-            &rules(),
-            at,
-        );
+        let resolution =
+            decide(&candidate(Intake { parked, ..intake(&query) }), &Known::default(), &rules(), at);
         let Verdict::Park(tier) = resolution.verdict else {
             break resolution;
         };
@@ -117,10 +92,7 @@ fn an_unknown_click_is_waited_for_in_growing_tiers_and_then_done_without() {
         parked = Some(Parked { since: now(), times });
     };
     assert_eq!(tiers, ["1s", "15s", "1m", "5m", "15m"]);
-    assert_eq!(
-        codes(&last),
-        ["parking_over", "click_unknown", "conversion", "selected"]
-    );
+    assert_eq!(codes(&last), ["parking_over", "click_unknown", "conversion", "selected"]);
 }
 
 #[test]
@@ -138,41 +110,20 @@ fn what_names_no_click_of_ours_is_not_late_for_it() {
 #[test]
 fn a_sale_whose_later_report_names_no_click_keeps_the_one_it_has() {
     let id = ClickId::new();
-    let pending = candidate(intake(&format!(
-        "click_id={id}&event_parameter=purchase&status=pending&txid=1"
-    )));
-    let known = Known {
-        named_click: Some(click(id)),
-        ..Known::default()
-    };
-    let Verdict::Decide(first) = decide(&pending, &known, &rules(), now()).verdict else {
-        panic!()
-    };
-    let known = Known {
-        conversion: first.conversion,
-        conversion_click: Some(click(id)),
-        ..Known::default()
-    };
+    let pending = candidate(intake(&format!("click_id={id}&event_parameter=purchase&status=pending&txid=1")));
+    let known = Known { named_click: Some(click(id)), ..Known::default() };
+    let Verdict::Decide(first) = decide(&pending, &known, &rules(), now()).verdict else { panic!() };
+    let known = Known { conversion: first.conversion, conversion_click: Some(click(id)), ..Known::default() };
     let approved = candidate(intake("event_parameter=purchase&txid=1"));
-    let Verdict::Decide(second) = decide(&approved, &known, &rules(), now()).verdict else {
-        panic!()
-    };
-    assert_eq!(
-        second.deliveries[0].facts.click.as_ref().map(|click| click.id),
-        Some(id)
-    );
+    let Verdict::Decide(second) = decide(&approved, &known, &rules(), now()).verdict else { panic!() };
+    assert_eq!(second.deliveries[0].facts.click.as_ref().map(|click| click.id), Some(id));
 }
 
 #[test]
 fn an_intake_that_comes_again_resumes_and_another_of_the_same_event_is_a_duplicate() {
     let candidate = candidate(intake("event_parameter=purchase&txid=1"));
-    let marker = |event| Known {
-        marker: Some(Marker {
-            event,
-            progress: Progress::Decided,
-        }),
-        ..Known::default()
-    };
+    let marker =
+        |event| Known { marker: Some(Marker { event, progress: Progress::Decided }), ..Known::default() };
     let resumed = decide(&candidate, &marker(candidate.event.id), &rules(), now());
     assert!(matches!(resumed.verdict, Verdict::Resume(_)));
     let first = EventId::new();
@@ -182,17 +133,9 @@ fn an_intake_that_comes_again_resumes_and_another_of_the_same_event_is_a_duplica
 
 #[test]
 fn an_intake_of_a_source_that_is_gone_is_a_letter_that_can_be_replayed() {
-    let gone = Intake {
-        source: "gone".parse().unwrap(),
-        ..intake("a=1")
-    };
-    let Read::Letter(letter) = read(gone, &rules().resources, now()) else {
-        panic!()
-    };
-    assert_eq!(
-        (letter.reason, letter.queue.as_str()),
-        (Reason::SourceRemoved, "carom.events")
-    );
+    let gone = Intake { source: "gone".parse().unwrap(), ..intake("a=1") };
+    let Read::Letter(letter) = read(gone, &rules().resources, now()) else { panic!() };
+    assert_eq!((letter.reason, letter.queue.as_str()), (Reason::SourceRemoved, "carom.events"));
 }
 
 #[test]

@@ -32,10 +32,7 @@ fn conversion() -> Conversion {
         key: "order:1".into(),
         name: Some("purchase".into()),
         status: Status::Approved,
-        value: Some(Amount {
-            amount: 396.into(),
-            currency: None,
-        }),
+        value: Some(Amount { amount: 396.into(), currency: None }),
         evidence: Evidence::Order,
         approved: true,
         refund_selected: None,
@@ -53,24 +50,15 @@ fn connector(triggers: &[&str]) -> Connector {
 
 fn count(event: &Event, steps: &[Step], connector: &Connector) -> usize {
     let conversion = conversion();
-    let news = News {
-        event,
-        click: None,
-        conversion: Some((&conversion, steps)),
-    };
-    select(&news, std::slice::from_ref(connector), event.at)
-        .deliveries
-        .len()
+    let news = News { event, click: None, conversion: Some((&conversion, steps)) };
+    select(&news, std::slice::from_ref(connector), event.at).deliveries.len()
 }
 
 #[test]
 fn triggers_select_by_kind_name_number_or_raw_type() {
     let refund = [Step::Refund(5.into())];
     let sale = event("order.completed", "purchase", Kind::Conversion);
-    let seen = Event {
-        number: Some(3),
-        ..event("event3", "event3", Kind::Event)
-    };
+    let seen = Event { number: Some(3), ..event("event3", "event3", Kind::Event) };
     let cases: [(&Event, &[Step], &[&str], usize); 13] = [
         (&sale, &[Step::Conversion], &["conversion"], 1),
         (&sale, &[Step::Conversion], &["Purchase"], 1),
@@ -80,12 +68,7 @@ fn triggers_select_by_kind_name_number_or_raw_type() {
         (&sale, &[], &["conversion", "purchase"], 0),
         (&sale, &[], &["order.completed"], 1),
         (&sale, &refund, &["refund"], 1),
-        (
-            &sale,
-            &[Step::Conversion, Step::Refund(5.into())],
-            &["conversion", "refund"],
-            2,
-        ),
+        (&sale, &[Step::Conversion, Step::Refund(5.into())], &["conversion", "refund"], 2),
         (&seen, &[], &["event 3"], 1),
         (&seen, &[], &["event 4"], 0),
         (&seen, &[], &["event3"], 1),
@@ -107,19 +90,10 @@ fn nothing_is_selected_for_others_the_disabled_and_test_orders() {
     let base = connector(&["conversion"]);
     let mut off = base.clone();
     off.webhook.enabled = false;
-    let other = Connector {
-        advertiser: "other".parse().unwrap(),
-        ..base.clone()
-    };
+    let other = Connector { advertiser: "other".parse().unwrap(), ..base.clone() };
     for connector in [
-        Connector {
-            mode: Mode::Disabled,
-            ..base.clone()
-        },
-        Connector {
-            mode: Mode::Test,
-            ..base.clone()
-        },
+        Connector { mode: Mode::Disabled, ..base.clone() },
+        Connector { mode: Mode::Test, ..base.clone() },
         off,
         other,
     ] {
@@ -134,18 +108,11 @@ fn a_refund_step_tells_the_refunded_amount_under_its_own_name() {
     let sale = event("order.completed", "purchase", Kind::Conversion);
     let conversion = conversion();
     let steps = [Step::Refund("5.50".parse().unwrap())];
-    let news = News {
-        event: &sale,
-        click: None,
-        conversion: Some((&conversion, &steps)),
-    };
+    let news = News { event: &sale, click: None, conversion: Some((&conversion, &steps)) };
     let selection = select(&news, &[connector(&["refund"])], sale.at);
     let told = selection.deliveries[0].facts.conversion.clone().unwrap();
     assert_eq!(
-        (
-            told.name.as_deref(),
-            told.value.unwrap().amount.to_string().as_str()
-        ),
+        (told.name.as_deref(), told.value.unwrap().amount.to_string().as_str()),
         (Some("refund"), "5.50")
     );
 }

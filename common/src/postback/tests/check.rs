@@ -4,11 +4,7 @@ use super::*;
 
 #[test]
 fn a_good_webhook_has_neither_faults_nor_warnings() {
-    let mut webhook = webhook(
-        Method::Get,
-        "https://net.example/p?a={{VALUE}}",
-        &[("b", "[transaction]")],
-    );
+    let mut webhook = webhook(Method::Get, "https://net.example/p?a={{VALUE}}", &[("b", "[transaction]")]);
     webhook.encoding = Encoding::Json;
     webhook.headers = vec![line("Content-Type", "text/plain"), secret_line("Authorization")];
     assert_eq!(faults(&webhook), []);
@@ -17,12 +13,7 @@ fn a_good_webhook_has_neither_faults_nor_warnings() {
 
 #[test]
 fn all_faults_are_told_at_once_each_with_its_key() {
-    let parameters = [
-        ("", "x"),
-        ("{{VALUE}}", "y"),
-        ("a", "{{VALUE"),
-        ("a", "{{EMAIL|sha256}} {{}}"),
-    ];
+    let parameters = [("", "x"), ("{{VALUE}}", "y"), ("a", "{{VALUE"), ("a", "{{EMAIL|sha256}} {{}}")];
     let mut webhook = webhook(Method::Post, "ftp://net.example/", &parameters);
     webhook.encoding = Encoding::Json;
     webhook.timeout = Span::from_secs(61);
@@ -36,15 +27,8 @@ fn all_faults_are_told_at_once_each_with_its_key() {
         line("content-type", "x"),
         line("X-B", "a\nb"),
         line("X-C", "{{a b}}"),
-        HeaderLine {
-            name: "X-D".to_owned(),
-            value: None,
-            secret: None,
-        },
-        HeaderLine {
-            value: Some("x".to_owned()),
-            ..secret_line("X-E")
-        },
+        HeaderLine { name: "X-D".to_owned(), value: None, secret: None },
+        HeaderLine { value: Some("x".to_owned()), ..secret_line("X-E") },
     ];
     let keys: Vec<String> = faults(&webhook).into_iter().map(|fault| fault.key).collect();
     assert_eq!(
@@ -75,14 +59,9 @@ fn all_faults_are_told_at_once_each_with_its_key() {
 
 #[test]
 fn limits_have_both_ends() {
-    for (millis, concurrency, bad) in [
-        (0, 1, 1),
-        (1, 1, 0),
-        (60_000, 1_000, 0),
-        (60_001, 1_000, 1),
-        (5_000, 1_001, 1),
-        (0, 0, 2),
-    ] {
+    for (millis, concurrency, bad) in
+        [(0, 1, 1), (1, 1, 0), (60_000, 1_000, 0), (60_001, 1_000, 1), (5_000, 1_001, 1), (0, 0, 2)]
+    {
         let mut webhook = webhook(Method::Get, "https://net.example/", &[]);
         webhook.timeout = Span(std::time::Duration::from_millis(millis));
         webhook.concurrency = concurrency;
@@ -128,26 +107,13 @@ fn plain_http_is_warned_of_but_not_on_this_machine() {
 
 #[test]
 fn what_may_be_a_misspelt_macro_is_warned_of() {
-    let mut webhook = webhook(
-        Method::Get,
-        "https://net.example/?f[x]=1&c={clikid}",
-        &[("a", "[amont]")],
-    );
+    let mut webhook = webhook(Method::Get, "https://net.example/?f[x]=1&c={clikid}", &[("a", "[amont]")]);
     webhook.headers = vec![line("X-A", "{vlaue}")];
-    let found: Vec<_> = warnings(&webhook)
-        .into_iter()
-        .map(|warning| (warning.key, warning.problem))
-        .collect();
-    let expected = [
-        ("url", "{clikid}"),
-        ("parameters[0].value", "[amont]"),
-        ("headers[0].value", "{vlaue}"),
-    ];
+    let found: Vec<_> =
+        warnings(&webhook).into_iter().map(|warning| (warning.key, warning.problem)).collect();
+    let expected = [("url", "{clikid}"), ("parameters[0].value", "[amont]"), ("headers[0].value", "{vlaue}")];
     assert_eq!(found.len(), expected.len(), "{found:?}");
     for ((key, problem), (expected_key, name)) in found.iter().zip(expected) {
-        assert!(
-            key == expected_key && problem.starts_with(&format!("`{name}`")),
-            "{key}: {problem}"
-        );
+        assert!(key == expected_key && problem.starts_with(&format!("`{name}`")), "{key}: {problem}");
     }
 }

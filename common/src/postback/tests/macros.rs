@@ -5,11 +5,8 @@ use super::*;
 /// What `{{name}}` is, by these facts; none where it is unresolved.
 fn value(name: &str, facts: &Facts) -> Option<String> {
     let template = format!("{{{{{name}}}}}");
-    let postback = rendered(
-        webhook(Method::Get, "https://net.example/", &[("v", &template)]),
-        facts,
-    )
-    .unwrap();
+    let postback =
+        rendered(webhook(Method::Get, "https://net.example/", &[("v", &template)]), facts).unwrap();
     let (_, value) = postback.url.query_pairs().next().unwrap();
     postback.unresolved.is_empty().then(|| value.into_owned())
 }
@@ -65,11 +62,7 @@ fn every_macro_of_the_catalogue_can_have_a_value() {
         click.parameters.push((known.name.to_lowercase(), "x".to_owned()));
     }
     for known in crate::template::catalogue::CONNECTOR.macros {
-        assert!(
-            value(known.name, &facts).is_some_and(|value| !value.is_empty()),
-            "{}",
-            known.name
-        );
+        assert!(value(known.name, &facts).is_some_and(|value| !value.is_empty()), "{}", known.name);
     }
 }
 
@@ -77,21 +70,13 @@ fn every_macro_of_the_catalogue_can_have_a_value() {
 fn money_and_status_come_from_no_link_and_no_raw_body() {
     let mut facts = facts();
     facts.conversion = None;
-    assert_eq!(
-        value("VALUE", &facts).as_deref(),
-        Some("395.00"),
-        "the event's, without a conversion"
-    );
+    assert_eq!(value("VALUE", &facts).as_deref(), Some("395.00"), "the event's, without a conversion");
     facts.event.value = None;
     facts.event.data = json!({"amount": "7", "value": "7", "currency": "USD", "status": "paid"});
     for name in ["VALUE", "amount", "CURRENCY", "STATUS"] {
         assert_eq!(value(name, &facts), None, "{name}");
     }
-    assert_eq!(
-        value("data.amount", &facts).as_deref(),
-        Some("7"),
-        "by name of its own it may be had"
-    );
+    assert_eq!(value("data.amount", &facts).as_deref(), Some("7"), "by name of its own it may be had");
     assert_eq!(value("param.value", &facts).as_deref(), Some("999"));
 }
 
@@ -99,10 +84,7 @@ fn money_and_status_come_from_no_link_and_no_raw_body() {
 fn an_event_without_a_mapped_name_goes_by_its_type() {
     let mut facts = facts();
     facts.event.name = None;
-    assert_eq!(
-        value("EVENT_NAME", &facts).as_deref(),
-        Some("one-time-order.completed")
-    );
+    assert_eq!(value("EVENT_NAME", &facts).as_deref(), Some("one-time-order.completed"));
 }
 
 #[test]
@@ -184,10 +166,7 @@ fn without_a_click_only_a_foreign_click_id_is_passed_on() {
     for (named, passed) in [
         ("abc123", Some("abc123")),
         ("018f0000-0000-7000-8000-00000000abcd", None),
-        (
-            "018F0000000070008000000000000abcd",
-            Some("018F0000000070008000000000000abcd"),
-        ),
+        ("018F0000000070008000000000000abcd", Some("018F0000000070008000000000000abcd")),
         ("018F000000007000800000000000abcd", None),
         ("{click_id}", None),
         ("[click_id]", None),
@@ -222,16 +201,9 @@ fn a_person_is_found_in_the_shapes_that_clickfunnels_sends() {
 fn of_a_contacts_own_event_the_contact_is_the_data() {
     let mut facts = facts();
     facts.event.data = json!({"id": 7, "custom_attributes": {"clickid": "c"}});
-    assert_eq!(
-        value("contact.custom_attributes.clickid", &facts),
-        None,
-        "of an order it is not"
-    );
+    assert_eq!(value("contact.custom_attributes.clickid", &facts), None, "of an order it is not");
     facts.event.raw_type = "contact.identified".to_owned();
-    assert_eq!(
-        value("contact.custom_attributes.clickid", &facts).as_deref(),
-        Some("c")
-    );
+    assert_eq!(value("contact.custom_attributes.clickid", &facts).as_deref(), Some("c"));
 }
 
 #[test]

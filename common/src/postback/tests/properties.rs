@@ -20,17 +20,10 @@ fn facts_of(data: &str, click: &str, email: &str) -> Facts {
 
 fn everywhere(method: Method, encoding: Encoding) -> Webhook {
     let url = "https://net.example:8443/a/{{OWN}}/x-{{EMAIL}}/?u={utm_source}&{{EMAIL}}={{own}}&fixed=1";
-    let parameters = [
-        ("one", "{{OWN}}"),
-        ("two[x]", "<{{UTM_SOURCE}}&{{EMAIL}}>"),
-        ("three", "const&ant"),
-    ];
+    let parameters = [("one", "{{OWN}}"), ("two[x]", "<{{UTM_SOURCE}}&{{EMAIL}}>"), ("three", "const&ant")];
     let mut webhook = webhook(method, url, &parameters);
     webhook.encoding = encoding;
-    webhook.headers = vec![
-        line("X-Own", "{{OWN}}"),
-        line("X-Two", "a={{EMAIL}};b={{UTM_SOURCE}}"),
-    ];
+    webhook.headers = vec![line("X-Own", "{{OWN}}"), line("X-Two", "a={{EMAIL}};b={{UTM_SOURCE}}")];
     webhook
 }
 
@@ -38,10 +31,7 @@ fn everywhere(method: Method, encoding: Encoding) -> Webhook {
 fn parsed(url: &Url) -> (Vec<String>, Vec<(String, String)>) {
     // Parsed from text, as the receiver's side would.
     let url = Url::parse(url.as_str()).unwrap();
-    assert_eq!(
-        (url.scheme(), url.host_str(), url.port()),
-        ("https", Some("net.example"), Some(8443))
-    );
+    assert_eq!((url.scheme(), url.host_str(), url.port()), ("https", Some("net.example"), Some(8443)));
     assert_eq!((url.username(), url.password(), url.fragment()), ("", None, None));
     let segments = url.path_segments().unwrap().map(decoded).collect();
     (segments, url.query_pairs().into_owned().collect())
@@ -107,16 +97,12 @@ fn a_value_of_a_megabyte_travels_in_a_body() {
     for encoding in [Encoding::Form, Encoding::Json] {
         let mut webhook = webhook(Method::Post, "https://net.example/", &[("one", "{{OWN}}")]);
         webhook.encoding = encoding;
-        let body = rendered(webhook, &facts_of(&value, "", ""))
-            .unwrap()
-            .body
-            .unwrap();
+        let body = rendered(webhook, &facts_of(&value, "", "")).unwrap().body.unwrap();
         let read = match encoding {
             Encoding::Form => form_urlencoded::parse(&body.bytes).next().unwrap().1.into_owned(),
-            Encoding::Json => serde_json::from_slice::<Value>(&body.bytes).unwrap()["one"]
-                .as_str()
-                .unwrap()
-                .to_owned(),
+            Encoding::Json => {
+                serde_json::from_slice::<Value>(&body.bytes).unwrap()["one"].as_str().unwrap().to_owned()
+            }
         };
         assert!(read == value);
     }

@@ -87,11 +87,7 @@ fn every_fault_of_a_file_is_told_at_once_with_its_key() {
         "advertiser[acme].id",
         "webhook[x]",
     ] {
-        assert_eq!(
-            keys.iter().filter(|found| **found == key).count(),
-            1,
-            "{key} in {keys:#?}"
-        );
+        assert_eq!(keys.iter().filter(|found| **found == key).count(), 1, "{key} in {keys:#?}");
     }
     assert!(faults.iter().all(|fault| fault.file == "carom.d/a.toml"));
 }
@@ -102,10 +98,8 @@ fn a_source_that_nobody_authenticates_exists_only_where_it_says_open() {
     let (_, faults, _) = read(&without);
     assert_eq!(faults.len(), 1, "{faults:?}");
     assert_eq!(faults[0].key, "source[shop].tokens");
-    let open = GOOD.replace(
-        "tokens = [\"a-token-of-enough-letters\"]",
-        "open = true\nevent_domains = [\"e.example\"]",
-    );
+    let open = GOOD
+        .replace("tokens = [\"a-token-of-enough-letters\"]", "open = true\nevent_domains = [\"e.example\"]");
     let (_, faults, warnings) = read(&open);
     assert_eq!(faults, vec![]);
     assert_eq!(warnings[0].key, "source[shop].open");

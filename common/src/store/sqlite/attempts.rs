@@ -63,9 +63,7 @@ fn start(connection: &Connection, filter: &LogFilter) -> Result<Option<i64>, Err
     };
     let sql =
         "SELECT min(sequence) FROM (SELECT sequence FROM attempts WHERE at >= ?1 ORDER BY at LIMIT 100000)";
-    let start = first(&mut *connection.prepare_cached(sql)?, [millis(since)], |row| {
-        Ok(row.get(0)?)
-    })?;
+    let start = first(&mut *connection.prepare_cached(sql)?, [millis(since)], |row| Ok(row.get(0)?))?;
     // Nothing is that new.
     Ok(Some(start.flatten().unwrap_or(i64::MAX)))
 }
@@ -97,11 +95,7 @@ fn page(
     let (matching, limit) = (&condition.sql, limit.min(PAGE));
     let sql =
         format!("SELECT {COLUMNS} FROM attempts WHERE {matching} ORDER BY sequence {order} LIMIT {limit}");
-    rows(
-        &mut *connection.prepare_cached(&sql)?,
-        params_from_iter(&condition.values),
-        record,
-    )
+    rows(&mut *connection.prepare_cached(&sql)?, params_from_iter(&condition.values), record)
 }
 
 /// The attempts of one delivery, for its event's trace.
@@ -111,11 +105,7 @@ pub(super) fn of_delivery(
 ) -> Result<Vec<AttemptRecord>, Error> {
     let sql =
         format!("SELECT {COLUMNS} FROM attempts WHERE delivery_id = ?1 ORDER BY round, attempt LIMIT {PAGE}");
-    rows(
-        &mut *connection.prepare_cached(&sql)?,
-        [delivery.0.as_bytes()],
-        record,
-    )
+    rows(&mut *connection.prepare_cached(&sql)?, [delivery.0.as_bytes()], record)
 }
 
 fn record(row: &Row<'_>) -> Result<AttemptRecord, Error> {

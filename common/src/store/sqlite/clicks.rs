@@ -49,9 +49,7 @@ fn record(connection: &Connection, click: &Click) -> Result<usize, Error> {
 
 pub(super) fn find(connection: &Connection, id: ClickId) -> Result<Option<Click>, Error> {
     let mut statement = connection.prepare_cached("SELECT document FROM clicks WHERE id = ?1")?;
-    first(&mut statement, [id.0.as_bytes()], |row| {
-        document("click", &row.get::<_, String>(0)?)
-    })
+    first(&mut statement, [id.0.as_bytes()], |row| document("click", &row.get::<_, String>(0)?))
 }
 
 /// The newest touch, at or before the event, of the visitor that it names, within its advertiser; of two
@@ -72,9 +70,7 @@ pub(super) fn newest_touch(connection: &Connection, event: &Event) -> Result<Opt
             break;
         }
         let click: Click = document("click", &row.get::<_, String>(0)?)?;
-        let newer = newest
-            .as_ref()
-            .is_none_or(|newest| (newest.at, newest.id) < (click.at, click.id));
+        let newer = newest.as_ref().is_none_or(|newest| (newest.at, newest.id) < (click.at, click.id));
         if newer && click.at <= event.at {
             newest = Some(click);
         }

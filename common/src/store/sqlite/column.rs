@@ -15,10 +15,8 @@ pub(super) fn millis(at: Timestamp) -> i64 {
 
 /// The time that a column holds.
 pub(super) fn time(millis: i64) -> Result<Timestamp, Error> {
-    Timestamp::from_millisecond(millis).map_err(|error| Error::Unreadable {
-        what: "time",
-        source: serde_json::Error::custom(error),
-    })
+    Timestamp::from_millisecond(millis)
+        .map_err(|error| Error::Unreadable { what: "time", source: serde_json::Error::custom(error) })
 }
 
 /// The id that a column holds.
@@ -28,8 +26,7 @@ pub(super) fn uuid(row: &Row<'_>, column: &str) -> rusqlite::Result<Uuid> {
 
 /// The id that a column holds, if it holds one.
 pub(super) fn maybe_uuid(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<Uuid>> {
-    row.get::<_, Option<[u8; 16]>>(column)
-        .map(|bytes| bytes.map(Uuid::from_bytes))
+    row.get::<_, Option<[u8; 16]>>(column).map(|bytes| bytes.map(Uuid::from_bytes))
 }
 
 /// An id or a word of ours, such as a connector's id, a tier or a reason.
@@ -80,10 +77,7 @@ pub(super) struct Condition {
 impl Condition {
     /// Begins with a condition without values.
     pub(super) fn new(sql: &str) -> Self {
-        Self {
-            sql: sql.to_owned(),
-            values: Vec::new(),
-        }
+        Self { sql: sql.to_owned(), values: Vec::new() }
     }
 
     /// Adds `AND sql`, in which every `?` stands for this value.

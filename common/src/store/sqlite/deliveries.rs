@@ -73,15 +73,8 @@ fn write(
              queued_at, tier, parked_at, due_at, updated_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) ON CONFLICT (id) {conflict}"
     );
-    let conversion = delivery
-        .facts
-        .conversion
-        .as_ref()
-        .map(|facts| json("conversion", facts))
-        .transpose()?;
-    let due_at = change
-        .parked
-        .and_then(|(tier, since)| since.checked_add(tier.delay()).ok());
+    let conversion = delivery.facts.conversion.as_ref().map(|facts| json("conversion", facts)).transpose()?;
+    let due_at = change.parked.and_then(|(tier, since)| since.checked_add(tier.delay()).ok());
     let written = connection.prepare_cached(&sql)?.execute((
         delivery.id.0.as_bytes(),
         delivery.connector.as_str(),
@@ -103,12 +96,8 @@ fn write(
 /// The round and standing of a delivery.
 pub(super) fn stands(connection: &Connection, id: DeliveryId) -> Result<Option<(u32, Standing)>, Error> {
     let mut statement = connection.prepare_cached("SELECT round, standing FROM deliveries WHERE id = ?1")?;
-    let found = statement
-        .query_row([id.0.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()?;
-    found
-        .map(|(round, standing)| Ok((round, word("standing", standing)?)))
-        .transpose()
+    let found = statement.query_row([id.0.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    found.map(|(round, standing)| Ok((round, word("standing", standing)?))).transpose()
 }
 
 /// An event's deliveries that no attempt has been settled of, as they were first handed over.
@@ -119,25 +108,17 @@ pub(super) fn unsettled(
 ) -> Result<Vec<Delivery>, Error> {
     let sql = "SELECT id, connector, conversion, queued_at FROM deliveries
                WHERE event_id = ?1 AND standing = 'queued' AND round = 0 AND attempt = 0 ORDER BY rowid";
-    rows(
-        &mut *connection.prepare_cached(sql)?,
-        [event.id.0.as_bytes()],
-        |row| {
-            let facts = Facts {
-                event: event.clone(),
-                click: click.cloned(),
-                conversion: conversion(row)?,
-            };
-            Ok(Delivery {
-                id: DeliveryId(uuid(row, "id")?),
-                connector: word("connector", row.get("connector")?)?,
-                round: 0,
-                attempt: 1,
-                due_since: time(row.get("queued_at")?)?,
-                facts,
-            })
-        },
-    )
+    rows(&mut *connection.prepare_cached(sql)?, [event.id.0.as_bytes()], |row| {
+        let facts = Facts { event: event.clone(), click: click.cloned(), conversion: conversion(row)? };
+        Ok(Delivery {
+            id: DeliveryId(uuid(row, "id")?),
+            connector: word("connector", row.get("connector")?)?,
+            round: 0,
+            attempt: 1,
+            due_since: time(row.get("queued_at")?)?,
+            facts,
+        })
+    })
 }
 
 /// An event's deliveries, for its trace.
@@ -145,34 +126,28 @@ pub(super) fn of_event(connection: &Connection, event: EventId) -> Result<Vec<De
     let sql =
         "SELECT id, connector, event_id, conversion, standing, round, attempt, reason, updated_at, due_at
                FROM deliveries WHERE event_id = ?1 ORDER BY rowid";
-    rows(
-        &mut *connection.prepare_cached(sql)?,
-        [event.0.as_bytes()],
-        |row| {
-            let reason: Option<String> = row.get("reason")?;
-            let due_at: Option<i64> = row.get("due_at")?;
-            Ok(DeliveryRecord {
-                id: DeliveryId(uuid(row, "id")?),
-                connector: word("connector", row.get("connector")?)?,
-                event,
-                standing: word("standing", row.get("standing")?)?,
-                round: row.get("round")?,
-                attempt: row.get("attempt")?,
-                reason: reason.map(|reason| word("reason", reason)).transpose()?,
-                updated_at: time(row.get("updated_at")?)?,
-                due_at: due_at.map(time).transpose()?,
-                conversion: conversion(row)?,
-            })
-        },
-    )
+    rows(&mut *connection.prepare_cached(sql)?, [event.0.as_bytes()], |row| {
+        let reason: Option<String> = row.get("reason")?;
+        let due_at: Option<i64> = row.get("due_at")?;
+        Ok(DeliveryRecord {
+            id: DeliveryId(uuid(row, "id")?),
+            connector: word("connector", row.get("connector")?)?,
+            event,
+            standing: word("standing", row.get("standing")?)?,
+            round: row.get("round")?,
+            attempt: row.get("attempt")?,
+            reason: reason.map(|reason| word("reason", reason)).transpose()?,
+            updated_at: time(row.get("updated_at")?)?,
+            due_at: due_at.map(time).transpose()?,
+            conversion: conversion(row)?,
+        })
+    })
 }
 
 /// The event that a delivery is for.
 pub(super) fn event(connection: &Connection, id: DeliveryId) -> Result<Option<EventId>, Error> {
     let mut statement = connection.prepare_cached("SELECT event_id FROM deliveries WHERE id = ?1")?;
-    let found = statement
-        .query_row([id.0.as_bytes()], |row| maybe_uuid(row, "event_id"))
-        .optional()?;
+    let found = statement.query_row([id.0.as_bytes()], |row| maybe_uuid(row, "event_id")).optional()?;
     Ok(found.flatten().map(EventId))
 }
 

@@ -57,11 +57,7 @@ impl Store {
         self.read(move |connection| {
             let (matching, limit) = (&condition.sql, limit.min(PAGE));
             let sql = format!("SELECT {COLUMNS} FROM letters WHERE {matching} ORDER BY id LIMIT {limit}");
-            rows(
-                &mut *connection.prepare_cached(&sql)?,
-                params_from_iter(&condition.values),
-                record,
-            )
+            rows(&mut *connection.prepare_cached(&sql)?, params_from_iter(&condition.values), record)
         })
         .await
     }
@@ -91,9 +87,8 @@ impl Store {
             let listed = first(&mut *connection.prepare_cached(&sql)?, [id.as_bytes()], record)?;
             let mut whole =
                 connection.prepare_cached("SELECT document FROM letter_documents WHERE letter_id = ?1")?;
-            let whole = first(&mut whole, [id.as_bytes()], |row| {
-                document("letter", &row.get::<_, String>(0)?)
-            })?;
+            let whole =
+                first(&mut whole, [id.as_bytes()], |row| document("letter", &row.get::<_, String>(0)?))?;
             Ok(listed.zip(whole))
         })
         .await
@@ -105,8 +100,7 @@ impl Store {
     /// The database failed.
     pub async fn letter_standings(&self, letters: &[Letter]) -> Result<Vec<LetterStanding>, Error> {
         let keys: Vec<Key> = letters.iter().map(key).collect();
-        self.read(move |connection| keys.iter().map(|key| standing(connection, key)).collect())
-            .await
+        self.read(move |connection| keys.iter().map(|key| standing(connection, key)).collect()).await
     }
 
     /// Notes that these letters were sent out again, each delivery in its letter's next round, and says of
@@ -115,8 +109,7 @@ impl Store {
     /// # Errors
     /// The database failed; none of them is noted.
     pub async fn replayed(&self, letters: Vec<Letter>, at: Timestamp) -> Result<usize, Error> {
-        self.write(move |connection| leave_all(connection, &letters, "replayed", Code::Replayed, at))
-            .await
+        self.write(move |connection| leave_all(connection, &letters, "replayed", Code::Replayed, at)).await
     }
 
     /// Notes that these letters were removed, and says of how many that is news. Their content goes.
@@ -124,8 +117,7 @@ impl Store {
     /// # Errors
     /// The database failed; none of them is noted.
     pub async fn purged(&self, letters: Vec<Letter>, at: Timestamp) -> Result<usize, Error> {
-        self.write(move |connection| leave_all(connection, &letters, "purged", Code::Purged, at))
-            .await
+        self.write(move |connection| leave_all(connection, &letters, "purged", Code::Purged, at)).await
     }
 }
 
@@ -182,9 +174,7 @@ pub(super) fn insert(connection: &Connection, letter: &Letter, state: &str) -> R
     ))?;
     if inserted == 1 && state != "purged" {
         let sql = "INSERT INTO letter_documents (letter_id, document) VALUES (?1, ?2)";
-        connection
-            .prepare_cached(sql)?
-            .execute((letter.id.as_bytes(), json("letter", letter)?))?;
+        connection.prepare_cached(sql)?.execute((letter.id.as_bytes(), json("letter", letter)?))?;
     }
     Ok(inserted == 1)
 }
@@ -221,9 +211,7 @@ fn record(row: &Row<'_>) -> Result<LetterRecord, Error> {
     Ok(LetterRecord {
         id: Uuid::from_bytes(id),
         kind: row.get("kind")?,
-        connector: connector
-            .map(|id| word::<ConnectorId>("connector", id))
-            .transpose()?,
+        connector: connector.map(|id| word::<ConnectorId>("connector", id)).transpose()?,
         event: maybe_uuid(row, "event_id")?.map(EventId),
         event_type: row.get("event_type")?,
         delivery: maybe_uuid(row, "delivery_id")?.map(DeliveryId),
@@ -240,9 +228,7 @@ fn record(row: &Row<'_>) -> Result<LetterRecord, Error> {
 
 fn standing(connection: &Connection, key: &Key) -> Result<LetterStanding, Error> {
     let mut state = connection.prepare_cached("SELECT state FROM letters WHERE id = ?1")?;
-    let state: Option<String> = state
-        .query_row([key.id.as_bytes()], |row| row.get(0))
-        .optional()?;
+    let state: Option<String> = state.query_row([key.id.as_bytes()], |row| row.get(0)).optional()?;
     if state.as_deref().is_some_and(|state| state != "dead") {
         return Ok(LetterStanding::Settled);
     }
@@ -258,11 +244,7 @@ fn standing(connection: &Connection, key: &Key) -> Result<LetterStanding, Error>
             return Ok(LetterStanding::Settled);
         }
     }
-    Ok(if state.is_some() {
-        LetterStanding::Dead
-    } else {
-        LetterStanding::Unheard
-    })
+    Ok(if state.is_some() { LetterStanding::Dead } else { LetterStanding::Unheard })
 }
 
 fn leave_all(
@@ -288,10 +270,7 @@ fn leave(
     at: Timestamp,
 ) -> Result<bool, Error> {
     let sql = "UPDATE letters SET state = ?2 WHERE id = ?1 AND state = 'dead'";
-    let updated = connection
-        .prepare_cached(sql)?
-        .execute((letter.id.as_bytes(), state))?
-        == 1;
+    let updated = connection.prepare_cached(sql)?.execute((letter.id.as_bytes(), state))? == 1;
     if !updated && !insert(connection, letter, state)? {
         return Ok(false);
     }
@@ -302,11 +281,7 @@ fn leave(
         leave_copies(connection, delivery, state)?;
         let change = deliveries::Change {
             standing: if state == "purged" { "purged" } else { "queued" },
-            round: if state == "purged" {
-                delivery.round
-            } else {
-                delivery.round + 1
-            },
+            round: if state == "purged" { delivery.round } else { delivery.round + 1 },
             attempt: 0,
             reason: None,
             parked: None,
@@ -346,9 +321,7 @@ fn forget(connection: &Connection, id: Uuid) -> Result<(), Error> {
     connection
         .prepare_cached("DELETE FROM letter_documents WHERE letter_id = ?1")?
         .execute([id.as_bytes()])?;
-    connection
-        .prepare_cached("UPDATE letters SET response = '' WHERE id = ?1")?
-        .execute([id.as_bytes()])?;
+    connection.prepare_cached("UPDATE letters SET response = '' WHERE id = ?1")?.execute([id.as_bytes()])?;
     Ok(())
 }
 
@@ -369,10 +342,7 @@ fn note(connection: &Connection, letter: &Letter, code: Code, at: Timestamp) -> 
 }
 
 fn key(letter: &Letter) -> Key {
-    Key {
-        id: letter.id,
-        delivery: delivery(letter).map(|delivery| (delivery.id, delivery.round)),
-    }
+    Key { id: letter.id, delivery: delivery(letter).map(|delivery| (delivery.id, delivery.round)) }
 }
 
 fn delivery(letter: &Letter) -> Option<&Delivery> {

@@ -19,12 +19,8 @@ impl Store {
     /// # Errors
     /// The database failed; none of them is noted.
     pub async fn handed_over(&self, events: Vec<EventId>, at: Timestamp) -> Result<(), Error> {
-        self.write(move |connection| {
-            events
-                .iter()
-                .try_for_each(|event| hand_over(connection, *event, at))
-        })
-        .await
+        self.write(move |connection| events.iter().try_for_each(|event| hand_over(connection, *event, at)))
+            .await
     }
 
     /// Forgets the dedupe keys of events that were received before this, in steps that let others write
@@ -36,9 +32,7 @@ impl Store {
         let before = millis(markers_before);
         let mut pruned = 0;
         loop {
-            let step = self
-                .write(move |connection| prune_step(connection, before))
-                .await?;
+            let step = self.write(move |connection| prune_step(connection, before)).await?;
             pruned += step as u64;
             if step == 0 {
                 return Ok(pruned);
@@ -51,16 +45,8 @@ fn hand_over(connection: &Connection, event: EventId, at: Timestamp) -> Result<(
     let sql = "UPDATE events SET progress = 'handed_over' WHERE id = ?1 AND progress = 'decided'";
     let advanced = connection.prepare_cached(sql)?.execute([event.0.as_bytes()])? == 1;
     let sql = "SELECT EXISTS (SELECT 1 FROM deliveries WHERE event_id = ?1)";
-    if advanced
-        && connection
-            .prepare_cached(sql)?
-            .query_row([event.0.as_bytes()], |row| row.get(0))?
-    {
-        let decision = Decision {
-            at,
-            code: Code::HandedOver,
-            detail: String::new(),
-        };
+    if advanced && connection.prepare_cached(sql)?.query_row([event.0.as_bytes()], |row| row.get(0))? {
+        let decision = Decision { at, code: Code::HandedOver, detail: String::new() };
         trace::append(connection, event, &[decision])?;
     }
     Ok(())

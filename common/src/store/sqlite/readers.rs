@@ -21,11 +21,7 @@ pub(super) struct Readers {
 impl Readers {
     pub(super) fn new(path: &Path) -> Self {
         let leave = Arc::new(Semaphore::new(CONNECTIONS as usize));
-        Self {
-            path: path.to_owned(),
-            idle: Arc::default(),
-            leave,
-        }
+        Self { path: path.to_owned(), idle: Arc::default(), leave }
     }
 
     /// Runs `work` on this thread, on a connection that is kept for the next.
@@ -41,10 +37,7 @@ impl Readers {
         &self,
         work: impl FnOnce(&Connection) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let leave = Arc::clone(&self.leave)
-            .acquire_owned()
-            .await
-            .map_err(|_| Error::Closed)?;
+        let leave = Arc::clone(&self.leave).acquire_owned().await.map_err(|_| Error::Closed)?;
         let (path, idle) = (self.path.clone(), Arc::clone(&self.idle));
         let reading = tokio::task::spawn_blocking(move || {
             let _leave = leave;
@@ -74,9 +67,7 @@ fn with_connection<T>(
     let result = work(&snapshot);
     drop(snapshot);
     // A connection whose work panicked is not kept.
-    idle.lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .push(connection);
+    idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
     result
 }
 

@@ -2,8 +2,7 @@
 //! transaction. The decision itself is a function that is handed in.
 
 use super::column::{document, first, json, millis, word};
-use super::{Store, clicks, deliveries, trace};
-use crate::conversion::Conversion;
+use super::{Store, clicks, conversions, deliveries, trace};
 use crate::id::{AdvertiserId, ClickId, EventId};
 use crate::store::{Candidate, Decided, Error, Known, Marker, Progress, Resolution, Resolved, Verdict};
 use crate::trace::{Code, Decision};
@@ -35,23 +34,16 @@ fn known(connection: &Connection, candidate: &Candidate) -> Result<Known, Error>
     let event = &candidate.event;
     let marker = marker(connection, &event.advertiser, &event.key)?;
     let conversion = match &candidate.claim {
-        Some(claim) => conversion(connection, &event.advertiser, &claim.key)?,
+        Some(claim) => conversions::find(connection, &event.advertiser, &claim.key)?,
         None => None,
     };
     let click = |id: Option<ClickId>| id.map_or(Ok(None), |id| clicks::find(connection, id));
-    let stopped = Marker {
-        event: event.id,
-        progress: Progress::Decided,
-    };
+    let stopped = Marker { event: event.id, progress: Progress::Decided };
     Ok(Known {
         named_click: click(candidate.names_click())?,
         last_click: clicks::newest_touch(connection, event)?,
         conversion_click: click(conversion.as_ref().and_then(|conversion| conversion.click))?,
-        unsettled: if marker == Some(stopped) {
-            unsettled(connection, event.id)?
-        } else {
-            Vec::new()
-        },
+        unsettled: if marker == Some(stopped) { unsettled(connection, event.id)? } else { Vec::new() },
         marker,
         conversion,
     })
@@ -59,28 +51,9 @@ fn known(connection: &Connection, candidate: &Candidate) -> Result<Known, Error>
 
 fn marker(connection: &Connection, advertiser: &AdvertiserId, key: &str) -> Result<Option<Marker>, Error> {
     let sql = "SELECT id, progress FROM events WHERE dedupe_key = ?1 AND advertiser = ?2";
-    first(
-        &mut *connection.prepare_cached(sql)?,
-        (key, advertiser.as_str()),
-        |row| {
-            let event = EventId(Uuid::from_bytes(row.get(0)?));
-            Ok(Marker {
-                event,
-                progress: word("progress", row.get(1)?)?,
-            })
-        },
-    )
-}
-
-pub(super) fn conversion(
-    connection: &Connection,
-    advertiser: &AdvertiserId,
-    key: &str,
-) -> Result<Option<Conversion>, Error> {
-    let sql = "SELECT document FROM conversions WHERE advertiser = ?1 AND key = ?2";
-    let mut statement = connection.prepare_cached(sql)?;
-    first(&mut statement, (advertiser.as_str(), key), |row| {
-        document("conversion", &row.get::<_, String>(0)?)
+    first(&mut *connection.prepare_cached(sql)?, (key, advertiser.as_str()), |row| {
+        let event = EventId(Uuid::from_bytes(row.get(0)?));
+        Ok(Marker { event, progress: word("progress", row.get(1)?)? })
     })
 }
 
@@ -88,16 +61,10 @@ pub(super) fn conversion(
 fn unsettled(connection: &Connection, event: EventId) -> Result<Vec<crate::delivery::Delivery>, Error> {
     // The event as it was stored, not as this message decoded it: a copy is to be the same.
     let sql = "SELECT document, click_id FROM events WHERE id = ?1";
-    let found = first(
-        &mut *connection.prepare_cached(sql)?,
-        [event.0.as_bytes()],
-        |row| {
-            let click = row
-                .get::<_, Option<[u8; 16]>>(1)?
-                .map(|id| ClickId(Uuid::from_bytes(id)));
-            Ok((document("event", &row.get::<_, String>(0)?)?, click))
-        },
-    )?;
+    let found = first(&mut *connection.prepare_cached(sql)?, [event.0.as_bytes()], |row| {
+        let click = row.get::<_, Option<[u8; 16]>>(1)?.map(|id| ClickId(Uuid::from_bytes(id)));
+        Ok((document("event", &row.get::<_, String>(0)?)?, click))
+    })?;
     let Some((event, click)) = found else {
         return Ok(Vec::new());
     };
@@ -108,12 +75,7 @@ fn unsettled(connection: &Connection, event: EventId) -> Result<Vec<crate::deliv
 fn keep(connection: &Connection, candidate: &Candidate, resolution: Resolution) -> Result<Resolved, Error> {
     let event = candidate.event.id;
     let mut decisions = resolution.decisions;
-    let mut resolved = Resolved {
-        event,
-        deliveries: Vec::new(),
-        park: None,
-        duplicate: false,
-    };
+    let mut resolved = Resolved { event, deliveries: Vec::new(), park: None, duplicate: false };
     let mut traced_with = event;
     match resolution.verdict {
         Verdict::Duplicate { first } => {
@@ -128,21 +90,15 @@ fn keep(connection: &Connection, candidate: &Candidate, resolution: Resolution) 
         Verdict::Decide(decided) => {
             keep_event(connection, candidate, "decided", Some(&decided))?;
             if let Some(conversion) = &decided.conversion {
-                keep_conversion(connection, candidate, conversion)?;
+                conversions::keep(connection, conversion, candidate.event.received_at)?;
             }
-            let at = decisions
-                .last()
-                .map_or(candidate.event.received_at, |last| last.at);
+            let at = decisions.last().map_or(candidate.event.received_at, |last| last.at);
             for delivery in decided.deliveries {
                 if deliveries::insert_new(connection, &delivery)? {
                     resolved.deliveries.push(delivery);
                 } else {
                     let detail = format!("connector {}, delivery {}", delivery.connector, delivery.id);
-                    decisions.push(Decision {
-                        at,
-                        code: Code::SkippedAlready,
-                        detail,
-                    });
+                    decisions.push(Decision { at, code: Code::SkippedAlready, detail });
                 }
             }
         }
@@ -176,32 +132,9 @@ fn keep_event(
         &event.name,
         millis(event.received_at),
         progress,
-        decided
-            .and_then(|decided| decided.click.as_ref())
-            .map(|click| click.id.0.as_bytes()),
-        decided
-            .and_then(|decided| decided.conversion.as_ref())
-            .map(|conversion| &conversion.key),
+        decided.and_then(|decided| decided.click.as_ref()).map(|click| click.id.0.as_bytes()),
+        decided.and_then(|decided| decided.conversion.as_ref()).map(|conversion| &conversion.key),
         json("event", event)?,
-    ))?;
-    Ok(())
-}
-
-fn keep_conversion(
-    connection: &Connection,
-    candidate: &Candidate,
-    conversion: &Conversion,
-) -> Result<(), Error> {
-    let sql = "INSERT INTO conversions (advertiser, key, status, updated_at, document)
-               VALUES (?1, ?2, ?3, ?4, ?5)
-               ON CONFLICT (advertiser, key) DO UPDATE SET status = excluded.status,
-                   updated_at = excluded.updated_at, document = excluded.document";
-    connection.prepare_cached(sql)?.execute((
-        conversion.advertiser.as_str(),
-        &conversion.key,
-        conversion.status.as_str(),
-        millis(candidate.event.received_at),
-        json("conversion", conversion)?,
     ))?;
     Ok(())
 }

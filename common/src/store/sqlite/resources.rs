@@ -15,9 +15,7 @@ impl Store {
     pub async fn resources_version(&self) -> Result<u64, Error> {
         self.read(|connection| {
             let newest = "SELECT coalesce(max(version), 0) FROM resources";
-            let version: i64 = connection
-                .prepare_cached(newest)?
-                .query_row([], |row| row.get(0))?;
+            let version: i64 = connection.prepare_cached(newest)?.query_row([], |row| row.get(0))?;
             Ok(version.unsigned_abs())
         })
         .await
@@ -28,8 +26,7 @@ impl Store {
     /// # Errors
     /// The database failed, or the document cannot be read.
     pub async fn resources(&self) -> Result<Versioned, Error> {
-        self.read(|connection| Ok(newest(connection)?.unwrap_or_default()))
-            .await
+        self.read(|connection| Ok(newest(connection)?.unwrap_or_default())).await
     }
 
     /// Makes these the current resources, without the text of any token. The same again changes nothing.
@@ -42,10 +39,7 @@ impl Store {
             // A document that an older binary wrote and we cannot read is replaced, not obeyed.
             let version = match newest(connection) {
                 Ok(Some(current)) if current.resources == resources => {
-                    return Ok(Applied {
-                        version: current.version,
-                        changed: false,
-                    });
+                    return Ok(Applied { version: current.version, changed: false });
                 }
                 Ok(_) | Err(Error::Unreadable { .. }) => next_version(connection)?,
                 Err(error) => return Err(error),
@@ -53,13 +47,8 @@ impl Store {
             let insert = "INSERT INTO resources (version, document, applied_at) VALUES (?1, ?2, ?3)";
             let document = json("set of resources", &resources)?;
             let now = millis(Timestamp::now());
-            connection
-                .prepare_cached(insert)?
-                .execute((version, document, now))?;
-            Ok(Applied {
-                version: version.unsigned_abs(),
-                changed: true,
-            })
+            connection.prepare_cached(insert)?.execute((version, document, now))?;
+            Ok(Applied { version: version.unsigned_abs(), changed: true })
         })
         .await
     }
@@ -74,13 +63,8 @@ fn newest(connection: &Connection) -> Result<Option<Versioned>, Error> {
     let sql = "SELECT version, document FROM resources ORDER BY version DESC LIMIT 1";
     first(&mut *connection.prepare_cached(sql)?, [], |row| {
         let version: i64 = row.get(0)?;
-        let resources = document(
-            "set of resources",
-            row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?,
-        )?;
-        Ok(Versioned {
-            version: version.unsigned_abs(),
-            resources,
-        })
+        let resources =
+            document("set of resources", row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?)?;
+        Ok(Versioned { version: version.unsigned_abs(), resources })
     })
 }

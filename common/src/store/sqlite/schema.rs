@@ -16,14 +16,8 @@ fn version(connection: &Connection) -> rusqlite::Result<u32> {
 /// Refuses any other schema than ours.
 pub(super) fn require_current(connection: &Connection) -> Result<(), Error> {
     match version(connection)? {
-        found if found < CURRENT => Err(Error::TooOld {
-            found,
-            known: CURRENT,
-        }),
-        found if found > CURRENT => Err(Error::TooNew {
-            found,
-            known: CURRENT,
-        }),
+        found if found < CURRENT => Err(Error::TooOld { found, known: CURRENT }),
+        found if found > CURRENT => Err(Error::TooNew { found, known: CURRENT }),
         _ => Ok(()),
     }
 }
@@ -36,10 +30,7 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(u32, u32), Error> 
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let found = version(&transaction)?;
         if found > CURRENT {
-            return Err(Error::TooNew {
-                found,
-                known: CURRENT,
-            });
+            return Err(Error::TooNew { found, known: CURRENT });
         }
         let from = *from.get_or_insert(found);
         let Some(step) = MIGRATIONS.get(found as usize) else {

@@ -41,8 +41,7 @@ impl Store {
     /// # Errors
     /// The database failed; none of them is settled.
     pub async fn settle(&self, settlements: Vec<Settlement>) -> Result<Vec<bool>, Error> {
-        self.write(move |connection| settlements.iter().map(|one| settle(connection, one)).collect())
-            .await
+        self.write(move |connection| settlements.iter().map(|one| settle(connection, one)).collect()).await
     }
 }
 
@@ -78,11 +77,7 @@ fn settle(connection: &Connection, settlement: &Settlement) -> Result<bool, Erro
     if let End::Dead(letter) = &settlement.end {
         letters::insert(connection, letter, "dead")?;
     }
-    let decision = Decision {
-        at: settlement.at,
-        code,
-        detail: describe(settlement),
-    };
+    let decision = Decision { at: settlement.at, code, detail: describe(settlement) };
     trace::append(connection, delivery.facts.event.id, &[decision])?;
     Ok(true)
 }
@@ -123,25 +118,15 @@ fn insert_attempt(
 
 /// When the attempt was over: what its wait in a tier counts from.
 fn ended(settlement: &Settlement) -> Timestamp {
-    let duration = settlement
-        .exchange
-        .as_ref()
-        .map(|exchange| exchange.duration)
-        .unwrap_or_default();
+    let duration = settlement.exchange.as_ref().map(|exchange| exchange.duration).unwrap_or_default();
     settlement.at.checked_add(duration).unwrap_or(settlement.at)
 }
 
 fn describe(settlement: &Settlement) -> String {
     let delivery = &settlement.delivery;
-    let mut detail = format!(
-        "connector {}, round {}, attempt {}",
-        delivery.connector, delivery.round, delivery.attempt
-    );
-    match settlement
-        .exchange
-        .as_ref()
-        .map(|exchange| (exchange.status, &exchange.failure))
-    {
+    let mut detail =
+        format!("connector {}, round {}, attempt {}", delivery.connector, delivery.round, delivery.attempt);
+    match settlement.exchange.as_ref().map(|exchange| (exchange.status, &exchange.failure)) {
         Some((Some(status), _)) => detail.push_str(&format!(", status {status}")),
         Some((None, Some(failure))) => detail.push_str(&format!(", {failure}")),
         _ => {}

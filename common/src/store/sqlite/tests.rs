@@ -22,9 +22,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 fn settings(folder: &TempDir) -> Settings {
-    Settings {
-        path: folder.path().join("state/carom.db"),
-    }
+    Settings { path: folder.path().join("state/carom.db") }
 }
 
 fn open(folder: &TempDir) -> Store {
@@ -115,43 +113,25 @@ fn claim(key: &str) -> Claim {
 
 fn candidate(event: &Event) -> Candidate {
     let event = event.clone();
-    Candidate {
-        event,
-        named: Named::Nothing,
-        claim: None,
-        parked: None,
-        decisions: Vec::new(),
-    }
+    Candidate { event, named: Named::Nothing, claim: None, parked: None, decisions: Vec::new() }
 }
 
 /// A delivery of the event's conversion, which has the event's key.
 fn delivery(event: &Event, to: &str) -> Delivery {
-    let conversion = ConversionFacts {
-        key: event.key.clone(),
-        name: None,
-        status: Status::Approved,
-        value: None,
-    };
+    let conversion =
+        ConversionFacts { key: event.key.clone(), name: None, status: Status::Approved, value: None };
     Delivery {
         id: DeliveryId::of_step(&connector(to), &event.key, "conversion"),
         connector: connector(to),
         round: 0,
         attempt: 1,
         due_since: at(2),
-        facts: Facts {
-            event: event.clone(),
-            click: None,
-            conversion: Some(conversion),
-        },
+        facts: Facts { event: event.clone(), click: None, conversion: Some(conversion) },
     }
 }
 
 fn decision(code: Code) -> Decision {
-    Decision {
-        at: at(2),
-        code,
-        detail: String::new(),
-    }
+    Decision { at: at(2), code, detail: String::new() }
 }
 
 fn decided(event: &Event, to: &[&str]) -> Resolution {
@@ -161,10 +141,7 @@ fn decided(event: &Event, to: &[&str]) -> Resolution {
         conversion: Some(conversion(&event.key)),
         deliveries,
     }));
-    Resolution {
-        verdict,
-        decisions: vec![decision(Code::Selected)],
-    }
+    Resolution { verdict, decisions: vec![decision(Code::Selected)] }
 }
 
 /// The deciding that the worker does, as far as the store is concerned.
@@ -185,15 +162,9 @@ fn as_the_worker(to: &'static [&'static str]) -> impl Fn(&Candidate, &Known) -> 
 
 /// Stores an event with one delivery and gives back that.
 async fn selected(store: &Store, event: &Event, to: &'static [&'static str]) -> Vec<Delivery> {
-    let resolved = store
-        .resolve(vec![candidate(event)], as_the_worker(to))
-        .await
-        .unwrap();
+    let resolved = store.resolve(vec![candidate(event)], as_the_worker(to)).await.unwrap();
     store.handed_over(vec![event.id], at(3)).await.unwrap();
-    resolved
-        .into_iter()
-        .flat_map(|resolved| resolved.deliveries)
-        .collect()
+    resolved.into_iter().flat_map(|resolved| resolved.deliveries).collect()
 }
 
 fn settlement(delivery: &Delivery, end: End) -> Settlement {
@@ -205,28 +176,16 @@ fn settlement(delivery: &Delivery, end: End) -> Settlement {
         failure: None,
         response: "answer".to_owned(),
     };
-    Settlement {
-        delivery: delivery.clone(),
-        at: at(10),
-        exchange: Some(exchange),
-        end,
-    }
+    Settlement { delivery: delivery.clone(), at: at(10), exchange: Some(exchange), end }
 }
 
 fn letter(delivery: &Delivery, reason: Reason) -> crate::dead_letter::Letter {
     let letter = crate::dead_letter::Letter::of_delivery(delivery.clone(), reason, at(10));
-    crate::dead_letter::Letter {
-        last_status: Some(500),
-        ..letter
-    }
+    crate::dead_letter::Letter { last_status: Some(500), ..letter }
 }
 
 fn next(delivery: &Delivery, round: u32, attempt: u32) -> Delivery {
-    Delivery {
-        round,
-        attempt,
-        ..delivery.clone()
-    }
+    Delivery { round, attempt, ..delivery.clone() }
 }
 
 async fn codes(store: &Store, event: &Event) -> Vec<Code> {

@@ -1,7 +1,7 @@
 //! Traces: decisions in their order, and an event with all that came of it.
 
 use super::column::{document, millis, rows, time, word};
-use super::{Store, attempts, clicks, deliveries, resolve};
+use super::{Store, attempts, clicks, conversions, deliveries};
 use crate::conversion::Conversion;
 use crate::event::Event;
 use crate::id::{ClickId, DeliveryId, EventId};
@@ -39,8 +39,7 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn event_of_delivery(&self, delivery: DeliveryId) -> Result<Option<EventId>, Error> {
-        self.read(move |connection| deliveries::event(connection, delivery))
-            .await
+        self.read(move |connection| deliveries::event(connection, delivery)).await
     }
 
     /// The events with this dedupe key, sender's id or conversion key, oldest first; at most 100.
@@ -69,19 +68,11 @@ pub(super) fn append(connection: &Connection, event: EventId, decisions: &[Decis
     }
     let event = event.0.as_bytes();
     let sql = "SELECT coalesce(max(seq) + 1, 0) FROM decisions WHERE event_id = ?1";
-    let next: i64 = connection
-        .prepare_cached(sql)?
-        .query_row([event], |row| row.get(0))?;
+    let next: i64 = connection.prepare_cached(sql)?.query_row([event], |row| row.get(0))?;
     let sql = "INSERT INTO decisions (event_id, seq, at, code, detail) VALUES (?1, ?2, ?3, ?4, ?5)";
     let mut insert = connection.prepare_cached(sql)?;
     for (seq, decision) in (next..).zip(decisions) {
-        insert.execute((
-            event,
-            seq,
-            millis(decision.at),
-            decision.code.as_str(),
-            &decision.detail,
-        ))?;
+        insert.execute((event, seq, millis(decision.at), decision.code.as_str(), &decision.detail))?;
     }
     Ok(())
 }
@@ -93,34 +84,21 @@ pub(super) fn append_if_known(
     decision: Decision,
 ) -> Result<(), Error> {
     let mut known = connection.prepare_cached("SELECT 1 FROM events WHERE id = ?1")?;
-    if known.exists([event.0.as_bytes()])? {
-        append(connection, event, &[decision])
-    } else {
-        Ok(())
-    }
+    if known.exists([event.0.as_bytes()])? { append(connection, event, &[decision]) } else { Ok(()) }
 }
 
 fn trace_of_event(connection: &Connection, id: EventId) -> Result<Option<EventTrace>, Error> {
     let sql = "SELECT document, progress, click_id, conversion_key FROM events WHERE id = ?1";
-    let found = connection
-        .prepare_cached(sql)?
-        .query_row([id.0.as_bytes()], |row| {
-            let click: Option<[u8; 16]> = row.get(2)?;
-            Ok((
-                row.get::<_, String>(0)?,
-                row.get::<_, String>(1)?,
-                click,
-                row.get::<_, Option<String>>(3)?,
-            ))
-        });
+    let found = connection.prepare_cached(sql)?.query_row([id.0.as_bytes()], |row| {
+        let click: Option<[u8; 16]> = row.get(2)?;
+        Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, click, row.get::<_, Option<String>>(3)?))
+    });
     let Some((event, progress, click, key)) = found.optional()? else {
         return Ok(None);
     };
     let event: Event = document("event", &event)?;
     let click = click.map(|click| ClickId(Uuid::from_bytes(click)));
-    let conversion = key.map_or(Ok(None), |key| {
-        resolve::conversion(connection, &event.advertiser, &key)
-    })?;
+    let conversion = key.map_or(Ok(None), |key| conversions::find(connection, &event.advertiser, &key))?;
     let deliveries = deliveries::of_event(connection, id)?;
     let mut tried = Vec::new();
     for delivery in &deliveries {
@@ -140,17 +118,9 @@ fn trace_of_event(connection: &Connection, id: EventId) -> Result<Option<EventTr
 
 fn decisions(connection: &Connection, event: EventId) -> Result<Vec<Decision>, Error> {
     let sql = "SELECT at, code, detail FROM decisions WHERE event_id = ?1 ORDER BY seq";
-    rows(
-        &mut *connection.prepare_cached(sql)?,
-        [event.0.as_bytes()],
-        |row| {
-            Ok(Decision {
-                at: time(row.get(0)?)?,
-                code: word("code", row.get(1)?)?,
-                detail: row.get(2)?,
-            })
-        },
-    )
+    rows(&mut *connection.prepare_cached(sql)?, [event.0.as_bytes()], |row| {
+        Ok(Decision { at: time(row.get(0)?)?, code: word("code", row.get(1)?)?, detail: row.get(2)? })
+    })
 }
 
 fn record(conversion: Conversion) -> ConversionRecord {

@@ -52,15 +52,9 @@ impl Writer {
                 // Whoever asked may have stopped waiting.
                 let _ = sender.send(result.and_then(|value| committed.map(|()| value)));
             };
-            Ran {
-                failed,
-                answer: Box::new(answer),
-            }
+            Ran { failed, answer: Box::new(answer) }
         });
-        self.queue
-            .send(Message::Job(job))
-            .await
-            .map_err(|_| Error::Closed)?;
+        self.queue.send(Message::Job(job)).await.map_err(|_| Error::Closed)?;
         receiver.await.map_err(|_| Error::Closed)?
     }
 
@@ -89,9 +83,7 @@ pub(super) fn spawn(
         drop(connection);
         drop(alive);
     };
-    let spawned = std::thread::Builder::new()
-        .name("carom-store".to_owned())
-        .spawn(run);
+    let spawned = std::thread::Builder::new().name("carom-store".to_owned()).spawn(run);
     spawned.map_err(Error::Thread)?;
     Ok(Writer { queue: sender, ended })
 }
@@ -123,11 +115,7 @@ fn run_group(
         Err(_) => drop(connection.execute_batch("ROLLBACK")),
     }
     for job in ran {
-        (job.answer)(
-            done.as_ref()
-                .copied()
-                .map_err(|error| Error::Database(same(error))),
-        );
+        (job.answer)(done.as_ref().copied().map_err(|error| Error::Database(same(error))));
     }
 }
 

@@ -75,14 +75,12 @@ impl Wrong {
                 format!("the URL's host or port cannot be read: {why}"),
                 "write a host name or address, and a port only where it is needed",
             ),
-            Self::Character(which) => (
-                format!("the URL holds {which}"),
-                "percent-encode it, as in %20 for a space",
-            ),
-            Self::DotSegment => (
-                "the URL's path holds a dot segment (`.` or `..`)".into(),
-                "write the path that it leads to",
-            ),
+            Self::Character(which) => {
+                (format!("the URL holds {which}"), "percent-encode it, as in %20 for a space")
+            }
+            Self::DotSegment => {
+                ("the URL's path holds a dot segment (`.` or `..`)".into(), "write the path that it leads to")
+            }
         };
         Fault::new(key, problem, remedy)
     }
@@ -95,11 +93,7 @@ impl Cut {
         };
         let scheme = ["https://", "http://"]
             .into_iter()
-            .find(|scheme| {
-                first
-                    .get(..scheme.len())
-                    .is_some_and(|start| start.eq_ignore_ascii_case(scheme))
-            })
+            .find(|scheme| first.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme)))
             .ok_or(Wrong::Scheme)?;
         first.drain(..scheme.len());
         let (authority, rest) = split_once(pieces, &['/', '?', '#']);
@@ -114,13 +108,7 @@ impl Cut {
             }
             other => (None, other),
         };
-        Ok(Self {
-            scheme,
-            authority,
-            path,
-            query,
-            fragment: rest.map(|(_, fragment)| fragment),
-        })
+        Ok(Self { scheme, authority, path, query, fragment: rest.map(|(_, fragment)| fragment) })
     }
 
     pub(super) fn origin(&self) -> Result<Url, Wrong> {
@@ -132,14 +120,10 @@ impl Cut {
             return Err(Wrong::Authority("there is none".to_owned()));
         }
         // To the url crate a backslash is a slash, a percent-encoded host is a host, and so is `{domain}`.
-        let odd = authority
-            .chars()
-            .find(|c| c.is_ascii() && !c.is_ascii_alphanumeric() && !"-._:[]".contains(*c));
+        let odd =
+            authority.chars().find(|c| c.is_ascii() && !c.is_ascii_alphanumeric() && !"-._:[]".contains(*c));
         if let Some(odd) = odd {
-            return Err(Wrong::Authority(format!(
-                "`{}` cannot stand in it",
-                odd.escape_debug()
-            )));
+            return Err(Wrong::Authority(format!("`{}` cannot stand in it", odd.escape_debug())));
         }
         Url::parse(&format!("{}{authority}/", self.scheme)).map_err(|why| Wrong::Authority(why.to_string()))
     }
@@ -148,18 +132,11 @@ impl Cut {
     pub(super) fn odd_characters(&self) -> impl Iterator<Item = Wrong> {
         let text = |pieces: &[Piece]| -> String { pieces.iter().filter_map(Piece::as_literal).collect() };
         let path = text(&self.path);
-        let parts = [
-            Some(&self.authority),
-            Some(&self.path),
-            self.query.as_ref(),
-            self.fragment.as_ref(),
-        ];
+        let parts = [Some(&self.authority), Some(&self.path), self.query.as_ref(), self.fragment.as_ref()];
         let all: String = parts.into_iter().flatten().map(|pieces| text(pieces)).collect();
         [
             all.chars().any(char::is_control).then_some("a control character"),
-            all.chars()
-                .any(|c| c.is_whitespace() && !c.is_control())
-                .then_some("a space"),
+            all.chars().any(|c| c.is_whitespace() && !c.is_control()).then_some("a space"),
             path.contains('\\').then_some("a backslash in its path"),
         ]
         .into_iter()
@@ -169,10 +146,7 @@ impl Cut {
 }
 
 pub(super) fn literal(pieces: &[Piece]) -> Result<String, MacroThere> {
-    pieces
-        .iter()
-        .map(|piece| piece.as_literal().ok_or(MacroThere))
-        .collect()
+    pieces.iter().map(|piece| piece.as_literal().ok_or(MacroThere)).collect()
 }
 
 /// What stands before the first of some characters in the template's own text; then that character and
@@ -189,14 +163,7 @@ pub(super) fn split_once(pieces: Vec<Piece>, at: &[char]) -> (Vec<Piece>, Option
             before.retain(|piece| !piece.is_nothing());
             return (
                 before,
-                Some((
-                    found,
-                    [rest]
-                        .into_iter()
-                        .filter(|p| !p.is_nothing())
-                        .chain(pieces)
-                        .collect(),
-                )),
+                Some((found, [rest].into_iter().filter(|p| !p.is_nothing()).chain(pieces).collect())),
             );
         }
         before.push(piece);

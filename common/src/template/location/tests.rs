@@ -5,12 +5,7 @@ use crate::template::tests::Given;
 use proptest::prelude::*;
 
 fn given(values: &[(&'static str, &str)]) -> Given {
-    Given(
-        values
-            .iter()
-            .map(|(name, value)| (*name, (*value).to_owned()))
-            .collect(),
-    )
+    Given(values.iter().map(|(name, value)| (*name, (*value).to_owned())).collect())
 }
 
 fn filled(template: &str, values: &[(&'static str, &str)]) -> Result<String, Unfit> {
@@ -55,16 +50,8 @@ fn urls_that_cannot_be_sent_as_written_are_refused() {
         ("https://example.com/{{VALUE", "never ends"),
     ] {
         let faults = Location::parse("url", url, &CONNECTOR).unwrap_err();
-        assert!(
-            faults.iter().any(|fault| fault.problem.contains(problem)),
-            "{url}: {faults:?}"
-        );
-        assert!(
-            faults
-                .iter()
-                .all(|fault| fault.key == "url" && !fault.remedy.is_empty()),
-            "{url}"
-        );
+        assert!(faults.iter().any(|fault| fault.problem.contains(problem)), "{url}: {faults:?}");
+        assert!(faults.iter().all(|fault| fault.key == "url" && !fault.remedy.is_empty()), "{url}");
     }
 }
 
@@ -81,26 +68,14 @@ fn what_the_operator_wrote_stays_as_written() {
         ("HTTPS://example.com:443?x=1", "https://example.com/?x=1"),
         ("http://example.com:8080/a/", "http://example.com:8080/a/"),
         ("https://[2001:db8::1]:8443/x", "https://[2001:db8::1]:8443/x"),
-        (
-            "https://h/a%2Fb;c=d,e/@f:g?x=%26+y&&z&=w#frag",
-            "https://h/a%2Fb;c=d,e/@f:g?x=%26+y&&z&=w#frag",
-        ),
+        ("https://h/a%2Fb;c=d,e/@f:g?x=%26+y&&z&=w#frag", "https://h/a%2Fb;c=d,e/@f:g?x=%26+y&&z&=w#frag"),
         ("https://h/p?", "https://h/p?"),
-        (
-            "https://h/p?a[x]=1&filter[status]=[status]",
-            "https://h/p?a[x]=1&filter[status]=sold",
-        ),
+        ("https://h/p?a[x]=1&filter[status]=[status]", "https://h/p?a[x]=1&filter[status]=sold"),
         ("https://h/p?a={clikid}", "https://h/p?a={clikid}"),
         ("https://h//x//{{VALUE}}", "https://h//x//15"),
-        (
-            "https://h/v:{value}/s-[status]?[status]",
-            "https://h/v:15/s-sold?sold",
-        ),
+        ("https://h/v:{value}/s-[status]?[status]", "https://h/v:15/s-sold?sold"),
         ("https://h/?{status}={{VALUE}}=", "https://h/?sold=15="),
-        (
-            "https://h/?u=https://other/?q=1",
-            "https://h/?u=https://other/?q=1",
-        ),
+        ("https://h/?u=https://other/?q=1", "https://h/?u=https://other/?q=1"),
     ] {
         let values = [("VALUE", "15"), ("STATUS", "sold")];
         assert_eq!(filled(template, &values).unwrap(), url, "{template}");
@@ -112,10 +87,7 @@ fn a_value_stays_in_its_segment_or_parameter() {
     let template = "https://h/a/{{VALUE}}/b?x={{VALUE}}&y=1";
     for (value, url) in [
         ("", "https://h/a//b?x=&y=1"),
-        (
-            "c/../d?e#f",
-            "https://h/a/c%2F..%2Fd%3Fe%23f/b?x=c%2F..%2Fd%3Fe%23f&y=1",
-        ),
+        ("c/../d?e#f", "https://h/a/c%2F..%2Fd%3Fe%23f/b?x=c%2F..%2Fd%3Fe%23f&y=1"),
         ("1&y=2", "https://h/a/1%26y%3D2/b?x=1%26y%3D2&y=1"),
         ("...", "https://h/a/.../b?x=...&y=1"),
         ("%2e%2e", "https://h/a/%252e%252e/b?x=%252e%252e&y=1"),
@@ -139,11 +111,7 @@ fn a_value_cannot_make_a_dot_segment() {
         ("https://h/?x={{VALUE}}", "..", false),
     ] {
         let made = filled(template, &[("VALUE", value)]);
-        assert_eq!(
-            matches!(made, Err(Unfit::DotSegment(_))),
-            refused,
-            "{template} {value}: {made:?}"
-        );
+        assert_eq!(matches!(made, Err(Unfit::DotSegment(_))), refused, "{template} {value}: {made:?}");
     }
 }
 

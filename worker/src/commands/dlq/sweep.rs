@@ -130,12 +130,7 @@ impl Sweep {
         let resources = store.resources().await?.resources;
         greet(&config.broker.url).await.context("the broker")?;
         let stop = CancellationToken::new();
-        let link = Link::start(
-            &config.broker.url,
-            "carom-worker dlq",
-            &config.retry.schedule,
-            stop.clone(),
-        );
+        let link = Link::start(&config.broker.url, "carom-worker dlq", &config.retry.schedule, stop.clone());
         let publishing = link.sibling("carom-worker dlq publish", stop.clone());
         let publisher = Publisher::start(publishing, config.broker.confirm_timeout.0, stop.clone(), |_| {});
         let pace = rate.map(|rate| {
@@ -143,16 +138,7 @@ impl Sweep {
             pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
             pace
         });
-        Ok(Self {
-            act,
-            filter,
-            store,
-            resources,
-            link,
-            publisher,
-            stop,
-            pace,
-        })
+        Ok(Self { act, filter, store, resources, link, publisher, stop, pace })
     }
 
     /// Goes round the queue once.
@@ -163,17 +149,9 @@ impl Sweep {
         let total = self.waiting().await?;
         let bar = ProgressBar::new(u64::from(total)).with_style(style());
         let consuming = self.stop.child_token();
-        let mut taken = consume(
-            self.link.clone(),
-            topology::DEAD.to_owned(),
-            IN_HAND,
-            consuming.clone(),
-            |_| {},
-        );
-        let mut swept = Swept {
-            act: Some(self.act),
-            ..Swept::default()
-        };
+        let mut taken =
+            consume(self.link.clone(), topology::DEAD.to_owned(), IN_HAND, consuming.clone(), |_| {});
+        let mut swept = Swept { act: Some(self.act), ..Swept::default() };
         let mut pace = self.pace.take();
         let mut in_hand = FuturesUnordered::new();
         // A letter that was rotated in this turn ends it: everything behind was behind it before.
@@ -217,23 +195,14 @@ impl Sweep {
 
     async fn waiting(&self) -> anyhow::Result<u32> {
         let channel = self.link.channel().await;
-        let options = QueueDeclareOptions {
-            passive: true,
-            ..QueueDeclareOptions::default()
-        };
-        let queue = channel
-            .queue_declare(topology::DEAD.into(), options, FieldTable::default())
-            .await?;
+        let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+        let queue = channel.queue_declare(topology::DEAD.into(), options, FieldTable::default()).await?;
         channel.close(200, "counted".into()).await?;
         Ok(queue.message_count())
     }
 
     async fn settle(&self, message: Taken, letter: Letter, matches: bool) -> anyhow::Result<End> {
-        let fate = if matches {
-            self.fate(&letter).await?
-        } else {
-            Fate::Stay
-        };
+        let fate = if matches { self.fate(&letter).await? } else { Fate::Stay };
         let end = match fate {
             Fate::Send(send) => match self.publisher.publish(send).await {
                 Ok(()) => {
@@ -252,11 +221,7 @@ impl Sweep {
             Fate::Copy => End::Copy,
             Fate::Stay | Fate::Homeless => {
                 self.rotate(&message).await?;
-                if matches!(fate, Fate::Stay) {
-                    End::Left
-                } else {
-                    End::Homeless
-                }
+                if matches!(fate, Fate::Stay) { End::Left } else { End::Homeless }
             }
         };
         message.ack().await;
@@ -264,9 +229,7 @@ impl Sweep {
     }
 
     async fn rotate(&self, message: &Taken) -> Result<(), PublishError> {
-        self.publisher
-            .publish_surely(Message::to_queue(topology::DEAD, message.body.clone()))
-            .await
+        self.publisher.publish_surely(Message::to_queue(topology::DEAD, message.body.clone())).await
     }
 
     async fn fate(&self, letter: &Letter) -> anyhow::Result<Fate> {
@@ -284,16 +247,10 @@ impl Sweep {
             Content::Delivery(delivery) => {
                 self.link.declare_connector(&delivery.connector).await?;
                 let next = next_round(delivery);
-                Fate::Send(Message::to_queue(
-                    &letter.queue,
-                    envelope::encode(std::slice::from_ref(&next)),
-                ))
+                Fate::Send(Message::to_queue(&letter.queue, envelope::encode(std::slice::from_ref(&next))))
             }
             Content::Intake(intake) => {
-                let fresh = carom_common::intake::Intake {
-                    parked: None,
-                    ..(**intake).clone()
-                };
+                let fresh = carom_common::intake::Intake { parked: None, ..(**intake).clone() };
                 Fate::Send(Message::to_queue(
                     topology::EVENTS,
                     envelope::encode(std::slice::from_ref(&fresh)),
@@ -332,12 +289,7 @@ impl Swept {
 
 /// A fresh schedule under the same id.
 fn next_round(delivery: &Delivery) -> Delivery {
-    Delivery {
-        round: delivery.round + 1,
-        attempt: 1,
-        due_since: Timestamp::now(),
-        ..delivery.clone()
-    }
+    Delivery { round: delivery.round + 1, attempt: 1, due_since: Timestamp::now(), ..delivery.clone() }
 }
 
 async fn next(taken: &mut mpsc::Receiver<Taken>) -> Option<Taken> {
@@ -375,9 +327,7 @@ fn matches(filter: &LetterFilter, letter: &Letter) -> bool {
             .as_ref()
             .is_none_or(|connector| delivery.is_some_and(|delivery| delivery.connector == *connector))
         && filter.reason.is_none_or(|reason| letter.reason == reason)
-        && filter
-            .status
-            .is_none_or(|status| letter.last_status == Some(status))
+        && filter.status.is_none_or(|status| letter.last_status == Some(status))
         && filter.event_type.as_deref().is_none_or(is)
         && filter.since.is_none_or(|since| letter.at >= since)
         && filter.before.is_none_or(|before| letter.at < before)

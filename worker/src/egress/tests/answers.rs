@@ -12,14 +12,8 @@ async fn an_answer_comes_with_its_status_body_and_wish_to_wait() {
     let answer = answer(&egress(), get(url), PATIENCE).await;
     assert_eq!(answer.status, 503);
     assert_eq!(answer.retry_after, Some(Duration::from_secs(120)));
-    assert_eq!(
-        (answer.body_excerpt.as_slice(), answer.truncated),
-        (b"busy".as_slice(), false)
-    );
-    assert!(
-        !format!("{answer:?}").contains("busy"),
-        "a body in a debug print ends in a log"
-    );
+    assert_eq!((answer.body_excerpt.as_slice(), answer.truncated), (b"busy".as_slice(), false));
+    assert!(!format!("{answer:?}").contains("busy"), "a body in a debug print ends in a log");
 }
 
 #[tokio::test]
@@ -38,22 +32,12 @@ async fn an_answer_without_a_body_is_whole() {
 #[tokio::test]
 async fn a_body_is_truncated_from_the_first_byte_beyond_the_cap() {
     let url = answering(b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nabcdef").await;
-    for (cap, kept, truncated) in [
-        (7, "abcdef", false),
-        (6, "abcdef", false),
-        (5, "abcde", true),
-        (0, "", true),
-    ] {
-        let egress = Egress::new(&Settings {
-            response_cap: cap,
-            ..settings(&["127.0.0.0/8"])
-        })
-        .unwrap();
+    for (cap, kept, truncated) in
+        [(7, "abcdef", false), (6, "abcdef", false), (5, "abcde", true), (0, "", true)]
+    {
+        let egress = Egress::new(&Settings { response_cap: cap, ..settings(&["127.0.0.0/8"]) }).unwrap();
         let answer = answer(&egress, get(&url), PATIENCE).await;
-        assert_eq!(
-            (answer.body_excerpt.as_slice(), answer.truncated),
-            (kept.as_bytes(), truncated)
-        );
+        assert_eq!((answer.body_excerpt.as_slice(), answer.truncated), (kept.as_bytes(), truncated));
     }
 }
 
@@ -73,11 +57,7 @@ async fn attempts_in_a_row_share_a_connection_and_one_that_has_closed_is_not_an_
     .await;
     let egress = egress();
     for (attempt, expected) in [(1, 1), (2, 1), (3, 2), (4, 2)] {
-        assert_eq!(
-            answer(&egress, get(&url), PATIENCE).await.status,
-            200,
-            "attempt {attempt}"
-        );
+        assert_eq!(answer(&egress, get(&url), PATIENCE).await.status, 200, "attempt {attempt}");
         assert_eq!(connections.load(Ordering::SeqCst), expected, "attempt {attempt}");
     }
 }

@@ -73,11 +73,7 @@ async fn no_spelling_of_a_private_address_is_connected_to() {
             assert_eq!(failure.class(), "blocked", "{host}: {failure:?}");
         }
     }
-    assert_eq!(
-        v4.accept().unwrap_err().kind(),
-        io::ErrorKind::WouldBlock,
-        "somebody connected"
-    );
+    assert_eq!(v4.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock, "somebody connected");
 }
 
 #[tokio::test]
@@ -96,11 +92,7 @@ async fn a_name_leads_only_to_those_of_its_addresses_that_are_open() {
     let both = format!("http://both.example:{port}/");
     assert_eq!(answer(&egress, get(both), PATIENCE).await.status, 200);
     assert_eq!(other.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock);
-    assert_eq!(
-        *asked.lock().unwrap(),
-        ["both.example"],
-        "looked up once, so there is nothing to rebind"
-    );
+    assert_eq!(*asked.lock().unwrap(), ["both.example"], "looked up once, so there is nothing to rebind");
 
     let refusal = |failure: Failure| match failure {
         Failure::Blocked(blocked) => blocked.address.to_string(),
@@ -108,20 +100,10 @@ async fn a_name_leads_only_to_those_of_its_addresses_that_are_open() {
     };
     let inside = failure(&egress, get("https://inside.example/hook?token=s3cret"), PATIENCE).await;
     assert_eq!(refusal(inside), "10.0.0.1");
-    let metadata = failure(
-        &egress,
-        get("http://metadata.example/hook?token=s3cret"),
-        PATIENCE,
-    )
-    .await;
+    let metadata = failure(&egress, get("http://metadata.example/hook?token=s3cret"), PATIENCE).await;
     assert_eq!(refusal(metadata), "::ffff:169.254.169.254");
     for unknown in ["empty.example", "unknown.example"] {
-        let failure = failure(
-            &egress,
-            get(format!("http://{unknown}/hook?token=s3cret")),
-            PATIENCE,
-        )
-        .await;
+        let failure = failure(&egress, get(format!("http://{unknown}/hook?token=s3cret")), PATIENCE).await;
         assert_eq!(failure.class(), "dns", "{failure:?}");
     }
 }
@@ -166,11 +148,7 @@ async fn a_name_that_nobody_resolves_occupies_one_lookup_however_many_attempts_w
     let port = Url::parse(&answering(OK).await).unwrap().port().unwrap();
     let again = format!("http://stuck.example:{port}/");
     assert_eq!(answer(&egress, get(&again), PATIENCE).await.status, 200);
-    assert_eq!(
-        asked.load(Ordering::SeqCst),
-        2,
-        "an answer is not kept: the next connection asks anew"
-    );
+    assert_eq!(asked.load(Ordering::SeqCst), 2, "an answer is not kept: the next connection asks anew");
 }
 
 #[tokio::test]
@@ -197,9 +175,7 @@ async fn what_is_not_a_trusted_tls_server_fails_as_tls() {
     use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
     let plaintext = serve(|mut stream| async move {
-        let _ = stream
-            .write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n")
-            .await;
+        let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n").await;
         until_hung_up(&mut stream).await;
     })
     .await;
@@ -212,12 +188,8 @@ async fn what_is_not_a_trusted_tls_server_fails_as_tls() {
     let egress = egress();
     let chain = vec![CertificateDer::from_pem_slice(UNTRUSTED.as_bytes()).unwrap()];
     let key = PrivateKeyDer::from_pem_slice(UNTRUSTED.as_bytes()).unwrap();
-    let config = Arc::new(
-        rustls::ServerConfig::builder()
-            .with_no_client_auth()
-            .with_single_cert(chain, key)
-            .unwrap(),
-    );
+    let config =
+        Arc::new(rustls::ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key).unwrap());
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let untrusted = url_of(listener.local_addr().unwrap());
     let server = std::thread::spawn(move || {
@@ -227,17 +199,11 @@ async fn what_is_not_a_trusted_tls_server_fails_as_tls() {
         io::Read::read(&mut rustls::Stream::new(&mut tls, &mut stream), &mut request)
     });
 
-    for (what, url) in [
-        ("plaintext", plaintext),
-        ("closes", closes),
-        ("resets", resets),
-        ("untrusted", untrusted),
-    ] {
+    for (what, url) in
+        [("plaintext", plaintext), ("closes", closes), ("resets", resets), ("untrusted", untrusted)]
+    {
         let failure = failure(&egress, get(url.replace("http:", "https:")), PATIENCE).await;
         assert_eq!(failure.class(), "tls", "{what}: {failure:?}");
     }
-    assert!(
-        server.join().unwrap().is_err(),
-        "the request was sent to an untrusted server"
-    );
+    assert!(server.join().unwrap().is_err(), "the request was sent to an untrusted server");
 }

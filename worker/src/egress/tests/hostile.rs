@@ -19,11 +19,7 @@ async fn a_destination_that_hangs_times_out_at_the_deadline_and_loses_its_connec
     .await;
     let exchange = egress().attempt(get(url), SOON).await;
     assert_eq!(exchange.result.unwrap_err(), Failure::Timeout);
-    assert!(
-        exchange.duration >= SOON && exchange.duration < PATIENCE,
-        "{:?}",
-        exchange.duration
-    );
+    assert!(exchange.duration >= SOON && exchange.duration < PATIENCE, "{:?}", exchange.duration);
     timeout(PATIENCE, seen.recv())
         .await
         .expect("the connection of an attempt that is over is closed")
@@ -65,22 +61,12 @@ async fn headers_without_an_end_are_refused_after_a_bounded_number_of_bytes() {
             async move {
                 read_head(&mut stream).await;
                 stream.write_all(start.as_bytes()).await.unwrap();
-                count
-                    .send(flood(&mut stream, piece.as_bytes()).await)
-                    .await
-                    .unwrap();
+                count.send(flood(&mut stream, piece.as_bytes()).await).await.unwrap();
             }
         })
         .await;
-        assert_eq!(
-            failure(&egress(), get(url), PATIENCE).await.class(),
-            expected,
-            "{start:?}"
-        );
-        let sent = timeout(PATIENCE, sent.recv())
-            .await
-            .expect("the connection is closed")
-            .unwrap();
+        assert_eq!(failure(&egress(), get(url), PATIENCE).await.class(), expected, "{start:?}");
+        let sent = timeout(PATIENCE, sent.recv()).await.expect("the connection is closed").unwrap();
         assert!(sent < KERNEL, "{start:?}: {sent} bytes taken");
     }
     // Interim answers without end keep nothing, so they end with the deadline.
@@ -94,20 +80,13 @@ async fn headers_without_an_end_are_refused_after_a_bounded_number_of_bytes() {
 
 #[tokio::test]
 async fn a_body_of_10_gb_or_without_an_end_is_kept_up_to_the_cap_and_costs_the_connection() {
-    for framing in [
-        "content-length: 10000000000\r\n",
-        "",
-        "transfer-encoding: chunked\r\n",
-    ] {
+    for framing in ["content-length: 10000000000\r\n", "", "transfer-encoding: chunked\r\n"] {
         let (count, mut sent) = mpsc::channel(1);
         let url = serve(move |mut stream| {
             let count = count.clone();
             async move {
                 read_head(&mut stream).await;
-                stream
-                    .write_all(format!("HTTP/1.1 200 OK\r\n{framing}\r\n").as_bytes())
-                    .await
-                    .unwrap();
+                stream.write_all(format!("HTTP/1.1 200 OK\r\n{framing}\r\n").as_bytes()).await.unwrap();
                 let mut piece = vec![b'a'; 0x10000];
                 if framing.starts_with("transfer") {
                     piece = [b"10000\r\n", piece.as_slice(), b"\r\n"].concat();
@@ -119,10 +98,7 @@ async fn a_body_of_10_gb_or_without_an_end_is_kept_up_to_the_cap_and_costs_the_c
         let answer = answer(&egress(), get(url), PATIENCE).await;
         assert_eq!((answer.status, answer.truncated), (200, true), "{framing:?}");
         assert_eq!(answer.body_excerpt, vec![b'a'; RESPONSE_CAP], "{framing:?}");
-        let sent = timeout(PATIENCE, sent.recv())
-            .await
-            .expect("the connection is closed")
-            .unwrap();
+        let sent = timeout(PATIENCE, sent.recv()).await.expect("the connection is closed").unwrap();
         assert!(sent < KERNEL, "{framing:?}: {sent} bytes taken");
     }
 }
@@ -132,10 +108,7 @@ async fn a_status_stands_though_its_body_hangs_drips_breaks_off_or_is_cut() {
     let hangs = answering(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\npart").await;
     let drips = serve(|mut stream| async move {
         read_head(&mut stream).await;
-        stream
-            .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\npart")
-            .await
-            .unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\npart").await.unwrap();
         while stream.write_all(b".").await.is_ok() {
             sleep(Duration::from_millis(20)).await;
         }
@@ -143,18 +116,12 @@ async fn a_status_stands_though_its_body_hangs_drips_breaks_off_or_is_cut() {
     .await;
     let short = serve(|mut stream| async move {
         read_head(&mut stream).await;
-        stream
-            .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\npart")
-            .await
-            .unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\npart").await.unwrap();
     })
     .await;
     let cut = serve(|mut stream| async move {
         read_head(&mut stream).await;
-        stream
-            .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\npart")
-            .await
-            .unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\npart").await.unwrap();
         sleep(Duration::from_millis(100)).await;
         stream.set_zero_linger().unwrap();
     })
@@ -162,22 +129,13 @@ async fn a_status_stands_though_its_body_hangs_drips_breaks_off_or_is_cut() {
     let unchunked =
         answering(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\npart\r\nzz\r\n").await;
     let egress = egress();
-    for (how, url) in [
-        ("hangs", hangs),
-        ("drips", drips),
-        ("short", short),
-        ("cut", cut),
-        ("bad", unchunked),
-    ] {
+    for (how, url) in [("hangs", hangs), ("drips", drips), ("short", short), ("cut", cut), ("bad", unchunked)]
+    {
         let exchange = egress.attempt(get(url), SOON).await;
         assert!(exchange.duration < PATIENCE, "{how}: {:?}", exchange.duration);
         let answer = exchange.result.unwrap();
         assert_eq!((answer.status, answer.truncated), (200, true), "{how}");
-        assert!(
-            answer.body_excerpt.starts_with(b"part"),
-            "{how}: {:?}",
-            answer.body_excerpt
-        );
+        assert!(answer.body_excerpt.starts_with(b"part"), "{how}: {:?}", answer.body_excerpt);
     }
 }
 
@@ -198,10 +156,7 @@ async fn a_body_longer_than_its_content_length_ends_where_it_said_and_is_not_reu
     let egress = egress();
     for _ in 0..2 {
         let answer = answer(&egress, get(&url), PATIENCE).await;
-        assert_eq!(
-            (answer.status, answer.body_excerpt.as_slice()),
-            (200, b"ok".as_slice())
-        );
+        assert_eq!((answer.status, answer.body_excerpt.as_slice()), (200, b"ok".as_slice()));
     }
     assert_eq!(connections.load(Ordering::SeqCst), 2);
 }
@@ -214,20 +169,13 @@ async fn a_compression_bomb_stays_as_small_as_it_came() {
     )
     .await;
     let answer = answer(&egress(), get(url), PATIENCE).await;
-    assert!(
-        answer.body_excerpt.starts_with(b"\x1f\x8b\x08"),
-        "{:?}",
-        answer.body_excerpt
-    );
+    assert!(answer.body_excerpt.starts_with(b"\x1f\x8b\x08"), "{:?}", answer.body_excerpt);
     assert_eq!(answer.body_excerpt.len(), 29);
 }
 
 #[tokio::test]
 async fn each_way_to_break_off_has_its_class() {
-    let unused = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let closes = serve(|mut stream| async move {
         read_head(&mut stream).await;
     })
@@ -275,11 +223,7 @@ async fn a_hundred_attempts_that_hang_leave_another_destination_its_pace() {
     for _ in 0..20 {
         let exchange = egress.attempt(get(&fast), PATIENCE).await;
         assert_eq!(exchange.result.unwrap().status, 200);
-        assert!(
-            exchange.duration < Duration::from_secs(2),
-            "{:?}",
-            exchange.duration
-        );
+        assert!(exchange.duration < Duration::from_secs(2), "{:?}", exchange.duration);
     }
     assert!(hanging.iter().all(|attempt| !attempt.is_finished()));
     hanging.iter().for_each(tokio::task::JoinHandle::abort);

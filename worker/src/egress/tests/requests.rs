@@ -18,12 +18,7 @@ async fn sent(request: Request) -> String {
     .await;
     let mut to = request.url.clone();
     to.set_port(Url::parse(&url).unwrap().port()).unwrap();
-    assert_eq!(
-        answer(&egress(), Request { url: to, ..request }, PATIENCE)
-            .await
-            .status,
-        200
-    );
+    assert_eq!(answer(&egress(), Request { url: to, ..request }, PATIENCE).await.status, 200);
     heads.recv().await.unwrap().to_lowercase()
 }
 
@@ -35,11 +30,7 @@ fn pair(name: &str, value: &str) -> (String, String) {
 async fn a_request_goes_out_as_it_was_rendered() {
     let head = sent(Request {
         method: Method::POST,
-        headers: vec![
-            pair("X-Twice", "one"),
-            pair("X-Twice", "two"),
-            pair("User-Agent", "theirs"),
-        ],
+        headers: vec![pair("X-Twice", "one"), pair("X-Twice", "two"), pair("User-Agent", "theirs")],
         body: Some(("application/json".to_owned(), b"{}".to_vec())),
         ..get("http://127.0.0.1/a%20b?c=%7B%7D")
     })
@@ -53,11 +44,7 @@ async fn a_request_goes_out_as_it_was_rendered() {
         "content-type: application/json",
         "content-length: 2",
     ] {
-        assert_eq!(
-            head.matches(&format!("{line}\r\n")).count(),
-            1,
-            "{line} in {head}"
-        );
+        assert_eq!(head.matches(&format!("{line}\r\n")).count(), 1, "{line} in {head}");
     }
     for name in ["accept-encoding", "cookie", "referer"] {
         assert!(!head.contains(name), "{name} in {head}");
@@ -73,25 +60,12 @@ async fn a_header_of_the_connectors_wins_and_what_is_missing_is_filled_in() {
         ..get("http://carom:pass@127.0.0.1/")
     })
     .await;
-    assert!(
-        head.contains("content-type: text/plain\r\n") && !head.contains("json"),
-        "{head}"
-    );
+    assert!(head.contains("content-type: text/plain\r\n") && !head.contains("json"), "{head}");
     assert!(head.contains("user-agent: carom-test\r\n"), "{head}");
-    assert!(
-        head.contains("authorization: basic y2fyb206cgfzcw==\r\n"),
-        "{head}"
-    );
+    assert!(head.contains("authorization: basic y2fyb206cgfzcw==\r\n"), "{head}");
 
-    let head = sent(Request {
-        method: Method::POST,
-        ..get("http://127.0.0.1/")
-    })
-    .await;
-    assert!(
-        head.contains("content-length: 0\r\n"),
-        "a server may refuse a POST without: {head}"
-    );
+    let head = sent(Request { method: Method::POST, ..get("http://127.0.0.1/") }).await;
+    assert!(head.contains("content-length: 0\r\n"), "a server may refuse a POST without: {head}");
     let head = sent(get("http://127.0.0.1/")).await;
     assert!(!head.contains("content-length"), "{head}");
 }
@@ -112,52 +86,23 @@ async fn what_cannot_be_put_on_the_wire_is_refused_without_a_connection() {
         ("Transfer-Encoding", "chunked"),
         ("Connection", "keep-alive"),
     ] {
-        let request = Request {
-            headers: vec![pair(name, value)],
-            ..get(&url)
-        };
+        let request = Request { headers: vec![pair(name, value)], ..get(&url) };
         let failure = failure(&egress(), request, PATIENCE).await;
         assert_eq!(failure.class(), "unsendable", "{name:?}: {value:?}: {failure}");
     }
-    let request = Request {
-        body: Some(("text/plain\r\nx: y".to_owned(), Vec::new())),
-        ..get(&url)
-    };
+    let request = Request { body: Some(("text/plain\r\nx: y".to_owned(), Vec::new())), ..get(&url) };
     assert_eq!(failure(&egress(), request, PATIENCE).await.class(), "unsendable");
     let many = (0..40_000).map(|n| pair(&format!("x-{n}"), "y")).collect();
-    let failed = failure(
-        &egress(),
-        Request {
-            headers: many,
-            ..get(&url)
-        },
-        PATIENCE,
-    )
-    .await;
+    let failed = failure(&egress(), Request { headers: many, ..get(&url) }, PATIENCE).await;
     assert_eq!(failed.class(), "unsendable");
-    for url in [
-        "ftp://127.0.0.1/hook",
-        "file:///hook",
-        "data:text/plain,s3cret",
-        "unix:/hook",
-    ] {
-        assert_eq!(
-            failure(&egress(), get(url), PATIENCE).await.class(),
-            "unsendable",
-            "{url}"
-        );
+    for url in ["ftp://127.0.0.1/hook", "file:///hook", "data:text/plain,s3cret", "unix:/hook"] {
+        assert_eq!(failure(&egress(), get(url), PATIENCE).await.class(), "unsendable", "{url}");
     }
-    assert_eq!(
-        listener.accept().unwrap_err().kind(),
-        std::io::ErrorKind::WouldBlock
-    );
+    assert_eq!(listener.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
 }
 
 #[test]
 fn a_user_agent_that_is_no_header_is_refused_at_the_start() {
-    let settings = Settings {
-        user_agent: "a\nb".to_owned(),
-        ..settings(&[])
-    };
+    let settings = Settings { user_agent: "a\nb".to_owned(), ..settings(&[]) };
     assert!(matches!(Egress::new(&settings), Err(SetupError::Client(_))));
 }

@@ -10,27 +10,14 @@ async fn log() -> (TempDir, Store, Vec<Delivery>) {
         .map(|n| {
             let to = ["meta", "crm", "ads"][n as usize / 3 % 3];
             let id = DeliveryId::of_event(&connector(to), &n.to_string());
-            Delivery {
-                id,
-                ..delivery(&sale, to)
-            }
+            Delivery { id, ..delivery(&sale, to) }
         })
         .collect();
     let settle = |(n, delivery): (usize, &Delivery)| Settlement {
         at: at((n ^ 1) as i64),
-        ..settlement(
-            delivery,
-            if n.is_multiple_of(3) {
-                End::Delivered
-            } else {
-                End::Retry(tier())
-            },
-        )
+        ..settlement(delivery, if n.is_multiple_of(3) { End::Delivered } else { End::Retry(tier()) })
     };
-    store
-        .settle(deliveries.iter().enumerate().map(settle).collect())
-        .await
-        .unwrap();
+    store.settle(deliveries.iter().enumerate().map(settle).collect()).await.unwrap();
     (folder, store, deliveries)
 }
 
@@ -40,64 +27,14 @@ async fn the_log_is_read_in_pages_and_from_its_end() {
     let none = LogFilter::default;
     let table = [
         (none(), 900),
-        (
-            LogFilter {
-                connector: Some(connector("crm")),
-                ..none()
-            },
-            300,
-        ),
-        (
-            LogFilter {
-                outcome: Some("delivered".into()),
-                ..none()
-            },
-            300,
-        ),
-        (
-            LogFilter {
-                outcome: Some("dead".into()),
-                ..none()
-            },
-            0,
-        ),
-        (
-            LogFilter {
-                connector: Some(connector("crm")),
-                outcome: Some("retry".into()),
-                ..none()
-            },
-            200,
-        ),
-        (
-            LogFilter {
-                delivery: Some(deliveries[7].id),
-                ..none()
-            },
-            1,
-        ),
-        (
-            LogFilter {
-                since: Some(at(101)),
-                ..none()
-            },
-            799,
-        ),
-        (
-            LogFilter {
-                since: Some(at(101)),
-                outcome: Some("delivered".into()),
-                ..none()
-            },
-            266,
-        ),
-        (
-            LogFilter {
-                since: Some(at(5_000)),
-                ..none()
-            },
-            0,
-        ),
+        (LogFilter { connector: Some(connector("crm")), ..none() }, 300),
+        (LogFilter { outcome: Some("delivered".into()), ..none() }, 300),
+        (LogFilter { outcome: Some("dead".into()), ..none() }, 0),
+        (LogFilter { connector: Some(connector("crm")), outcome: Some("retry".into()), ..none() }, 200),
+        (LogFilter { delivery: Some(deliveries[7].id), ..none() }, 1),
+        (LogFilter { since: Some(at(101)), ..none() }, 799),
+        (LogFilter { since: Some(at(101)), outcome: Some("delivered".into()), ..none() }, 266),
+        (LogFilter { since: Some(at(5_000)), ..none() }, 0),
     ];
     for (filter, expected) in table {
         let (mut all, mut after) = (Vec::new(), 0);
@@ -125,20 +62,14 @@ async fn what_waits_is_counted_where_it_waits() {
         ..settlement(&deliveries[n], End::Retry(tier()))
     };
     let delivered = settlement(&deliveries[3], End::Delivered);
-    store
-        .settle(vec![retried(0, 10), retried(1, 20), delivered])
-        .await
-        .unwrap();
+    store.settle(vec![retried(0, 10), retried(1, 20), delivered]).await.unwrap();
 
     let waiting = store.waiting(at(22)).await.unwrap();
     assert_eq!(waiting.tiers, [(tier(), 2, at(10))]);
     assert_eq!(waiting.connectors, [(connector("ads"), 1, at(2))]);
     let waiting = store.waiting(at(30)).await.unwrap();
     assert_eq!(waiting.tiers, [(tier(), 1, at(20))]);
-    assert_eq!(
-        waiting.connectors,
-        [(connector("ads"), 1, at(2)), (connector("meta"), 1, at(25))]
-    );
+    assert_eq!(waiting.connectors, [(connector("ads"), 1, at(2)), (connector("meta"), 1, at(25))]);
     assert!(waiting.dead.is_empty());
 }
 
@@ -166,10 +97,7 @@ async fn what_is_listed_is_found_by_an_index() {
             "SELECT connector, count(*), min(queued_at) FROM deliveries WHERE standing = 'queued' GROUP BY connector",
             "deliveries_queued",
         ),
-        (
-            "SELECT id FROM events WHERE dedupe_key = 'k' AND advertiser = 'a'",
-            "events_by_dedupe_key",
-        ),
+        ("SELECT id FROM events WHERE dedupe_key = 'k' AND advertiser = 'a'", "events_by_dedupe_key"),
         (
             "SELECT document FROM clicks WHERE advertiser = 'a' AND visitor = x'00' AND touch = 1 AND at <= 5 ORDER BY at DESC, id DESC",
             "clicks_by_visitor",
@@ -185,9 +113,6 @@ async fn what_is_listed_is_found_by_an_index() {
             super::super::column::rows(&mut statement, [], |row| Ok(row.get::<_, String>(3)?))
         });
         let plan = plan.await.unwrap().join("; ");
-        assert!(
-            plan.contains(index) && !plan.contains("TEMP B-TREE"),
-            "{sql}: {plan}"
-        );
+        assert!(plan.contains(index) && !plan.contains("TEMP B-TREE"), "{sql}: {plan}");
     }
 }

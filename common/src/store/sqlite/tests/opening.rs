@@ -13,22 +13,14 @@ fn set_version(folder: &TempDir, version: u32) {
 #[tokio::test]
 async fn a_store_is_made_for_its_owner_only_and_migrated_once() {
     let folder = tempfile::tempdir().unwrap();
-    assert!(matches!(
-        Store::open(&settings(&folder), |_, _| {}),
-        Err(Error::TooOld { found: 0, known: 1 })
-    ));
+    assert!(matches!(Store::open(&settings(&folder), |_, _| {}), Err(Error::TooOld { found: 0, known: 1 })));
     assert_eq!(Store::migrate(&settings(&folder)).unwrap(), (0, 1));
     assert_eq!(Store::migrate(&settings(&folder)).unwrap(), (1, 1));
     let store = open(&folder);
     store.check().await.unwrap();
     for entry in std::fs::read_dir(folder.path().join("state")).unwrap() {
         let entry = entry.unwrap();
-        assert_eq!(
-            entry.metadata().unwrap().permissions().mode() & 0o777,
-            0o600,
-            "{:?}",
-            entry.path()
-        );
+        assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{:?}", entry.path());
     }
 }
 
@@ -51,18 +43,9 @@ fn a_newer_schema_is_refused_and_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     Store::migrate(&settings(&folder)).unwrap();
     set_version(&folder, 2);
-    assert!(matches!(
-        Store::migrate(&settings(&folder)),
-        Err(Error::TooNew { found: 2, known: 1 })
-    ));
-    assert!(matches!(
-        Store::open(&settings(&folder), |_, _| {}),
-        Err(Error::TooNew { .. })
-    ));
-    assert!(matches!(
-        Store::open_read_only(&settings(&folder)),
-        Err(Error::TooNew { .. })
-    ));
+    assert!(matches!(Store::migrate(&settings(&folder)), Err(Error::TooNew { found: 2, known: 1 })));
+    assert!(matches!(Store::open(&settings(&folder), |_, _| {}), Err(Error::TooNew { .. })));
+    assert!(matches!(Store::open_read_only(&settings(&folder)), Err(Error::TooNew { .. })));
 }
 
 #[tokio::test]
@@ -75,10 +58,7 @@ async fn a_reader_never_makes_the_file_and_never_writes() {
     let reader = Store::open_read_only(&settings(&folder)).unwrap();
     reader.check().await.unwrap();
     assert!(matches!(reader.record_clicks(vec![]).await, Err(Error::ReadOnly)));
-    assert!(matches!(
-        reader.apply(Resources::default()).await,
-        Err(Error::ReadOnly)
-    ));
+    assert!(matches!(reader.apply(Resources::default()).await, Err(Error::ReadOnly)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -87,27 +67,15 @@ async fn a_reader_follows_while_another_writes() {
     let reader = Store::open_read_only(&settings(&folder)).unwrap();
     let writing = tokio::spawn(async move {
         for _ in 0..50 {
-            store
-                .record_clicks((0..20).map(|_| click(VisitorId::new(), at(0))).collect())
-                .await
-                .unwrap();
+            store.record_clicks((0..20).map(|_| click(VisitorId::new(), at(0))).collect()).await.unwrap();
         }
-        store
-            .apply(Resources {
-                advertisers: vec![advertiser("acme")],
-                ..Default::default()
-            })
-            .await
-            .unwrap();
+        store.apply(Resources { advertisers: vec![advertiser("acme")], ..Default::default() }).await.unwrap();
     });
     while reader.resources_version().await.unwrap() == 0 {
         tokio::task::yield_now().await;
     }
     writing.await.unwrap();
-    assert_eq!(
-        reader.resources().await.unwrap().resources.advertisers,
-        [advertiser("acme")]
-    );
+    assert_eq!(reader.resources().await.unwrap().resources.advertisers, [advertiser("acme")]);
 }
 
 fn advertiser(id: &str) -> Advertiser {
@@ -119,10 +87,7 @@ fn advertiser(id: &str) -> Advertiser {
 async fn each_change_of_the_resources_is_a_version_and_the_same_again_is_none() {
     let (_folder, store) = store();
     assert_eq!(store.resources().await.unwrap().version, 0);
-    let of = |id| Resources {
-        advertisers: vec![advertiser(id)],
-        ..Default::default()
-    };
+    let of = |id| Resources { advertisers: vec![advertiser(id)], ..Default::default() };
     for (id, version, changed) in [("a", 1, true), ("a", 1, false), ("b", 2, true), ("a", 3, true)] {
         let applied = store.apply(of(id)).await.unwrap();
         assert_eq!((applied.version, applied.changed), (version, changed), "{id}");
@@ -138,10 +103,7 @@ async fn a_tokens_text_never_reaches_the_file() {
         "id": "shop", "advertiser": "acme", "kind": "plain", "tokens": ["open-sesame"],
     });
     let sources = vec![serde_json::from_value(source).unwrap()];
-    let resources = Resources {
-        sources,
-        ..Default::default()
-    };
+    let resources = Resources { sources, ..Default::default() };
     assert!(store.apply(resources.clone()).await.unwrap().changed);
     assert!(!store.apply(resources).await.unwrap().changed);
     for entry in std::fs::read_dir(folder.path().join("state")).unwrap() {

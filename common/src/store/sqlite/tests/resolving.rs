@@ -9,10 +9,7 @@ async fn known(store: &Store, candidate: Candidate) -> Known {
     let told = Arc::clone(&seen);
     let look = move |_: &Candidate, known: &Known| {
         *told.lock().unwrap() = Some(known.clone());
-        Resolution {
-            verdict: Verdict::Park(tier()),
-            decisions: vec![decision(Code::Parked)],
-        }
+        Resolution { verdict: Verdict::Park(tier()), decisions: vec![decision(Code::Parked)] }
     };
     let resolved = store.resolve(vec![candidate], look).await.unwrap();
     assert_eq!(resolved[0].park, Some(tier()));
@@ -24,14 +21,8 @@ async fn an_event_is_decided_once_and_its_copies_are_traced_with_it() {
     let (_folder, store) = store();
     let (first, copy) = (event("k"), event("k"));
     let both = vec![candidate(&first), candidate(&copy)];
-    let resolved = store
-        .resolve(both, as_the_worker(&["meta", "crm"]))
-        .await
-        .unwrap();
-    assert_eq!(
-        resolved[0].deliveries,
-        [delivery(&first, "meta"), delivery(&first, "crm")]
-    );
+    let resolved = store.resolve(both, as_the_worker(&["meta", "crm"])).await.unwrap();
+    assert_eq!(resolved[0].deliveries, [delivery(&first, "meta"), delivery(&first, "crm")]);
     assert!(resolved[1].duplicate && resolved[1].deliveries.is_empty());
     assert_eq!(codes(&store, &first).await, [Code::Selected, Code::Duplicate]);
     assert!(store.trace_of_event(copy.id).await.unwrap().is_none());
@@ -41,23 +32,11 @@ async fn an_event_is_decided_once_and_its_copies_are_traced_with_it() {
 async fn the_same_key_of_another_advertiser_is_another_event() {
     let (_folder, store) = store();
     let first = event("k");
-    let other = Event {
-        advertiser: "other".parse().unwrap(),
-        ..event("k")
-    };
+    let other = Event { advertiser: "other".parse().unwrap(), ..event("k") };
     selected(&store, &first, &["meta"]).await;
     assert_eq!(known(&store, candidate(&other)).await.marker, None);
-    assert_eq!(
-        store.events_by_key(None, "k").await.unwrap(),
-        [first.id, other.id]
-    );
-    assert_eq!(
-        store
-            .events_by_key(Some(other.advertiser.clone()), "k")
-            .await
-            .unwrap(),
-        [other.id]
-    );
+    assert_eq!(store.events_by_key(None, "k").await.unwrap(), [first.id, other.id]);
+    assert_eq!(store.events_by_key(Some(other.advertiser.clone()), "k").await.unwrap(), [other.id]);
     assert_eq!(store.events_by_key(None, "sender-k").await.unwrap().len(), 2);
 }
 
@@ -68,13 +47,8 @@ async fn an_intake_that_comes_again_before_it_was_handed_over_goes_on_where_it_s
     let earned = click(visitor, at(-5));
     store.record_clicks(vec![earned.clone()]).await.unwrap();
     let first = event("k");
-    let mut sent = vec![
-        delivery(&first, "crm"),
-        delivery(&first, "meta"),
-        delivery(&first, "ads"),
-    ];
-    sent.iter_mut()
-        .for_each(|delivery| delivery.facts.click = Some(earned.clone()));
+    let mut sent = vec![delivery(&first, "crm"), delivery(&first, "meta"), delivery(&first, "ads")];
+    sent.iter_mut().for_each(|delivery| delivery.facts.click = Some(earned.clone()));
     let (with, deliveries) = (earned.clone(), sent.clone());
     let decide = move |_: &Candidate, _: &Known| Resolution {
         verdict: Verdict::Decide(Box::new(Decided {
@@ -86,30 +60,21 @@ async fn an_intake_that_comes_again_before_it_was_handed_over_goes_on_where_it_s
     };
     store.resolve(vec![candidate(&first)], decide).await.unwrap();
     // One of the three reached its queue and was even tried before the crash.
-    store
-        .settle(vec![settlement(&sent[1], End::Delivered)])
-        .await
-        .unwrap();
+    store.settle(vec![settlement(&sent[1], End::Delivered)]).await.unwrap();
 
     let resume = as_the_worker(&["crm", "meta", "ads"]);
     let resolved = store.resolve(vec![candidate(&first)], resume).await.unwrap();
     assert_eq!(resolved[0].deliveries, [sent[0].clone(), sent[2].clone()]);
 
     store.handed_over(vec![first.id, first.id], at(3)).await.unwrap();
-    store
-        .handed_over(vec![first.id, EventId::new()], at(3))
-        .await
-        .unwrap();
+    store.handed_over(vec![first.id, EventId::new()], at(3)).await.unwrap();
     let resume = as_the_worker(&["crm", "meta", "ads"]);
     let resolved = store.resolve(vec![candidate(&first)], resume).await.unwrap();
     assert!(resolved[0].deliveries.is_empty() && !resolved[0].duplicate);
     let expected = [Code::Delivered, Code::Resumed, Code::HandedOver, Code::Resumed];
     assert_eq!(codes(&store, &first).await, expected);
     assert_eq!(store.events_of_click(earned.id, 10).await.unwrap(), [first.id]);
-    assert_eq!(
-        store.trace_of_event(first.id).await.unwrap().unwrap().click,
-        Some(earned)
-    );
+    assert_eq!(store.trace_of_event(first.id).await.unwrap().unwrap().click, Some(earned));
 }
 
 #[tokio::test]
@@ -118,10 +83,7 @@ async fn an_event_without_deliveries_is_handed_over_without_a_word() {
     let first = event("k");
     selected(&store, &first, &[]).await;
     let trace = store.trace_of_event(first.id).await.unwrap().unwrap();
-    assert_eq!(
-        (trace.progress.as_str(), trace.decisions.len()),
-        ("handed_over", 1)
-    );
+    assert_eq!((trace.progress.as_str(), trace.decisions.len()), ("handed_over", 1));
 }
 
 #[tokio::test]
@@ -131,23 +93,11 @@ async fn a_parked_event_holds_its_key_and_is_decided_later() {
     assert_eq!(known(&store, candidate(&first)).await.marker, None);
     let marker = known(&store, candidate(&first)).await.marker.unwrap();
     assert_eq!((marker.event, marker.progress), (first.id, Progress::Parked));
-    let copy = store
-        .resolve(vec![candidate(&event("k"))], as_the_worker(&["meta"]))
-        .await
-        .unwrap();
+    let copy = store.resolve(vec![candidate(&event("k"))], as_the_worker(&["meta"])).await.unwrap();
     assert!(copy[0].duplicate);
     assert_eq!(selected(&store, &first, &["meta"]).await.len(), 1);
     let codes = codes(&store, &first).await;
-    assert_eq!(
-        codes,
-        [
-            Code::Parked,
-            Code::Parked,
-            Code::Duplicate,
-            Code::Selected,
-            Code::HandedOver
-        ]
-    );
+    assert_eq!(codes, [Code::Parked, Code::Parked, Code::Duplicate, Code::Selected, Code::HandedOver]);
 }
 
 #[tokio::test]
@@ -155,43 +105,24 @@ async fn two_events_of_one_conversion_make_one_delivery_of_a_step() {
     let (_folder, store) = store();
     let order = event("order:1");
     let mut invoice = event("invoice:7");
-    let known = known(
-        &store,
-        Candidate {
-            claim: Some(claim("order:1")),
-            ..candidate(&order)
-        },
-    )
-    .await;
+    let known = known(&store, Candidate { claim: Some(claim("order:1")), ..candidate(&order) }).await;
     assert_eq!(known.conversion, None);
     selected(&store, &order, &["meta"]).await;
 
     invoice.key = "invoice:7".to_owned();
     let (from_order, seen) = (delivery(&order, "meta"), Arc::new(Mutex::new(None)));
     let (told, new) = (Arc::clone(&seen), delivery(&invoice, "crm"));
-    let selects = vec![
-        Delivery {
-            facts: new.facts.clone(),
-            ..from_order.clone()
-        },
-        new.clone(),
-    ];
+    let selects = vec![Delivery { facts: new.facts.clone(), ..from_order.clone() }, new.clone()];
     let decide = move |_: &Candidate, known: &Known| {
         *told.lock().unwrap() = known.conversion.clone();
-        let decided = Decided {
-            click: None,
-            conversion: known.conversion.clone(),
-            deliveries: selects.clone(),
-        };
+        let decided =
+            Decided { click: None, conversion: known.conversion.clone(), deliveries: selects.clone() };
         Resolution {
             verdict: Verdict::Decide(Box::new(decided)),
             decisions: vec![decision(Code::Conversion)],
         }
     };
-    let asks = Candidate {
-        claim: Some(claim("order:1")),
-        ..candidate(&invoice)
-    };
+    let asks = Candidate { claim: Some(claim("order:1")), ..candidate(&invoice) };
     let resolved = store.resolve(vec![asks], decide).await.unwrap();
     assert_eq!(seen.lock().unwrap().take(), Some(conversion("order:1")));
     assert_eq!(resolved[0].deliveries, [new]);
@@ -200,14 +131,8 @@ async fn two_events_of_one_conversion_make_one_delivery_of_a_step() {
     assert_eq!(skipped.code, Code::SkippedAlready);
     assert!(skipped.detail.contains("meta") && skipped.detail.contains(&from_order.id.to_string()));
     assert_eq!(trace.conversion.unwrap().key, "order:1");
-    assert_eq!(
-        store.event_of_delivery(from_order.id).await.unwrap(),
-        Some(order.id)
-    );
-    assert_eq!(
-        store.events_by_key(None, "order:1").await.unwrap(),
-        [order.id, invoice.id]
-    );
+    assert_eq!(store.event_of_delivery(from_order.id).await.unwrap(), Some(order.id));
+    assert_eq!(store.events_by_key(None, "order:1").await.unwrap(), [order.id, invoice.id]);
 }
 
 #[tokio::test]
@@ -215,45 +140,28 @@ async fn the_last_click_is_the_visitors_newest_touch_up_to_the_event() {
     let (_folder, store) = store();
     let visitor = VisitorId::new();
     let nearly = |nanos| at(0) + Duration::from_nanos(nanos);
-    let (old, tie, newest) = (
-        click(visitor, at(-9)),
-        click(visitor, nearly(100)),
-        click(visitor, nearly(100)),
-    );
+    let (old, tie, newest) =
+        (click(visitor, at(-9)), click(visitor, nearly(100)), click(visitor, nearly(100)));
     let mut prefetch = click(visitor, nearly(150));
     prefetch.not_a_touch = Some(NotATouch::Prefetch);
     let mut elsewhere = click(visitor, nearly(150));
     elsewhere.advertiser = "other".parse().unwrap();
     let late = click(visitor, nearly(300));
     let somebody = click(VisitorId::new(), nearly(150));
-    let all = vec![
-        newest.clone(),
-        tie,
-        late.clone(),
-        old,
-        prefetch,
-        elsewhere,
-        somebody.clone(),
-    ];
+    let all = vec![newest.clone(), tie, late.clone(), old, prefetch, elsewhere, somebody.clone()];
     assert_eq!(store.record_clicks(all.clone()).await.unwrap(), 7);
     assert_eq!(store.record_clicks(all).await.unwrap(), 0);
 
     let mut asks = event("k");
     asks.at = nearly(200);
-    let nobody = Candidate {
-        named: Named::Click(somebody.id),
-        ..candidate(&asks)
-    };
+    let nobody = Candidate { named: Named::Click(somebody.id), ..candidate(&asks) };
     let found = known(&store, nobody).await;
     assert_eq!((found.last_click, found.named_click), (None, Some(somebody)));
     asks.person.visitor = Some(visitor);
     let found = known(&store, candidate(&asks)).await;
     assert_eq!(found.last_click, Some(newest));
     asks.at = at(9);
-    assert_eq!(
-        known(&store, candidate(&asks)).await.last_click,
-        Some(late.clone())
-    );
+    assert_eq!(known(&store, candidate(&asks)).await.last_click, Some(late.clone()));
     assert_eq!(store.click(late.id).await.unwrap(), Some(late));
 }
 
@@ -262,29 +170,16 @@ async fn a_conversions_click_comes_with_it() {
     let (_folder, store) = store();
     let earned = click(VisitorId::new(), at(-5));
     store.record_clicks(vec![earned.clone()]).await.unwrap();
-    let converted = Conversion {
-        click: Some(earned.id),
-        ..conversion("order:1")
-    };
-    let decided = Decided {
-        click: None,
-        conversion: Some(converted.clone()),
-        deliveries: vec![],
-    };
+    let converted = Conversion { click: Some(earned.id), ..conversion("order:1") };
+    let decided = Decided { click: None, conversion: Some(converted.clone()), deliveries: vec![] };
     let decide = move |_: &Candidate, _: &Known| Resolution {
         verdict: Verdict::Decide(Box::new(decided.clone())),
         decisions: vec![],
     };
     store.resolve(vec![candidate(&event("a"))], decide).await.unwrap();
-    let asks = Candidate {
-        claim: Some(claim("order:1")),
-        ..candidate(&event("b"))
-    };
+    let asks = Candidate { claim: Some(claim("order:1")), ..candidate(&event("b")) };
     let known = known(&store, asks).await;
-    assert_eq!(
-        (known.conversion, known.conversion_click),
-        (Some(converted), Some(earned))
-    );
+    assert_eq!((known.conversion, known.conversion_click), (Some(converted), Some(earned)));
 }
 
 #[tokio::test]
@@ -306,12 +201,8 @@ async fn old_markers_are_forgotten_and_their_events_are_not() {
     store.resolve(candidates, as_the_worker(&[])).await.unwrap();
     assert_eq!(store.prune(at(50)).await.unwrap(), 2_499);
     assert_eq!(store.prune(at(50)).await.unwrap(), 0);
-    let again = store
-        .resolve(
-            vec![candidate(&event("k0")), candidate(&event("k1"))],
-            as_the_worker(&[]),
-        )
-        .await;
+    let again =
+        store.resolve(vec![candidate(&event("k0")), candidate(&event("k1"))], as_the_worker(&[])).await;
     let duplicates: Vec<_> = again.unwrap().iter().map(|resolved| resolved.duplicate).collect();
     assert_eq!(duplicates, [true, false]);
     assert!(store.trace_of_event(events[1].id).await.unwrap().is_some());

@@ -9,9 +9,7 @@ fn clicks(count: usize) -> Vec<Click> {
 
 fn count(folder: &TempDir, table: &str) -> i64 {
     let connection = rusqlite::Connection::open(settings(folder).path).unwrap();
-    connection
-        .query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0))
-        .unwrap()
+    connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -20,10 +18,8 @@ async fn what_waits_is_committed_together() {
     Store::migrate(&settings(&folder)).unwrap();
     let groups = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&groups);
-    let store = Store::open(&settings(&folder), move |took, jobs| {
-        seen.lock().unwrap().push((took, jobs))
-    })
-    .unwrap();
+    let store =
+        Store::open(&settings(&folder), move |took, jobs| seen.lock().unwrap().push((took, jobs))).unwrap();
     let mut writers = tokio::task::JoinSet::new();
     for _ in 0..200 {
         let store = store.clone();
@@ -85,9 +81,7 @@ async fn what_was_answered_is_in_the_file_for_others_to_see() {
         assert_eq!(count(&copy, "clicks"), n);
     }
     let connection = rusqlite::Connection::open(settings(&folder).path).unwrap();
-    let mode: String = connection
-        .query_row("PRAGMA journal_mode", [], |row| row.get(0))
-        .unwrap();
+    let mode: String = connection.query_row("PRAGMA journal_mode", [], |row| row.get(0)).unwrap();
     assert_eq!(mode, "wal");
     let synchronous = store.write(|c| Ok(c.query_row("PRAGMA synchronous", [], |row| row.get::<_, i64>(0))?));
     assert_eq!(synchronous.await.unwrap(), 2, "FULL");
@@ -98,16 +92,9 @@ async fn a_full_disk_is_an_error_for_each_and_passes() {
     let (folder, store) = store();
     let limit = |pages: i64| {
         store.write(move |c| {
-            let pages = if pages == 0 {
-                c.query_row("PRAGMA page_count", [], |row| row.get(0))?
-            } else {
-                pages
-            };
-            Ok(
-                c.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |row| {
-                    row.get::<_, i64>(0)
-                })?,
-            )
+            let pages =
+                if pages == 0 { c.query_row("PRAGMA page_count", [], |row| row.get(0))? } else { pages };
+            Ok(c.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |row| row.get::<_, i64>(0))?)
         })
     };
     limit(0).await.unwrap();
@@ -123,16 +110,10 @@ async fn a_full_disk_is_an_error_for_each_and_passes() {
         });
     }
     let all = async { writers.join_all().await };
-    tokio::time::timeout(Duration::from_secs(30), all)
-        .await
-        .expect("nobody is left waiting");
+    tokio::time::timeout(Duration::from_secs(30), all).await.expect("nobody is left waiting");
     let good = good.load(Ordering::Relaxed);
     assert!(good < 2_500, "the disk was full");
-    assert_eq!(
-        count(&folder, "clicks") - before,
-        good as i64,
-        "answered is stored, refused is not"
-    );
+    assert_eq!(count(&folder, "clicks") - before, good as i64, "answered is stored, refused is not");
 
     limit(1_000_000).await.unwrap();
     assert_eq!(store.record_clicks(clicks(50)).await.unwrap(), 50);
@@ -165,10 +146,7 @@ async fn closing_finishes_what_is_queued_and_ends_the_store_for_its_clones() {
     assert_eq!(count(&folder, "clicks"), done as i64);
     assert!(matches!(clone.record_clicks(clicks(1)).await, Err(Error::Closed)));
     assert!(matches!(clone.click(ClickId::new()).await, Err(Error::Closed)));
-    assert!(
-        !folder.path().join("state/carom.db-wal").exists(),
-        "the log was emptied"
-    );
+    assert!(!folder.path().join("state/carom.db-wal").exists(), "the log was emptied");
     clone.close().await;
 }
 
@@ -223,10 +201,7 @@ async fn around(folder: &TempDir, bad: &'static str) -> ([bool; 3], Vec<i64>) {
         let mut statement = c.prepare("SELECT id FROM things ORDER BY id")?;
         super::super::column::rows(&mut statement, [], |row| Ok(row.get(0)?))
     });
-    (
-        [before.is_ok(), bad.is_ok(), after.is_ok()],
-        stored.await.unwrap(),
-    )
+    ([before.is_ok(), bad.is_ok(), after.is_ok()], stored.await.unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,28 @@
+//! What every stage of the path needs, made once by `run`.
+
+use crate::egress::Egress;
+use crate::metrics::Metrics;
+use carom_common::amqp::{Link, Publisher};
+use carom_common::config::Config;
+use carom_common::resources::Resources;
+use carom_common::store::Store;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// What every stage of the path needs.
+pub struct Shared {
+    /// The configuration.
+    pub config: Config,
+    /// The store.
+    pub store: Store,
+    /// The connection that consumes.
+    pub link: Link,
+    /// The task that publishes, on a connection of its own.
+    pub publisher: Publisher,
+    /// The resources as they are now.
+    pub resources: watch::Receiver<Arc<Resources>>,
+    /// The way out.
+    pub egress: Egress,
+    /// The figures.
+    pub metrics: Arc<Metrics>,
+}
