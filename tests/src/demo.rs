@@ -8,11 +8,11 @@ use anyhow::{Context, Result};
 use std::path::Path;
 use std::process::ExitCode;
 
-mod journeys;
-mod once;
-mod shared_vhost;
-mod teller;
 mod up;
+mod once;
+mod journeys;
+mod teller;
+mod shared_vhost;
 
 pub use journeys::{answers_in_turn, delivered_at_once, given_up_and_replayed, retried_on_schedule};
 pub use teller::Teller;

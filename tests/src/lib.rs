@@ -17,23 +17,23 @@
     reason = "a harness fails loudly and prints its figures; who reads it reads its code"
 )]
 
-// What a scenario is written with.
-pub mod accounting;
+// What a scenario is written with, in the order in which it needs it.
 pub mod broker;
-pub mod client;
-pub mod eventually;
-pub mod fixture;
-pub mod load;
-pub mod metrics;
 pub mod receiver;
 pub mod resources;
 pub mod stack;
+pub mod client;
+pub mod fixture;
+pub mod eventually;
+pub mod load;
+pub mod accounting;
+pub mod metrics;
 
 // What those stand on.
 pub mod management;
 pub mod node;
-pub mod ports;
 pub mod process;
+pub mod ports;
 pub mod wire;
 
 // The demo.

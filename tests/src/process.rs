@@ -52,6 +52,12 @@ impl Process {
         signal(self.id(), "TERM")
     }
 
+    /// SIGINT: as Ctrl-C does.
+    pub fn interrupt(&mut self) -> Result<()> {
+        self.must_run()?;
+        signal(self.id(), "INT")
+    }
+
     /// SIGKILL: ends it at once. Returns when it is gone.
     pub fn kill(mut self) -> Result<()> {
         self.must_run()?;

@@ -112,10 +112,12 @@ impl Setup {
 
     /// With resources as a file's text.
     pub fn of_text(resources: String) -> Self {
-        let log = ("CAROM_LOG_FORMAT".to_owned(), "json".to_owned());
+        let mut env = vec![("CAROM_LOG_FORMAT".to_owned(), "json".to_owned())];
+        // For whoever looks for a fault: SCENARIO_LOG=info,lapin=debug
+        env.extend(std::env::var("SCENARIO_LOG").ok().map(|level| ("CAROM_LOG_LEVEL".to_owned(), level)));
         Self {
             resources,
-            env: vec![log],
+            env,
             ports: None,
             management_url: None,
         }
@@ -460,6 +462,16 @@ impl Stack {
                 .filter_map(|decision| decision["code"].as_str())
                 .collect();
             ensure!(codes.contains(&code), "it has {codes:?}");
+            Ok(trace)
+        })
+        .await
+    }
+
+    /// Waits until all deliveries of an event, if there are any, are on their queues; gives its trace.
+    pub async fn handed_over(&self, id: &str) -> Result<Value> {
+        eventually(secs(15), format!("{id} is handed over"), async || {
+            let trace = self.trace(id).await?;
+            ensure!(trace["progress"] == "handed_over", "it is {}", trace["progress"]);
             Ok(trace)
         })
         .await

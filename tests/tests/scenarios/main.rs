@@ -1,0 +1,41 @@
+//! The scenarios: one subject a file, in one binary, because linking thirteen would take longer than
+//! running them.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    missing_docs,
+    reason = "tests: they fail loudly, print their figures, and are named as sentences"
+)]
+
+mod journeys;
+mod schedule;
+mod duplicates;
+mod out_of_order;
+mod connectors;
+mod isolation;
+mod dead_letters;
+mod strange_messages;
+mod bad_input;
+mod secrets;
+mod health;
+mod broker_versions;
+mod shutdown;
+mod crashes;
+
+use anyhow::Result;
+use carom_tests::broker::Broker;
+use carom_tests::receiver::Receiver;
+use carom_tests::resources::{Connector, Resources};
+use carom_tests::stack::Setup;
+
+/// A broker, a receiver, and a stack to be started whose connector `network` tells the receiver of
+/// conversions at `/postback`.
+async fn network() -> Result<(Broker, Receiver, Resources, Setup)> {
+    let broker = Broker::shared().await?;
+    let receiver = Receiver::start()?;
+    let resources = Resources::new().with(Connector::get("network", receiver.url("/postback")));
+    let setup = Setup::new(&resources);
+    Ok((broker, receiver, resources, setup))
+}
