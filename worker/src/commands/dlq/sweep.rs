@@ -157,19 +157,25 @@ impl Sweep {
         // A letter that was rotated in this turn ends it: everything behind was behind it before.
         let mut seen = HashSet::new();
         let mut open = total > 0;
+        // The letter whose turn by the rate is next. While it waits, those in hand go on.
+        let mut waits = None;
         let interrupted = tokio::signal::ctrl_c();
         tokio::pin!(interrupted);
-        while open || !in_hand.is_empty() {
+        while open || waits.is_some() || !in_hand.is_empty() {
             tokio::select! {
                 _ = &mut interrupted, if !swept.interrupted => {
                     swept.interrupted = true;
                     open = false;
+                    waits = None;
                 }
                 Some(end) = in_hand.next(), if !in_hand.is_empty() => {
                     bar.inc(1);
                     swept.count(end?);
                 }
-                message = next(&mut taken), if open && in_hand.len() < usize::from(IN_HAND) => {
+                () = turn(&mut pace), if waits.is_some() => {
+                    in_hand.extend(waits.take().map(|(message, letter)| self.settle(message, letter, true)));
+                }
+                message = next(&mut taken), if open && waits.is_none() && in_hand.len() < usize::from(IN_HAND) => {
                     let Some(message) = message else { open = false; continue };
                     let letter = read(&message);
                     if !seen.insert(letter.id) || seen.len() > total as usize {
@@ -177,10 +183,11 @@ impl Sweep {
                         continue;
                     }
                     let matches = matches(&self.filter, &letter);
-                    if let Some(pace) = pace.as_mut().filter(|_| matches) {
-                        pace.tick().await;
+                    if matches && pace.is_some() {
+                        waits = Some((message, letter));
+                    } else {
+                        in_hand.push(self.settle(message, letter, matches));
                     }
-                    in_hand.push(self.settle(message, letter, matches));
                     open = seen.len() < total as usize;
                 }
             }
@@ -194,6 +201,8 @@ impl Sweep {
     }
 
     async fn waiting(&self) -> anyhow::Result<u32> {
+        // A letter that is taken before the publishing connection stands could not be sent.
+        self.publisher.link().channel().await.close(200, "connected".into()).await?;
         let channel = self.link.channel().await;
         let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
         let queue = channel.queue_declare(topology::DEAD.into(), options, FieldTable::default()).await?;
@@ -290,6 +299,13 @@ impl Swept {
 /// A fresh schedule under the same id.
 fn next_round(delivery: &Delivery) -> Delivery {
     Delivery { round: delivery.round + 1, attempt: 1, due_since: Timestamp::now(), ..delivery.clone() }
+}
+
+/// The next turn by the rate, if there is one.
+async fn turn(pace: &mut Option<Interval>) {
+    if let Some(pace) = pace {
+        pace.tick().await;
+    }
 }
 
 async fn next(taken: &mut mpsc::Receiver<Taken>) -> Option<Taken> {
