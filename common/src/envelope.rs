@@ -9,6 +9,7 @@ use crate::delivery::Delivery;
 use crate::intake::Intake;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 /// The version that this binary writes, and the only one that it reads.
 pub const VERSION: u16 = 1;
@@ -79,8 +80,17 @@ struct Outgoing<'a, T> {
 }
 
 #[derive(Deserialize)]
-struct Incoming<T> {
-    items: Vec<T>,
+struct Incoming {
+    items: Vec<Box<RawValue>>,
+}
+
+/// An item that cannot be read, as a batch of its own.
+#[derive(Debug)]
+pub struct Unreadable {
+    /// The batch that holds nothing else.
+    pub message: Vec<u8>,
+    /// What is wrong with it.
+    pub error: Error,
 }
 
 /// Writes a batch.
@@ -92,11 +102,19 @@ pub fn encode<T: Item>(items: &[T]) -> Vec<u8> {
     serde_json::to_vec(&Outgoing { v: VERSION, kind: T::KIND, items }).expect("an item serialises")
 }
 
-/// Reads a batch.
+/// Reads a batch whose every item can be read.
 ///
 /// # Errors
 /// The message is not our envelope, of another version or kind, or an item is malformed.
 pub fn decode<T: Item>(bytes: &[u8]) -> Result<Vec<T>, Error> {
+    decode_singly(bytes)?.into_iter().map(|item| item.map_err(|unreadable| unreadable.error)).collect()
+}
+
+/// Reads a batch item by item, so that one that cannot be read costs its neighbours nothing.
+///
+/// # Errors
+/// The message is not our envelope, or of another version or kind.
+pub fn decode_singly<T: Item>(bytes: &[u8]) -> Result<Vec<Result<T, Unreadable>>, Error> {
     let head: Head = serde_json::from_slice(bytes).map_err(Error::NotAnEnvelope)?;
     if head.v != u64::from(VERSION) {
         return Err(Error::UnknownVersion(head.v));
@@ -104,8 +122,15 @@ pub fn decode<T: Item>(bytes: &[u8]) -> Result<Vec<T>, Error> {
     if head.kind != T::KIND {
         return Err(Error::OtherKind { found: head.kind, expected: T::KIND });
     }
-    let incoming: Incoming<T> = serde_json::from_slice(bytes).map_err(Error::Malformed)?;
-    Ok(incoming.items)
+    let incoming: Incoming = serde_json::from_slice(bytes).map_err(Error::Malformed)?;
+    Ok(incoming.items.into_iter().map(|item| read(&item)).collect())
+}
+
+fn read<T: Item>(item: &RawValue) -> Result<T, Unreadable> {
+    serde_json::from_str(item.get()).map_err(|error| Unreadable {
+        message: format!(r#"{{"v":{VERSION},"kind":"{}","items":[{}]}}"#, T::KIND, item.get()).into_bytes(),
+        error: Error::Malformed(error),
+    })
 }
 
 #[cfg(test)]
@@ -143,5 +168,15 @@ mod tests {
         assert!(matches!(refused(br#"{"v":2,"kind":"intakes","items":{}}"#), Error::UnknownVersion(2)));
         assert!(matches!(refused(br#"{"v":1,"kind":"clicks","items":[]}"#), Error::OtherKind { .. }));
         assert!(matches!(refused(br#"{"v":1,"kind":"intakes","items":[{}]}"#), Error::Malformed(_)));
+    }
+
+    #[test]
+    fn an_item_that_cannot_be_read_costs_its_neighbours_nothing() {
+        let good = serde_json::to_string(&intake()).unwrap();
+        let batch = format!(r#"{{"v":1,"kind":"intakes","items":[{good},{{"id":7}},{good}]}}"#);
+        let items = decode_singly::<Intake>(batch.as_bytes()).unwrap();
+        assert_eq!(items.iter().filter(|item| item.is_ok()).count(), 2);
+        let bad = items.into_iter().find_map(Result::err).unwrap();
+        assert_eq!(bad.message, br#"{"v":1,"kind":"intakes","items":[{"id":7}]}"#);
     }
 }

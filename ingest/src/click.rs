@@ -31,6 +31,10 @@ const PURPOSES: [&str; 4] = ["purpose", "sec-purpose", "x-purpose", "x-moz"];
 /// Answers a request to the redirect.
 pub async fn handle(app: Arc<App>, offer: Option<&str>, request: Request<Body>) -> Response {
     let index = app.index.borrow().clone();
+    if let Err(problem) = index.in_use() {
+        app.metrics.click(UNKNOWN, "no_resources");
+        return problem.into_response();
+    }
     let Some(target) = offer.and_then(|name| index.target(name)) else {
         app.metrics.click(UNKNOWN, "unknown_offer");
         let detail = "Look at the link: the part after /c/ must be the id of one of this relay's offers.";

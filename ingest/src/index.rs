@@ -1,5 +1,6 @@
 //! The resources as a request needs them: offers parsed, sources by host, tokens as hashes.
 
+use crate::problem::{Kind, Problem};
 use carom_common::id::OfferId;
 use carom_common::offer::{Offer, TrackingUrl};
 use carom_common::resources::Versioned;
@@ -52,6 +53,19 @@ impl Index {
             warn!(source = %sources[*source].id, %error, "resources.unreadable_token");
         }
         Self { resources, offers, sources, hosts, tokens, unreadable: unreadable.len() }
+    }
+
+    /// Whether there is anything to answer from. Before the first `apply`, or with neither store nor
+    /// snapshot at hand, nobody's token is wrong and no offer is unknown: it is too early to say.
+    ///
+    /// # Errors
+    /// The problem to answer with.
+    pub fn in_use(&self) -> Result<(), Problem> {
+        if self.resources.version > 0 {
+            return Ok(());
+        }
+        let detail = "Send the request again later. If you run this relay: `carom-worker apply` sets it up.";
+        Err(Problem::new(Kind::NoResources, detail))
     }
 
     /// What it was made from.

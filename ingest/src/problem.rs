@@ -46,6 +46,8 @@ pub enum Kind {
     TooBusy,
     /// The broker has not confirmed.
     NotConfirmed,
+    /// No resources were applied yet, or none can be read.
+    NoResources,
 }
 
 impl Kind {
@@ -78,6 +80,9 @@ impl Kind {
             Self::NotText => ("not-text", StatusCode::BAD_REQUEST, "The body is not text"),
             Self::EmptyEvent => ("empty-event", StatusCode::BAD_REQUEST, "There is no event in the request"),
             Self::TooBusy => ("too-busy", StatusCode::SERVICE_UNAVAILABLE, "Too many requests are in work"),
+            Self::NoResources => {
+                ("no-resources", StatusCode::SERVICE_UNAVAILABLE, "Nothing is set up here yet")
+            }
             Self::NotConfirmed => {
                 ("not-confirmed", StatusCode::SERVICE_UNAVAILABLE, "The event could not be stored safely")
             }
@@ -101,7 +106,9 @@ impl Problem {
             Kind::TokenUnknown | Kind::TokenMissing => {
                 Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Carom-Token realm=\"events\"")))
             }
-            Kind::TooBusy | Kind::NotConfirmed => Some((header::RETRY_AFTER, HeaderValue::from_static("1"))),
+            Kind::TooBusy | Kind::NotConfirmed | Kind::NoResources => {
+                Some((header::RETRY_AFTER, HeaderValue::from_static("1")))
+            }
             Kind::ContentEncoding => Some((header::ACCEPT_ENCODING, HeaderValue::from_static("identity"))),
             Kind::BodyTooSlow => Some((header::CONNECTION, HeaderValue::from_static("close"))),
             _ => None,

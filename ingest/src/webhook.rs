@@ -101,6 +101,7 @@ impl From<Problem> for Refused {
 
 /// Whose request it is, and whether the source is open: then anybody's.
 fn whose(index: &Index, caller: Caller<'_>, head: &Parts) -> Result<(Arc<Source>, bool), Problem> {
+    index.in_use()?;
     match caller {
         Caller::Token(token) => match index.source_of_token(token) {
             Some(source) => Ok((source.clone(), false)),
@@ -243,6 +244,7 @@ fn outcome(problem: &Problem) -> &'static str {
         Kind::BodyTooSlow => "too_slow",
         Kind::BodyIncomplete => "incomplete",
         Kind::TooBusy => "busy",
+        Kind::NoResources => "no_resources",
         _ => "invalid",
     }
 }

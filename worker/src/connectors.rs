@@ -4,9 +4,10 @@
 //! anything of it is unfinished, which ends in the dead letters with that reason.
 
 use crate::deliver;
-use crate::handover::DELIVERIES_PER_MESSAGE;
+use crate::handover::per_message;
 use crate::shared::Shared;
 use carom_common::amqp::{Taken, consume};
+use carom_common::connector::{Mode, Webhook};
 use carom_common::id::ConnectorId;
 use carom_common::topology;
 use std::collections::{BTreeMap, BTreeSet};
@@ -51,7 +52,11 @@ pub async fn run(shared: Arc<Shared>, stop: CancellationToken) {
                     old.stop.cancel();
                 }
                 let stop = stop.child_token();
-                if let Err(error) = shared.link.declare_connector(connector).await {
+                let declared = tokio::select! {
+                    () = stop.cancelled() => break,
+                    declared = shared.link.declare_connector(connector) => declared,
+                };
+                if let Err(error) = declared {
                     warn!(%error, connector = connector.as_str(), "connector.declare_failed");
                     continue;
                 }
@@ -85,15 +90,15 @@ async fn wanted(shared: &Shared) -> BTreeMap<ConnectorId, Load> {
     let mut wanted: BTreeMap<_, _> = resources
         .connectors
         .iter()
-        .map(|connector| {
-            (connector.id.clone(), load(connector.webhook.concurrency, connector.webhook.timeout.0))
-        })
+        .filter(|connector| connector.mode != Mode::Disabled)
+        .map(|connector| (connector.id.clone(), load(&connector.webhook)))
         .collect();
     match shared.store.waiting(jiff::Timestamp::now()).await {
         Ok(waiting) => {
             let unfinished: BTreeSet<_> =
                 waiting.connectors.into_iter().map(|(connector, ..)| connector).collect();
-            for connector in unfinished {
+            // What a Disabled connector has queued is held there.
+            for connector in unfinished.into_iter().filter(|id| resources.connector(id).is_none()) {
                 wanted.entry(connector).or_insert(GONE);
             }
         }
@@ -103,11 +108,17 @@ async fn wanted(shared: &Shared) -> BTreeMap<ConnectorId, Load> {
 }
 
 /// As many attempts at once as the connector allows, and no more messages than they can settle in time.
-fn load(concurrency: u16, timeout: Duration) -> Load {
-    let rounds = HOLD.as_millis() / timeout.as_millis().max(1);
-    let deliveries = u128::from(concurrency) * rounds.max(1);
-    let messages = (deliveries / DELIVERIES_PER_MESSAGE as u128).clamp(1, 64);
-    Load { concurrency, prefetch: u16::try_from(messages).unwrap_or(64) }
+fn load(webhook: &Webhook) -> Load {
+    let messages = settleable(webhook) / per_message(webhook);
+    Load { concurrency: webhook.concurrency, prefetch: u16::try_from(messages.clamp(1, 64)).unwrap_or(64) }
+}
+
+/// How many deliveries a connector can settle within a minute, at worst.
+pub fn settleable(webhook: &Webhook) -> usize {
+    let rounds = HOLD.as_millis() / webhook.timeout.0.as_millis().max(1);
+    usize::try_from(rounds.max(1))
+        .unwrap_or(usize::MAX)
+        .saturating_mul(usize::from(webhook.concurrency.max(1)))
 }
 
 async fn serve(shared: Arc<Shared>, connector: ConnectorId, load: Load, stop: CancellationToken) {
@@ -137,14 +148,17 @@ async fn work(shared: Arc<Shared>, queue: String, load: Load, mut taken: mpsc::R
 #[cfg(test)]
 mod tests {
     use super::*;
+    use carom_common::time::Span;
 
     #[test]
     fn what_a_consumer_holds_can_be_settled_in_a_minute() {
         for (concurrency, timeout) in [(1, 5), (16, 5), (16, 60), (1, 60), (1000, 1)] {
-            let load = load(concurrency, Duration::from_secs(timeout));
-            let held = u64::from(load.prefetch) * DELIVERIES_PER_MESSAGE as u64;
+            let mut webhook: Webhook = serde_json::from_str(r#"{"url": "https://n.example/"}"#).unwrap();
+            webhook.concurrency = concurrency;
+            webhook.timeout = Span::from_secs(timeout);
+            let held = u64::from(load(&webhook).prefetch) * per_message(&webhook) as u64;
             let seconds = held.div_ceil(u64::from(concurrency)) * timeout;
-            assert!(load.prefetch == 1 || seconds <= 60, "{concurrency} at {timeout} s hold {seconds} s");
+            assert!(seconds <= 60, "{concurrency} at {timeout} s hold {seconds} s");
         }
     }
 }

@@ -4,7 +4,7 @@ use crate::bury;
 use crate::handover;
 use crate::pipeline::{self, Read, Rules};
 use crate::shared::Shared;
-use crate::unpack::{Unpacked, unpack};
+use crate::unpack::{SUSPECT_AFTER, unpack};
 use carom_common::amqp::{PublishError, Taken};
 use carom_common::click::Click;
 use carom_common::dead_letter::Letter;
@@ -13,9 +13,10 @@ use carom_common::id::EventId;
 use carom_common::intake::{Intake, Parked};
 use carom_common::topology;
 use jiff::Timestamp;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use tokio::sync::{Semaphore, mpsc};
+use tokio_util::task::TaskTracker;
 use tracing::debug;
 
 /// How many messages are worked on as one group.
@@ -35,30 +36,40 @@ pub async fn clicks(shared: Arc<Shared>, taken: mpsc::Receiver<Taken>) {
 
 type Work = std::pin::Pin<Box<dyn Future<Output = Result<(), PublishError>> + Send>>;
 
-/// Takes what waits as one group, and works on a few groups at once.
+/// Takes what waits as one group, and works on a few groups at once. A message that somebody died of before
+/// is worked on alone, so that it takes nobody along.
 async fn groups(
     shared: Arc<Shared>,
     mut taken: mpsc::Receiver<Taken>,
     work: fn(Arc<Shared>, Vec<Taken>) -> Work,
 ) {
     let slots = Arc::new(Semaphore::new(GROUPS));
+    let tasks = TaskTracker::new();
     loop {
-        let mut group = Vec::new();
-        if taken.recv_many(&mut group, GROUP).await == 0 {
+        let mut waiting = Vec::new();
+        if taken.recv_many(&mut waiting, GROUP).await == 0 {
             break;
         }
-        let Ok(slot) = slots.clone().acquire_owned().await else {
-            break;
-        };
-        let shared = shared.clone();
-        tokio::spawn(async move {
-            if let Err(error) = work(shared, group).await {
-                debug!(%error, "consume.left_unacked");
+        let (suspects, group): (Vec<_>, Vec<_>) = waiting
+            .into_iter()
+            .filter(Taken::is_current)
+            .partition(|taken| taken.seen_before >= SUSPECT_AFTER);
+        for group in suspects.into_iter().map(|suspect| vec![suspect]).chain([group]) {
+            if group.is_empty() {
+                continue;
             }
-            drop(slot);
-        });
+            let Ok(slot) = slots.clone().acquire_owned().await else { return };
+            let shared = shared.clone();
+            tasks.spawn(async move {
+                if let Err(error) = work(shared, group).await {
+                    debug!(%error, "consume.left_unacked");
+                }
+                drop(slot);
+            });
+        }
     }
-    let _ = slots.acquire_many(u32::try_from(GROUPS).unwrap_or(u32::MAX)).await;
+    tasks.close();
+    tasks.wait().await;
 }
 
 /// Records a group of clicks in one commit.
@@ -77,6 +88,12 @@ async fn record(shared: Arc<Shared>, group: Vec<Taken>) -> Result<(), PublishErr
 /// Resolves a group of events: read, decide, hand over, and only then ack.
 async fn resolve(shared: Arc<Shared>, group: Vec<Taken>) -> Result<(), PublishError> {
     let (intakes, mut letters) = unpack_all::<Intake>(&shared, topology::EVENTS, &group).await?;
+    // Copies of an intake wait here for the first, and then find that it is handed over.
+    let ids: BTreeSet<EventId> = intakes.iter().map(|intake| intake.id).collect();
+    let mut held = Vec::new();
+    for id in ids {
+        held.push(shared.events.hold(id).await);
+    }
     let now = Timestamp::now();
     let rules = Rules {
         resources: shared.resources.borrow().clone(),
@@ -88,6 +105,9 @@ async fn resolve(shared: Arc<Shared>, group: Vec<Taken>) -> Result<(), PublishEr
     for intake in intakes {
         shared.metrics.taken(topology::EVENTS, intake.received_at);
         let source = intake.source.clone();
+        if by_id.contains_key(&intake.id) {
+            continue;
+        }
         match pipeline::read(intake.clone(), &rules.resources, now) {
             Read::Candidate(candidate) => {
                 by_id.insert(intake.id, intake);
@@ -137,7 +157,7 @@ async fn resolve(shared: Arc<Shared>, group: Vec<Taken>) -> Result<(), PublishEr
     }
     let publisher = &shared.publisher;
     tokio::try_join!(
-        handover::deliveries(publisher, deliveries),
+        handover::deliveries(publisher, &rules.resources, deliveries),
         handover::parked(publisher, parked),
         bury::bury(publisher, &shared.store, &shared.metrics, letters),
     )?;
@@ -156,11 +176,9 @@ async fn unpack_all<T: Item>(
 ) -> Result<(Vec<T>, Vec<Letter>), PublishError> {
     let (mut all, mut letters) = (Vec::new(), Vec::new());
     for taken in group {
-        match unpack(shared, queue, taken).await? {
-            Unpacked::Items(items) => all.extend(items),
-            Unpacked::Letter(letter) => letters.push(*letter),
-            Unpacked::Split => {}
-        }
+        let unpacked = unpack(shared, queue, taken).await?;
+        all.extend(unpacked.items);
+        letters.extend(unpacked.letters);
     }
     Ok((all, letters))
 }

@@ -16,10 +16,12 @@ use carom_common::connector::{Connector, Method};
 use carom_common::dead_letter::Letter;
 use carom_common::delivery::{Delivery, Outcome, Reason};
 use carom_common::envelope;
+use carom_common::id::ConnectorId;
 use carom_common::postback::{self, Postback, Unrenderable};
+use carom_common::resources::Resources;
 use carom_common::store::{AttemptKey, End, ExchangeRecord, Settlement};
 use carom_common::topology;
-use futures_util::future::try_join_all;
+use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use outcome::Tried;
 use std::sync::Arc;
@@ -29,37 +31,35 @@ use tokio::sync::Semaphore;
 /// acks it.
 ///
 /// # Errors
-/// We are being shut down; the message comes again.
+/// We are being shut down, or the message is no longer ours; it comes again.
 pub async fn message(
     shared: &Shared,
     queue: &str,
     slots: &Arc<Semaphore>,
     taken: Taken,
 ) -> Result<(), PublishError> {
-    let deliveries: Vec<Delivery> = match unpack::unpack(shared, queue, &taken).await? {
-        Unpacked::Items(deliveries) => deliveries,
-        Unpacked::Letter(letter) => {
-            bury::bury(&shared.publisher, &shared.store, &shared.metrics, vec![*letter]).await?;
-            Vec::new()
+    if !taken.is_current() {
+        return Err(PublishError::Lost);
+    }
+    let unpacked: Unpacked<Delivery> = unpack::unpack(shared, queue, &taken).await?;
+    bury::bury(&shared.publisher, &shared.store, &shared.metrics, unpacked.letters).await?;
+    // Each ends as it ends: one that fails must not break off another in the middle of its attempt.
+    let ends = join_all(unpacked.items.into_iter().map(|delivery| async {
+        let Ok(_slot) = slots.acquire().await else { return Err(PublishError::Closed) };
+        let _held = shared.deliveries.hold(delivery.id).await;
+        if !taken.is_current() {
+            return Err(PublishError::Lost);
         }
-        Unpacked::Split => Vec::new(),
-    };
-    let keys: Vec<_> = deliveries.iter().map(key).collect();
-    let settled = settle::surely("settled", || shared.store.settled(keys.clone())).await;
-    let fresh = deliveries.into_iter().filter(|delivery| {
-        let copy = settled.contains(&key(delivery));
-        if copy {
+        let key = key(&delivery);
+        let settled = settle::surely("settled", || shared.store.settled(vec![key])).await;
+        if settled.contains(&key) {
             shared.metrics.copies.with_label_values(&[delivery.connector.as_str()]).inc();
+            return Ok(());
         }
-        !copy
-    });
-    try_join_all(fresh.map(|delivery| async {
-        let Ok(_slot) = slots.acquire().await else {
-            return Err(PublishError::Closed);
-        };
         deliver(shared, delivery).await
     }))
-    .await?;
+    .await;
+    ends.into_iter().collect::<Result<Vec<()>, _>>()?;
     taken.ack().await;
     Ok(())
 }
@@ -85,7 +85,7 @@ async fn deliver(shared: &Shared, delivery: Delivery) -> Result<(), PublishError
 
 /// Tries, unless there is a reason not to.
 async fn attempt(shared: &Shared, delivery: &Delivery, now: Timestamp) -> Tried {
-    let resources = shared.resources.borrow().clone();
+    let resources = known(shared, &delivery.connector).await;
     let Some(connector) = resources.connector(&delivery.connector) else {
         return Tried::dead(Reason::ConnectorRemoved, "there is no such connector any more");
     };
@@ -101,14 +101,23 @@ async fn attempt(shared: &Shared, delivery: &Delivery, now: Timestamp) -> Tried 
     }
 }
 
+/// The resources in use, or the store's newest where they lack the connector: another worker may have
+/// followed them a moment before us.
+async fn known(shared: &Shared, connector: &ConnectorId) -> Arc<Resources> {
+    let resources = shared.resources.borrow().clone();
+    if resources.connector(connector).is_some() {
+        return resources;
+    }
+    Arc::new(settle::surely("resources", || shared.store.resources()).await.resources)
+}
+
 async fn exchange(shared: &Shared, connector: &Connector, postback: Postback) -> Tried {
     let record = ExchangeRecord {
         method: method(postback.method).to_string(),
         url: postback.masked_url(),
         ..ExchangeRecord::default()
     };
-    let secrets: Vec<String> =
-        postback.headers.iter().filter(|header| header.secret).map(|header| header.value.clone()).collect();
+    let secrets = postback.secrets();
     let request = Request {
         method: method(postback.method),
         url: postback.url,

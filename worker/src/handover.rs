@@ -3,25 +3,37 @@
 //! Everything here is confirmed by the broker before it returns; only then is an event marked as handed
 //! over, and its message acked.
 
+use crate::connectors::settleable;
 use carom_common::amqp::{Message, PublishError, Publisher};
+use carom_common::connector::Webhook;
 use carom_common::delivery::Delivery;
 use carom_common::envelope::{self, BATCH_BYTES, Item};
 use carom_common::id::ConnectorId;
 use carom_common::intake::Intake;
+use carom_common::resources::Resources;
 use carom_common::retry::Tier;
 use carom_common::topology;
 use futures_util::future::try_join_all;
 use std::collections::BTreeMap;
 use tracing::warn;
 
-/// How many deliveries travel in one message at most: what a consumer holds must be settled in a minute.
-pub const DELIVERIES_PER_MESSAGE: usize = 16;
+/// How many deliveries travel in one message at most.
+const DELIVERIES_PER_MESSAGE: usize = 16;
+
+/// How many deliveries of a connector travel in one message: no more than it can settle in a minute.
+pub fn per_message(webhook: &Webhook) -> usize {
+    settleable(webhook).clamp(1, DELIVERIES_PER_MESSAGE)
+}
 
 /// Puts deliveries on their queues, those of one connector together.
 ///
 /// # Errors
 /// We are being shut down.
-pub async fn deliveries(publisher: &Publisher, deliveries: Vec<Delivery>) -> Result<(), PublishError> {
+pub async fn deliveries(
+    publisher: &Publisher,
+    resources: &Resources,
+    deliveries: Vec<Delivery>,
+) -> Result<(), PublishError> {
     let mut by_connector: BTreeMap<ConnectorId, Vec<Delivery>> = BTreeMap::new();
     for delivery in deliveries {
         by_connector.entry(delivery.connector.clone()).or_default().push(delivery);
@@ -34,8 +46,9 @@ pub async fn deliveries(publisher: &Publisher, deliveries: Vec<Delivery>) -> Res
     }
     let messages = by_connector.iter().flat_map(|(connector, deliveries)| {
         let queue = topology::deliver_queue(connector);
+        let most = resources.connector(connector).map_or(1, |connector| per_message(&connector.webhook));
         deliveries
-            .chunks(DELIVERIES_PER_MESSAGE)
+            .chunks(most)
             .flat_map(batches)
             .map(move |body| Message::to_queue(&queue, body))
             .collect::<Vec<_>>()

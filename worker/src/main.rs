@@ -6,6 +6,7 @@ mod cli;
 mod run;
 mod consume;
 mod unpack;
+mod in_hand;
 mod pipeline;
 mod dedupe;
 mod select;

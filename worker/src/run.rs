@@ -4,6 +4,7 @@
 //! broker and the store are let go. What was not settled by then comes again.
 
 use crate::egress::{self, Egress};
+use crate::in_hand::InHand;
 use crate::management::Management;
 use crate::metrics::Metrics;
 use crate::shared::Shared;
@@ -86,7 +87,17 @@ async fn start(config: Config, metrics: Arc<Metrics>, close: CancellationToken) 
         response_cap: config.egress.response_bytes,
         user_agent: concat!("carom/", env!("CARGO_PKG_VERSION")).to_owned(),
     })?;
-    Ok(Shared { config, store, link, publisher, resources, egress, metrics })
+    Ok(Shared {
+        config,
+        store,
+        link,
+        publisher,
+        resources,
+        egress,
+        metrics,
+        events: InHand::default(),
+        deliveries: InHand::default(),
+    })
 }
 
 /// Opens the store, bringing it to this binary's schema. With it away, waits.

@@ -1,9 +1,11 @@
 //! What every stage of the path needs, made once by `run`.
 
 use crate::egress::Egress;
+use crate::in_hand::InHand;
 use crate::metrics::Metrics;
 use carom_common::amqp::{Link, Publisher};
 use carom_common::config::Config;
+use carom_common::id::{DeliveryId, EventId};
 use carom_common::resources::Resources;
 use carom_common::store::Store;
 use std::sync::Arc;
@@ -25,4 +27,8 @@ pub struct Shared {
     pub egress: Egress,
     /// The figures.
     pub metrics: Arc<Metrics>,
+    /// The events that are being resolved.
+    pub events: InHand<EventId>,
+    /// The deliveries that are being tried.
+    pub deliveries: InHand<DeliveryId>,
 }

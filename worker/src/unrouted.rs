@@ -18,7 +18,10 @@ use tracing::debug;
 /// Consumes `carom.unrouted` until its stream ends.
 pub async fn run(shared: Arc<Shared>, mut taken: mpsc::Receiver<Taken>) {
     while let Some(message) = taken.recv().await {
-        if let Err(error) = bury_message(&shared, message).await {
+        // In a task of its own, so that a message that makes us panic ends that task and not this one.
+        let shared = shared.clone();
+        let buried = tokio::spawn(async move { bury_message(&shared, message).await }).await;
+        if let Ok(Err(error)) = buried {
             debug!(%error, "unrouted.left_unacked");
         }
     }

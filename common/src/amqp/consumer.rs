@@ -5,10 +5,11 @@ use crate::backoff_policy::Reconnect;
 use futures_util::StreamExt;
 use lapin::message::Delivery;
 use lapin::options::{
-    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions,
+    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions, BasicRejectOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
@@ -17,7 +18,8 @@ use tracing::{debug, warn};
 pub struct Taken {
     /// Its body.
     pub body: Vec<u8>,
-    /// How often it was delivered before and not acked: a crash of whoever held it, mostly.
+    /// How often it was delivered before and not acked, for which no lost connection of this process is to
+    /// blame: whoever held it crashed, or panicked.
     pub seen_before: u64,
     /// The queue that it was meant for: the routing key that it was published under.
     pub routing_key: String,
@@ -29,6 +31,12 @@ pub struct Taken {
 }
 
 impl Taken {
+    /// Whether it can still be acked. When its channel is lost the broker gives it to somebody again, so
+    /// what was not begun by then is not begun any more.
+    pub fn is_current(&self) -> bool {
+        self.channel.status().connected()
+    }
+
     /// Tells the broker that we are done with it. When that fails the message comes again, and whatever
     /// was done with it is found to be done.
     pub async fn ack(mut self) {
@@ -42,7 +50,8 @@ impl Taken {
 }
 
 /// Whoever held it panicked. Unless it is given back it would stay in nobody's hands until the connection
-/// ends; given back, it counts towards being poison. This is the only requeue that there is.
+/// ends; given back, it counts towards being poison (a reject does on every version, a nack not on 4.3).
+/// This is the only requeue that there is.
 impl Drop for Taken {
     fn drop(&mut self) {
         if let Some(acker) = self.acker.take().filter(|_| std::thread::panicking()) {
@@ -50,8 +59,7 @@ impl Drop for Taken {
             if let Ok(runtime) = tokio::runtime::Handle::try_current() {
                 let channel = self.channel.clone();
                 runtime.spawn(async move {
-                    let _ =
-                        acker.nack(BasicNackOptions { requeue: true, ..BasicNackOptions::default() }).await;
+                    let _ = acker.reject(BasicRejectOptions { requeue: true }).await;
                     drop(channel);
                 });
             }
@@ -60,7 +68,7 @@ impl Drop for Taken {
 }
 
 impl Taken {
-    fn new(delivery: Delivery, channel: Arc<lapin::Channel>) -> Self {
+    fn new(delivery: Delivery, channel: Arc<lapin::Channel>, losses: u64) -> Self {
         let headers = delivery.properties.headers().as_ref();
         let count = headers.and_then(|headers| headers.inner().get("x-delivery-count"));
         let seen_before = match count {
@@ -77,6 +85,7 @@ impl Taken {
         let returned_too_often = died_of == Some(&AMQPValue::LongString("delivery_limit".into()));
         // A letter comes under the key of the queue it is moved to; where it lay before stands in a header.
         let died_in = headers.and_then(|headers| headers.inner().get("x-first-death-queue"));
+        let seen_before = seen_before.saturating_sub(losses);
         let routing_key = match died_in {
             Some(AMQPValue::LongString(queue)) if returned_too_often => queue.to_string(),
             _ => delivery.routing_key.to_string(),
@@ -104,6 +113,8 @@ pub fn consume(
     let (sender, receiver) = mpsc::channel(usize::from(prefetch.max(1)));
     tokio::spawn(async move {
         let mut delays = Reconnect::new();
+        // Every loss returns what we held, counted by the broker as if we had crashed.
+        let mut losses = 0;
         loop {
             let consumed = tokio::select! {
                 () = stop.cancelled() => return,
@@ -113,11 +124,12 @@ pub fn consume(
                 Ok((channel, consumer)) => {
                     attached(true);
                     delays = Reconnect::new();
-                    let stopped = forward(consumer, &channel, &sender, &stop).await;
+                    let stopped = forward(consumer, &channel, &sender, losses, &stop).await;
                     attached(false);
                     if stopped {
                         return;
                     }
+                    losses += 1;
                     warn!(queue, "consume.detached");
                 }
                 Err(error) => warn!(queue, %error, "consume.refused"),
@@ -148,27 +160,36 @@ async fn forward(
     mut consumer: lapin::Consumer,
     channel: &Arc<lapin::Channel>,
     sender: &mpsc::Sender<Taken>,
+    losses: u64,
     stop: &CancellationToken,
 ) -> bool {
     loop {
         let next = tokio::select! {
-            () = stop.cancelled() => {
-                let _ = channel.basic_cancel(consumer.tag(), BasicCancelOptions::default()).await;
-                return true;
-            }
+            () = stop.cancelled() => break,
             next = consumer.next() => next,
         };
-        match next {
-            Some(Ok(delivery)) => {
-                if sender.send(Taken::new(delivery, channel.clone())).await.is_err() {
-                    return true;
-                }
-            }
+        let taken = match next {
+            Some(Ok(delivery)) => Taken::new(delivery, channel.clone(), losses),
             Some(Err(error)) => {
                 debug!(%error, "consume.stream_failed");
                 return false;
             }
             None => return false,
+        };
+        // Whoever takes it may be busy for long, and the channel be lost meanwhile.
+        tokio::select! {
+            () = stop.cancelled() => break,
+            () = lost(channel) => return false,
+            sent = sender.send(taken) => if sent.is_err() { return true },
         }
+    }
+    let _ = channel.basic_cancel(consumer.tag(), BasicCancelOptions::default()).await;
+    true
+}
+
+/// Ends when the channel has ended.
+async fn lost(channel: &lapin::Channel) {
+    while channel.status().connected() {
+        tokio::time::sleep(Duration::from_millis(250)).await;
     }
 }

@@ -5,36 +5,44 @@ use crate::topology::{self, Exchange, Queue, Topology};
 use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
 use lapin::{Channel, Connection};
+use tracing::warn;
 
-/// Declares everything, queues first, so that no exchange ever routes to nowhere.
-pub(super) async fn declare(
-    connection: &Connection,
-    topology: &Topology,
-    connectors: &[Queue],
-) -> Result<(), Error> {
+/// Declares what every binary needs, queues first, so that no exchange ever routes to nowhere.
+pub(super) async fn topology(connection: &Connection, topology: &Topology) -> Result<(), Error> {
     let channel = connection.create_channel().await?;
-    for queue in topology.queues.iter().chain(connectors) {
+    for queue in &topology.queues {
         declare_queue(&channel, queue).await?;
     }
     for exchange in &topology.exchanges {
         declare_exchange(&channel, exchange).await?;
     }
-    for queue in topology.queues.iter().chain(connectors).filter(|queue| queue.returned_to) {
+    for queue in topology.queues.iter().filter(|queue| queue.returned_to) {
         bind(&channel, &queue.name, topology::WORK, &queue.name).await?;
     }
     channel.close(200, "declared".into()).await?;
     Ok(())
 }
 
-/// Declares connectors' queues only, with their way back from the tiers.
-pub(super) async fn queues(connection: &Connection, queues: &[Queue]) -> Result<(), Error> {
-    let channel = connection.create_channel().await?;
+/// Declares connectors' queues, with their way back from the tiers. One that the broker refuses is its own
+/// trouble and nobody else's (guarantee G7): the others are declared, and the first refusal is told.
+pub(super) async fn connectors(connection: &Connection, queues: &[Queue]) -> Result<(), Error> {
+    let mut refused = Ok(());
+    let mut channel = connection.create_channel().await?;
     for queue in queues {
-        declare_queue(&channel, queue).await?;
-        bind(&channel, &queue.name, topology::WORK, &queue.name).await?;
+        if let Err(error) = connector(&channel, queue).await {
+            warn!(%error, "connector.declare_refused");
+            refused = refused.and(Err(error));
+            // A refusal closes the channel that it came on.
+            channel = connection.create_channel().await?;
+        }
     }
     channel.close(200, "declared".into()).await?;
-    Ok(())
+    refused
+}
+
+async fn connector(channel: &Channel, queue: &Queue) -> Result<(), Error> {
+    declare_queue(channel, queue).await?;
+    bind(channel, &queue.name, topology::WORK, &queue.name).await
 }
 
 async fn declare_queue(channel: &Channel, queue: &Queue) -> Result<(), Error> {

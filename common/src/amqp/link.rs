@@ -94,7 +94,7 @@ impl Link {
         let queue = topology::connector_queue(connector);
         self.connectors().insert(connector.clone(), queue.clone());
         match self.connection().await {
-            Some(connection) => declare::queues(&connection, &[queue]).await,
+            Some(connection) => declare::connectors(&connection, &[queue]).await,
             None => Ok(()),
         }
     }
@@ -122,10 +122,9 @@ impl Link {
     /// The broker refused.
     pub async fn declare_all(&self) -> Result<(), Error> {
         let connectors: Vec<_> = self.connectors().values().cloned().collect();
-        match self.connection().await {
-            Some(connection) => declare::declare(&connection, &self.declared.topology, &connectors).await,
-            None => Ok(()),
-        }
+        let Some(connection) = self.connection().await else { return Ok(()) };
+        declare::topology(&connection, &self.declared.topology).await?;
+        declare::connectors(&connection, &connectors).await
     }
 
     async fn connection(&self) -> Option<Arc<Connection>> {
@@ -190,7 +189,10 @@ impl Supervisor {
                 let connectors = self.declared.connectors.lock().unwrap_or_else(PoisonError::into_inner);
                 connectors.values().cloned().collect()
             };
-            declare::declare(&connection, &self.declared.topology, &connectors).await?;
+            declare::topology(&connection, &self.declared.topology).await?;
+            if let Err(error) = declare::connectors(&connection, &connectors).await {
+                warn!(%error, link = self.name, "broker.connector_without_queue");
+            }
             Ok(Arc::new(connection))
         };
         tokio::time::timeout(PATIENCE, connect).await.map_err(|_| Error::Silent(PATIENCE))?

@@ -181,12 +181,14 @@ impl Task {
             }
             match self.serve(&channel).await {
                 Served::QueueClosed => return,
-                Served::ChannelLost => {}
-                Served::Unroutable => {
+                // A channel that is lost on a connection that stands was closed by the broker: we named an
+                // exchange that is not there any more.
+                Served::Unroutable | Served::ChannelLost if self.link.connected() => {
                     if let Err(error) = self.link.declare_all().await {
                         warn!(%error, "publish.declare_failed");
                     }
                 }
+                Served::Unroutable | Served::ChannelLost => {}
             }
             // On a connection that died under it, a channel's close may wait for ever.
             let _ = tokio::time::timeout(self.patience, channel.close(200, "replaced".into())).await;

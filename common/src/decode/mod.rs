@@ -13,6 +13,7 @@ use crate::event::Event;
 use crate::intake::Intake;
 use crate::source::{Kind, Source};
 use crate::trace::Code;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 pub use parameters::Parameters;
@@ -56,12 +57,38 @@ pub fn decode(intake: &Intake, source: &Source) -> Result<Decoded, Undecodable> 
         Kind::Clickfunnels => clickfunnels::decode(intake, source, &query)?,
         Kind::Plain => plain::decode(intake, source, &query)?,
     };
+    if prune(&mut decoded.event.data, DEEPEST) {
+        let detail = format!("what is nested deeper than {DEEPEST} levels is left out of its data");
+        decoded.notes.push((Code::Decoded, detail));
+    }
     for name in query.repeated() {
         decoded
             .notes
             .push((Code::ParameterRepeated, format!("{name} came more than once; the first value counts")));
     }
     Ok(decoded)
+}
+
+/// How deep an event's data may be nested. Its envelopes add some levels, and no JSON reader of ours reads
+/// more than 128.
+const DEEPEST: usize = 64;
+
+/// Cuts what is nested deeper than `levels`; whether anything was.
+fn prune(value: &mut Value, levels: usize) -> bool {
+    let children: Vec<&mut Value> = match value {
+        Value::Array(items) => items.iter_mut().collect(),
+        Value::Object(fields) => fields.values_mut().collect(),
+        _ => return false,
+    };
+    if levels == 0 {
+        *value = Value::Null;
+        return true;
+    }
+    let mut cut = false;
+    for child in children {
+        cut |= prune(child, levels - 1);
+    }
+    cut
 }
 
 /// A key that is fit for an index whatever a sender puts into it: long ones end in their hash.

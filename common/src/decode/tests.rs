@@ -190,3 +190,15 @@ fn a_parameter_given_twice_counts_once_and_is_told() {
     assert_eq!(decoded.event.name.as_deref(), Some("lead"));
     assert_eq!(decoded.notes[0].0, Code::ParameterRepeated);
 }
+
+#[test]
+fn data_that_is_nested_too_deep_for_our_envelopes_is_cut_and_told() {
+    let nested = |levels: usize| format!("{}1{}", "{\"a\":".repeat(levels), "}".repeat(levels));
+    for (levels, cut) in [(10, false), (120, true)] {
+        let decoded = plain("event_parameter=lead", &nested(levels));
+        assert_eq!(decoded.notes.iter().any(|(_, detail)| detail.contains("nested")), cut, "{levels}");
+        let facts = event::Facts { event: decoded.event, click: None, conversion: None };
+        let wire = serde_json::to_string(&json!({"items": [{"letter": {"facts": facts}}]})).unwrap();
+        assert!(serde_json::from_str::<Value>(&wire).is_ok());
+    }
+}

@@ -23,6 +23,33 @@ impl Postback {
     }
 }
 
+impl Postback {
+    /// What must not be kept where a receiver echoes it: the values of secret headers, each word of them
+    /// (a receiver may repeat a token without its `Bearer`), and of parameters that are named as secrets.
+    pub fn secrets(&self) -> Vec<String> {
+        let headers = self.headers.iter().filter(|header| header.secret).map(|header| header.value.as_str());
+        let words = headers.flat_map(|value| value.split_whitespace().chain([value])).map(str::to_owned);
+        let form =
+            self.body.as_ref().filter(|body| body.content_type.contains("form")).map(|body| &body.bytes[..]);
+        let query = self.url.query().unwrap_or_default().as_bytes();
+        let decoded = [query, form.unwrap_or_default()].into_iter().flat_map(|pairs| {
+            form_urlencoded::parse(pairs)
+                .filter(|(name, _)| is_secret_parameter(name))
+                .flat_map(|(_, value)| [encoded(&value), value.into_owned()])
+                .collect::<Vec<_>>()
+        });
+        let mut secrets: Vec<String> = words.chain(decoded).filter(|secret| secret.len() >= 6).collect();
+        // The longest first, or a part of one would be blotted out of it and leave the rest.
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        secrets.dedup();
+        secrets
+    }
+}
+
+fn encoded(value: &str) -> String {
+    form_urlencoded::byte_serialize(value.as_bytes()).collect()
+}
+
 impl Header {
     /// The value for showing.
     pub fn shown(&self) -> &str {

@@ -55,7 +55,10 @@ fn settle(connection: &Connection, settlement: &Settlement) -> Result<bool, Erro
         End::Retry(tier) => ("retry", tier.to_string()),
         End::Dead(letter) => ("dead", letter.reason.as_str().to_owned()),
     };
-    if !insert_attempt(connection, settlement, outcome, &detail)? {
+    let fresh = insert_attempt(connection, settlement, outcome, &detail)?;
+    // Two copies may have been tried at once: what one of them delivered is delivered, whatever came of
+    // the other.
+    if !fresh && !matches!(settlement.end, End::Delivered) {
         return Ok(false);
     }
     let ended = ended(settlement);
@@ -73,6 +76,10 @@ fn settle(connection: &Connection, settlement: &Settlement) -> Result<bool, Erro
         queued_at: delivery.due_since,
         at: ended,
     };
+    if !fresh {
+        deliveries::give_up(connection, delivery, &change)?;
+        return Ok(false);
+    }
     deliveries::advance(connection, delivery, &change)?;
     if let End::Dead(letter) = &settlement.end {
         letters::insert(connection, letter, "dead")?;

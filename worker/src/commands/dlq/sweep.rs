@@ -157,6 +157,7 @@ impl Sweep {
         // A letter that was rotated in this turn ends it: everything behind was behind it before.
         let mut seen = HashSet::new();
         let mut open = total > 0;
+        let mut failed = None;
         // The letter whose turn by the rate is next. While it waits, those in hand go on.
         let mut waits = None;
         let interrupted = tokio::signal::ctrl_c();
@@ -170,7 +171,15 @@ impl Sweep {
                 }
                 Some(end) = in_hand.next(), if !in_hand.is_empty() => {
                     bar.inc(1);
-                    swept.count(end?);
+                    match end {
+                        Ok(end) => swept.count(end),
+                        // What is in hand is finished first: it may have been sent and not noted yet.
+                        Err(error) => {
+                            failed = failed.or(Some(error));
+                            open = false;
+                            waits = None;
+                        }
+                    }
                 }
                 () = turn(&mut pace), if waits.is_some() => {
                     in_hand.extend(waits.take().map(|(message, letter)| self.settle(message, letter, true)));
@@ -197,7 +206,7 @@ impl Sweep {
         drop(taken);
         self.stop.cancel();
         self.store.close().await;
-        Ok(swept)
+        failed.map_or(Ok(swept), Err)
     }
 
     async fn waiting(&self) -> anyhow::Result<u32> {

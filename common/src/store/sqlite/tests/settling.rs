@@ -106,3 +106,13 @@ async fn a_retry_that_comes_back_after_its_delivery_is_a_copy() {
     assert!(is_copy(&store, &next(&first, 0, 2)).await);
     assert!(!is_copy(&store, &next(&first, 1, 1)).await);
 }
+
+#[tokio::test]
+async fn of_two_copies_that_were_tried_at_once_the_one_that_was_delivered_counts() {
+    let (_folder, store) = store();
+    let first = selected(&store, &event("order:1"), &["meta"]).await.remove(0);
+    assert_eq!(store.settle(vec![settlement(&first, End::Retry(tier()))]).await.unwrap(), [true]);
+    assert_eq!(store.settle(vec![settlement(&first, End::Delivered)]).await.unwrap(), [false]);
+    assert_eq!(record(&store, &first).await, (Standing::Delivered, 0, 1));
+    assert!(is_copy(&store, &next(&first, 0, 2)).await);
+}
