@@ -154,9 +154,12 @@ impl Sweep {
         let mut swept = Swept { act: Some(self.act), ..Swept::default() };
         let mut pace = self.pace.take();
         let mut in_hand = FuturesUnordered::new();
-        // A letter that was rotated in this turn ends it: everything behind was behind it before.
-        let mut seen = HashSet::new();
+        // The turn ends with as many messages as lay there when it began: what was rotated is behind them.
+        let mut turned = 0;
         let mut open = total > 0;
+        // A crash leaves copies of letters. They wait until the first is done; then the store knows.
+        let mut seen = HashSet::new();
+        let mut copies = Vec::new();
         let mut failed = None;
         // The letter whose turn by the rate is next. While it waits, those in hand go on.
         let mut waits = None;
@@ -186,9 +189,11 @@ impl Sweep {
                 }
                 message = next(&mut taken), if open && waits.is_none() && in_hand.len() < usize::from(IN_HAND) => {
                     let Some(message) = message else { open = false; continue };
+                    turned += 1;
+                    open = turned < total;
                     let letter = read(&message);
-                    if !seen.insert(letter.id) || seen.len() > total as usize {
-                        open = false;
+                    if !seen.insert(letter.id) {
+                        copies.push((message, letter));
                         continue;
                     }
                     let matches = matches(&self.filter, &letter);
@@ -197,12 +202,24 @@ impl Sweep {
                     } else {
                         in_hand.push(self.settle(message, letter, matches));
                     }
-                    open = seen.len() < total as usize;
                 }
             }
         }
-        bar.finish_and_clear();
         drop(in_hand);
+        for (message, letter) in copies {
+            if failed.is_some() || swept.interrupted {
+                break;
+            }
+            let matches = matches(&self.filter, &letter);
+            match self.settle(message, letter, matches).await {
+                Ok(end) => swept.count(end),
+                Err(error) => failed = Some(error),
+            }
+        }
+        bar.finish_and_clear();
+        // The broker answers on the connection of the acks, so it has read them all: what it has not read
+        // when we go comes again, as copies.
+        let _ = tokio::time::timeout(QUIET, self.waiting()).await;
         drop(taken);
         self.stop.cancel();
         self.store.close().await;
