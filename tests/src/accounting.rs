@@ -47,11 +47,7 @@ impl Account {
         limit: Duration,
     ) -> Result<Self> {
         let arrived = eventually(limit, "every accepted event reaches the receiver", async || {
-            ensure!(
-                receiver.taken_count() >= sent.accepted.len(),
-                "{} have",
-                receiver.taken_count()
-            );
+            ensure!(receiver.taken_count() >= sent.accepted.len(), "{} have", receiver.taken_count());
             let taken = receiver.taken();
             let missing = sent.accepted.keys().filter(|tx| !taken.contains_key(*tx)).count();
             ensure!(missing == 0, "{missing} are missing");
@@ -68,11 +64,7 @@ impl Account {
             .iter()
             .filter_map(|letter| Some(letter["event"].as_str()?.to_owned()))
             .collect();
-        let delivered: BTreeSet<_> = sent
-            .accepted
-            .keys()
-            .filter(|tx| taken.contains_key(*tx))
-            .collect();
+        let delivered: BTreeSet<_> = sent.accepted.keys().filter(|tx| taken.contains_key(*tx)).collect();
         let dead_events = sent.accepted.iter().filter(|(_, id)| dead.contains(*id)).count();
         let lost = sent.accepted.iter();
         let lost = lost.filter(|(tx, id)| !delivered.contains(tx) && !dead.contains(*id));
@@ -92,17 +84,8 @@ impl Account {
     /// Every accepted event was delivered, and none is anywhere else.
     pub fn must_be_whole(&self) -> Result<()> {
         let some: Vec<_> = self.lost.iter().take(5).collect();
-        ensure!(
-            self.lost.is_empty(),
-            "{} events are lost, among them {some:?}",
-            self.lost.len()
-        );
-        ensure!(
-            self.delivered == self.accepted,
-            "{} of {} were delivered",
-            self.delivered,
-            self.accepted
-        );
+        ensure!(self.lost.is_empty(), "{} events are lost, among them {some:?}", self.lost.len());
+        ensure!(self.delivered == self.accepted, "{} of {} were delivered", self.delivered, self.accepted);
         Ok(())
     }
 }
@@ -133,10 +116,8 @@ impl fmt::Display for Account {
 pub async fn drained(vhost: &Vhost, limit: Duration) -> Result<()> {
     eventually(limit, "every queue is empty", async || {
         let depths = vhost.depths().await?;
-        let full: Vec<_> = depths
-            .iter()
-            .filter(|(name, depth)| *name != "carom.dead" && depth.messages > 0)
-            .collect();
+        let full: Vec<_> =
+            depths.iter().filter(|(name, depth)| *name != "carom.dead" && depth.messages > 0).collect();
         ensure!(full.is_empty(), "{full:?}");
         Ok(())
     })

@@ -21,10 +21,7 @@ pub struct Broker {
 impl Broker {
     /// The broker that `deploy/test` has started for all tests; outside of it, one of our own.
     pub async fn shared() -> Result<Self> {
-        match (
-            std::env::var("CAROM_TEST_BROKER_URL"),
-            std::env::var("CAROM_TEST_MANAGEMENT_URL"),
-        ) {
+        match (std::env::var("CAROM_TEST_BROKER_URL"), std::env::var("CAROM_TEST_MANAGEMENT_URL")) {
             (Ok(url), Ok(management)) => Self::at(&url, &management),
             _ => Self::own().await,
         }
@@ -34,28 +31,18 @@ impl Broker {
     pub async fn own() -> Result<Self> {
         let node = Node::start().await?;
         let broker = Self::at(&node.broker_url, &node.management_url)?;
-        Ok(Self {
-            node: Some(Arc::new(node)),
-            ..broker
-        })
+        Ok(Self { node: Some(Arc::new(node)), ..broker })
     }
 
     /// A broker that is there already.
     pub fn at(url: &str, management_url: &str) -> Result<Self> {
         let management = Management::new(management_url)?;
-        Ok(Self {
-            url: url.to_owned(),
-            management_url: management_url.to_owned(),
-            management,
-            node: None,
-        })
+        Ok(Self { url: url.to_owned(), management_url: management_url.to_owned(), management, node: None })
     }
 
     /// The node, to be killed or paused.
     pub fn node(&self) -> Result<&Node> {
-        self.node
-            .as_deref()
-            .context("the broker is not this test's own: start it with Broker::own")
+        self.node.as_deref().context("the broker is not this test's own: start it with Broker::own")
     }
 
     /// A new vhost, gone when it is dropped.
@@ -67,11 +54,7 @@ impl Broker {
             "" => self.management.user().to_owned(),
             user => crate::management::decoded(user),
         };
-        let vhost = Vhost {
-            broker: self.clone(),
-            url: url_of(&self.url, &name)?,
-            name,
-        };
+        let vhost = Vhost { broker: self.clone(), url: url_of(&self.url, &name)?, name };
         self.management.create_vhost(&vhost.name, &user).await?;
         Ok(vhost)
     }
@@ -103,11 +86,7 @@ pub struct Depth {
 impl Vhost {
     /// What the broker knows of one kind of thing in this vhost: `queues`, `exchanges`, `bindings`.
     pub async fn list(&self, kind: &str) -> Result<Vec<Value>> {
-        let listed = self
-            .broker
-            .management
-            .get(&format!("/api/{kind}/{}", encoded(&self.name)))
-            .await?;
+        let listed = self.broker.management.get(&format!("/api/{kind}/{}", encoded(&self.name))).await?;
         listed.as_array().cloned().context("no list")
     }
 
@@ -139,9 +118,7 @@ impl Vhost {
         let how = serde_json::json!({"count": count, "ackmode": "ack_requeue_true", "encoding": "auto"});
         let got = self.broker.management.post(&path, how).await?;
         let bodies = got.as_array().context("no list")?.iter();
-        Ok(bodies
-            .filter_map(|message| Some(message["payload"].as_str()?.to_owned()))
-            .collect())
+        Ok(bodies.filter_map(|message| Some(message["payload"].as_str()?.to_owned())).collect())
     }
 }
 

@@ -5,6 +5,8 @@ use http::HeaderMap;
 use reqwest::{Method, RequestBuilder, Url, redirect};
 use serde_json::Value;
 use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 /// An HTTP client that keeps connections and follows no redirect. Clones share its connections.
 #[derive(Clone)]
@@ -29,10 +31,7 @@ impl Answer {
     /// The id of an accepted event.
     pub fn accepted(&self) -> Result<String> {
         ensure!(self.status == 202, "answered {}: {}", self.status, self.body);
-        Ok(self.json()["id"]
-            .as_str()
-            .context("a 202 without an id")?
-            .to_owned())
+        Ok(self.json()["id"].as_str().context("a 202 without an id")?.to_owned())
     }
 
     /// The end of a problem's type, such as `token-unknown`, where the answer is a whole problem document.
@@ -66,9 +65,7 @@ impl Client {
             .no_proxy()
             .user_agent("Mozilla/5.0 (X11; Linux x86_64) Scenario/1.0")
             .timeout(Duration::from_secs(30));
-        Ok(Self {
-            http: builder.build()?,
-        })
+        Ok(Self { http: builder.build()? })
     }
 
     /// A request to be built by hand.
@@ -85,11 +82,7 @@ impl Client {
             body.extend_from_slice(&chunk);
             ensure!(body.len() < 1 << 20, "an answer of over a megabyte");
         }
-        Ok(Answer {
-            status,
-            headers,
-            body: String::from_utf8_lossy(&body).into_owned(),
-        })
+        Ok(Answer { status, headers, body: String::from_utf8_lossy(&body).into_owned() })
     }
 
     pub async fn get(&self, url: &str) -> Result<Answer> {
@@ -99,46 +92,42 @@ impl Client {
     /// Clicks a link that must lead on.
     pub async fn click(&self, url: &str) -> Result<Clicked> {
         let answer = self.get(url).await?;
-        ensure!(
-            answer.status == 302,
-            "the click was answered {}: {}",
-            answer.status,
-            answer.body
-        );
+        ensure!(answer.status == 302, "the click was answered {}: {}", answer.status, answer.body);
         let header = |name: &str| answer.headers.get(name).and_then(|value| value.to_str().ok());
-        let location = header("location")
-            .context("a redirect without a location")?
-            .to_owned();
+        let location = header("location").context("a redirect without a location")?.to_owned();
         let landing: Url = location.parse().context("the location is no URL")?;
-        let id = landing
-            .query_pairs()
-            .find(|(name, _)| name == "clickid")
-            .map(|(_, value)| value.into_owned());
-        let cookie = header("set-cookie")
-            .and_then(|cookie| cookie.split(';').next())
-            .map(ToOwned::to_owned);
-        Ok(Clicked {
-            id: id.context("the location has no clickid")?,
-            location,
-            cookie,
-        })
+        let id =
+            landing.query_pairs().find(|(name, _)| name == "clickid").map(|(_, value)| value.into_owned());
+        let cookie = header("set-cookie").and_then(|cookie| cookie.split(';').next()).map(ToOwned::to_owned);
+        Ok(Clicked { id: id.context("the location has no clickid")?, location, cookie })
     }
 
     /// Sends a funnel's webhook.
     pub async fn webhook(&self, url: &str, body: impl Into<Vec<u8>>) -> Result<Answer> {
-        let request = self
-            .request(Method::POST, url)
-            .header("content-type", "application/json");
+        let request = self.request(Method::POST, url).header("content-type", "application/json");
         self.send(request.body(body.into())).await
     }
 
     /// Sends a plain event as a form.
     pub async fn form(&self, url: &str, pairs: &[(&str, &str)]) -> Result<Answer> {
-        let request = self
-            .request(Method::POST, url)
-            .header("content-type", "application/x-www-form-urlencoded");
+        let request =
+            self.request(Method::POST, url).header("content-type", "application/x-www-form-urlencoded");
         self.send(request.body(form(pairs))).await
     }
+}
+
+/// Sends these bytes on a connection of their own, for what no client would send; gives the status.
+pub async fn raw(port: u16, request: &[u8]) -> Result<u16> {
+    let exchange = async {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+        // It may be answered, and closed, before all of it was sent.
+        let _ = stream.write_all(request).await;
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).await.context("no answer")?;
+        let status = std::str::from_utf8(&answer)?.strip_prefix("HTTP/1.1 ").context("no HTTP answer")?;
+        anyhow::Ok(status.parse()?)
+    };
+    tokio::time::timeout(Duration::from_secs(30), exchange).await.context("no answer in 30 s")?
 }
 
 /// Pairs as a form or query.

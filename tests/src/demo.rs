@@ -44,9 +44,7 @@ impl Given {
     fn by_environment() -> Result<Self> {
         let url = std::env::var("CAROM_BROKER_URL");
         let url = url.context("CAROM_BROKER_URL is not set: start this by deploy/run, or name a broker")?;
-        let management_url = std::env::var("CAROM_BROKER_MANAGEMENT_URL")
-            .ok()
-            .filter(|url| !url.is_empty());
+        let management_url = std::env::var("CAROM_BROKER_MANAGEMENT_URL").ok().filter(|url| !url.is_empty());
         Ok(Self { url, management_url })
     }
 }

@@ -34,9 +34,7 @@ pub async fn never(
 ) -> Result<()> {
     let deadline = Instant::now() + limit;
     while Instant::now() < deadline {
-        look()
-            .await
-            .with_context(|| format!("within {limit:?}, though it must not: {what}"))?;
+        look().await.with_context(|| format!("within {limit:?}, though it must not: {what}"))?;
         tokio::time::sleep(PAUSE).await;
     }
     Ok(())

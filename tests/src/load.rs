@@ -54,12 +54,7 @@ impl Load {
         for _ in 0..at_once {
             senders.spawn(send(client.clone(), url.to_owned(), count, counts.clone()));
         }
-        Self {
-            count,
-            counts,
-            senders,
-            started: Instant::now(),
-        }
+        Self { count, counts, senders, started: Instant::now() }
     }
 
     /// Waits until at least this many were accepted.
@@ -88,12 +83,7 @@ impl Load {
             sender??;
         }
         let sent = self.told();
-        ensure!(
-            sent.accepted.len() == self.count,
-            "{} of {} were accepted",
-            sent.accepted.len(),
-            self.count
-        );
+        ensure!(sent.accepted.len() == self.count, "{} of {} were accepted", sent.accepted.len(), self.count);
         Ok(sent)
     }
 
@@ -120,12 +110,7 @@ async fn send(client: Client, url: String, count: usize, counts: Arc<Counts>) ->
             return Ok(());
         }
         let tx = format!("load-{index:05}");
-        let pairs = [
-            ("event", "purchase"),
-            ("txid", &tx),
-            ("payout", "12.50"),
-            ("currency", "USD"),
-        ];
+        let pairs = [("event", "purchase"), ("txid", &tx), ("payout", "12.50"), ("currency", "USD")];
         let deadline = Instant::now() + PATIENCE;
         loop {
             counts.unanswered.fetch_add(1, SeqCst);
@@ -140,10 +125,7 @@ async fn send(client: Client, url: String, count: usize, counts: Arc<Counts>) ->
                 Ok(_) => counts.refused.fetch_add(1, SeqCst),
                 Err(_) => counts.broken.fetch_add(1, SeqCst),
             };
-            ensure!(
-                Instant::now() < deadline,
-                "{tx} was not accepted within {PATIENCE:?}"
-            );
+            ensure!(Instant::now() < deadline, "{tx} was not accepted within {PATIENCE:?}");
             tokio::time::sleep(PAUSE).await;
         }
     }
@@ -157,11 +139,7 @@ impl Alone {
     /// Waits for its turn.
     pub async fn wait() -> Result<Self> {
         let path = std::env::temp_dir().join("carom-tests.lock");
-        let file = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(path)?;
+        let file = File::options().create(true).truncate(false).write(true).open(path)?;
         let locked = tokio::task::spawn_blocking(move || file.lock().map(|()| file)).await??;
         Ok(Self(locked))
     }

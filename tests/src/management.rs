@@ -25,25 +25,13 @@ impl Management {
     /// By its URL, as in `http://guest:guest@127.0.0.1:15672`.
     pub fn new(url: &str) -> Result<Self> {
         let url: Url = url.parse().with_context(|| "the management URL is none")?;
-        ensure!(
-            url.scheme() == "http",
-            "only http:// is known here, not {}://",
-            url.scheme()
-        );
-        let host = url
-            .host_str()
-            .context("the management URL has no host")?
-            .to_owned();
+        ensure!(url.scheme() == "http", "only http:// is known here, not {}://", url.scheme());
+        let host = url.host_str().context("the management URL has no host")?.to_owned();
         let user = decoded(url.username());
         let password = decoded(url.password().unwrap_or_default());
         let authorization = format!("Basic {}", base64(format!("{user}:{password}").as_bytes()));
         let address = format!("{host}:{}", url.port().unwrap_or(15672));
-        Ok(Self {
-            address,
-            host,
-            user,
-            authorization,
-        })
+        Ok(Self { address, host, user, authorization })
     }
 
     /// The user that it speaks as.
@@ -58,9 +46,7 @@ impl Management {
 
     /// PUT with a JSON body.
     pub async fn put(&self, path: &str, body: Value) -> Result<()> {
-        self.off_the_runtime("PUT", path.to_owned(), Some(body))
-            .await
-            .map(|_| ())
+        self.off_the_runtime("PUT", path.to_owned(), Some(body)).await.map(|_| ())
     }
 
     /// POST with a JSON body.
@@ -70,9 +56,7 @@ impl Management {
 
     /// DELETE.
     pub async fn delete(&self, path: &str) -> Result<()> {
-        self.off_the_runtime("DELETE", path.to_owned(), None)
-            .await
-            .map(|_| ())
+        self.off_the_runtime("DELETE", path.to_owned(), None).await.map(|_| ())
     }
 
     /// Makes a vhost that `user` may do everything in.
@@ -80,14 +64,12 @@ impl Management {
         let name = encoded(name);
         self.put(&format!("/api/vhosts/{name}"), json!({})).await?;
         let all = json!({"configure": ".*", "write": ".*", "read": ".*"});
-        self.put(&format!("/api/permissions/{name}/{}", encoded(user)), all)
-            .await
+        self.put(&format!("/api/permissions/{name}/{}", encoded(user)), all).await
     }
 
     /// Removes a vhost with all that is in it. Blocking, for a few seconds at most.
     pub fn delete_vhost_now(&self, name: &str) -> Result<()> {
-        self.ask("DELETE", &format!("/api/vhosts/{}", encoded(name)), None)
-            .map(|_| ())
+        self.ask("DELETE", &format!("/api/vhosts/{}", encoded(name)), None).map(|_| ())
     }
 
     async fn off_the_runtime(
@@ -112,11 +94,7 @@ impl Management {
 
     /// HTTP/1.0, so that the answer is neither chunked nor kept open.
     fn exchange(&self, method: &str, path: &str, body: Option<&Value>) -> Result<(u16, String)> {
-        let address = self
-            .address
-            .to_socket_addrs()?
-            .next()
-            .context("the management host has no address")?;
+        let address = self.address.to_socket_addrs()?.next().context("the management host has no address")?;
         let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
@@ -145,13 +123,7 @@ impl Management {
 pub fn encoded(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
     text.bytes()
-        .map(|byte| {
-            if plain(byte) {
-                char::from(byte).to_string()
-            } else {
-                format!("%{byte:02X}")
-            }
-        })
+        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
         .collect()
 }
 
@@ -161,10 +133,7 @@ pub fn decoded(text: &str) -> String {
     let mut rest = text.as_bytes();
     while let [first, tail @ ..] = rest {
         let hex = tail.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
-        match hex
-            .and_then(|hex| u8::from_str_radix(hex, 16).ok())
-            .filter(|_| *first == b'%')
-        {
+        match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()).filter(|_| *first == b'%') {
             Some(byte) => {
                 bytes.push(byte);
                 rest = &tail[2..];
@@ -181,20 +150,12 @@ pub fn decoded(text: &str) -> String {
 fn base64(bytes: &[u8]) -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let groups = bytes.chunks(3).map(|chunk| {
-        let number = (0..3).fold(0, |sum, index| {
-            sum << 8 | u32::from(*chunk.get(index).unwrap_or(&0))
-        });
+        let number = (0..3).fold(0, |sum, index| sum << 8 | u32::from(*chunk.get(index).unwrap_or(&0)));
         let letter = |index: usize| {
             let six = number >> (18 - 6 * index) & 63;
-            if index > chunk.len() {
-                '='
-            } else {
-                char::from(LETTERS[six as usize])
-            }
+            if index > chunk.len() { '=' } else { char::from(LETTERS[six as usize]) }
         };
-        [letter(0), letter(1), letter(2), letter(3)]
-            .iter()
-            .collect::<String>()
+        [letter(0), letter(1), letter(2), letter(3)].iter().collect::<String>()
     });
     groups.collect()
 }

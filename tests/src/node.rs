@@ -24,22 +24,11 @@ impl Node {
             None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/rabbitmq/node"),
         };
         let dir = tempfile::Builder::new().prefix("carom-node.").tempdir()?;
-        let mut node = Self {
-            script,
-            dir,
-            broker_url: String::new(),
-            management_url: String::new(),
-        };
-        let env = node
-            .run(&["start"], &["--while-pid", &std::process::id().to_string()])
-            .await?;
+        let mut node = Self { script, dir, broker_url: String::new(), management_url: String::new() };
+        let env = node.run(&["start"], &["--while-pid", &std::process::id().to_string()]).await?;
         let value = |name: &str| {
-            let found = env
-                .lines()
-                .find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
-            found
-                .map(ToOwned::to_owned)
-                .with_context(|| format!("the node told no {name}"))
+            let found = env.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+            found.map(ToOwned::to_owned).with_context(|| format!("the node told no {name}"))
         };
         node.broker_url = value("CAROM_BROKER_URL")?;
         node.management_url = value("CAROM_BROKER_MANAGEMENT_URL")?;
@@ -53,9 +42,7 @@ impl Node {
 
     /// Starts it again, on the same ports and with its data.
     pub async fn restart(&self) -> Result<()> {
-        self.run(&["start"], &["--while-pid", &std::process::id().to_string()])
-            .await
-            .map(|_| ())
+        self.run(&["start"], &["--while-pid", &std::process::id().to_string()]).await.map(|_| ())
     }
 
     /// Stops its clock: it answers nobody, and nothing of it is lost.
@@ -90,12 +77,7 @@ impl Node {
         command.args(verb).arg(self.dir.path()).args(rest);
         let output = process::output(command).await?;
         let said = String::from_utf8_lossy(&output.stderr);
-        ensure!(
-            output.status.success(),
-            "node {}: {}\n{said}",
-            verb.join(" "),
-            output.status
-        );
+        ensure!(output.status.success(), "node {}: {}\n{said}", verb.join(" "), output.status);
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 }
@@ -103,11 +85,7 @@ impl Node {
 impl Drop for Node {
     fn drop(&mut self) {
         let mut command = Command::new(&self.script);
-        command
-            .arg("stop")
-            .arg(self.dir.path())
-            .arg("--now")
-            .stdin(Stdio::null());
+        command.arg("stop").arg(self.dir.path()).arg("--now").stdin(Stdio::null());
         let Ok(mut child) = command.spawn() else { return };
         let deadline = Instant::now() + Duration::from_secs(15);
         while matches!(child.try_wait(), Ok(None)) {

@@ -15,10 +15,7 @@ pub fn free() -> Result<u16> {
         let random = Uuid::new_v4();
         FIRST + u16::from_le_bytes([random.as_bytes()[0], random.as_bytes()[1]]) % COUNT
     });
-    tries
-        .take(200)
-        .find(|port| is_free(*port))
-        .context("no free port between 10000 and 20000")
+    tries.take(200).find(|port| is_free(*port)).context("no free port between 10000 and 20000")
 }
 
 /// `wanted` if it is free, else another.

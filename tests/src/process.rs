@@ -21,16 +21,9 @@ impl Process {
     pub fn start(name: &str, command: Command, log: &Path) -> Result<Self> {
         let mut command = guarded(command);
         let file = File::options().create(true).append(true).open(log)?;
-        command
-            .stdin(Stdio::null())
-            .stdout(file.try_clone()?)
-            .stderr(file);
+        command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
         let child = spawn(command).with_context(|| format!("{name} cannot be started"))?;
-        Ok(Self {
-            name: name.to_owned(),
-            child,
-            log: log.to_owned(),
-        })
+        Ok(Self { name: name.to_owned(), child, log: log.to_owned() })
     }
 
     /// Its process id.
@@ -106,27 +99,15 @@ pub fn tail(path: &Path, lines: usize) -> String {
         if kept.len() == lines {
             kept.pop_front();
         }
-        kept.push_back(
-            String::from_utf8_lossy(&line)
-                .chars()
-                .take(600)
-                .collect::<String>(),
-        );
+        kept.push_back(String::from_utf8_lossy(&line).chars().take(600).collect::<String>());
     }
     Vec::from(kept).join("\n")
 }
 
 /// Signals a process that we started. The standard library knows only SIGKILL.
 fn signal(pid: u32, name: &str) -> Result<()> {
-    let status = Command::new("kill")
-        .arg(format!("-{name}"))
-        .arg(pid.to_string())
-        .status()?;
-    if status.success() {
-        Ok(())
-    } else {
-        bail!("kill -{name} {pid}: {status}")
-    }
+    let status = Command::new("kill").arg(format!("-{name}")).arg(pid.to_string()).status()?;
+    if status.success() { Ok(()) } else { bail!("kill -{name} {pid}: {status}") }
 }
 
 /// The command, to be killed by the kernel when whoever spawned it is gone, so that not even a SIGKILL of
@@ -141,10 +122,7 @@ fn guarded(command: Command) -> Command {
         return command;
     }
     let mut guarded = Command::new("setpriv");
-    guarded
-        .args(["--pdeathsig", "KILL", "--"])
-        .arg(command.get_program())
-        .args(command.get_args());
+    guarded.args(["--pdeathsig", "KILL", "--"]).arg(command.get_program()).args(command.get_args());
     for (name, value) in command.get_envs() {
         match value {
             Some(value) => guarded.env(name, value),
@@ -170,9 +148,7 @@ fn spawn(command: Command) -> Result<Child> {
         sender
     });
     let (sender, answer) = mpsc::channel();
-    SPAWNER
-        .send((command, sender))
-        .context("the spawning thread has ended")?;
+    SPAWNER.send((command, sender)).context("the spawning thread has ended")?;
     Ok(answer.recv().context("the spawning thread has ended")??)
 }
 
@@ -195,10 +171,7 @@ pub fn binary(name: &str) -> Result<PathBuf> {
     if path.is_file() {
         Ok(path)
     } else {
-        bail!(
-            "{} is not there: run `cargo build --workspace --bins` first",
-            path.display()
-        )
+        bail!("{} is not there: run `cargo build --workspace --bins` first", path.display())
     }
 }
 

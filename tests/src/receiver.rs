@@ -37,23 +37,13 @@ pub struct Received {
 impl Received {
     /// A named value: from the query, or from a JSON or form body.
     pub fn field(&self, name: &str) -> Option<String> {
-        let in_query = self
-            .query
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.clone());
-        in_query
-            .or_else(|| {
-                self.json()
-                    .and_then(|body| Some(body.get(name)?.as_str()?.to_owned()))
-            })
-            .or_else(|| {
-                let text = std::str::from_utf8(&self.body).ok()?;
-                pairs(text)
-                    .into_iter()
-                    .find(|(key, _)| key == name)
-                    .map(|(_, value)| value)
-            })
+        let of = |pairs: &[(String, String)]| {
+            pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone())
+        };
+        of(&self.query).or_else(|| match self.header("content-type")? {
+            "application/json" => Some(self.json()?.get(name)?.as_str()?.to_owned()),
+            _ => of(&pairs(std::str::from_utf8(&self.body).ok()?)),
+        })
     }
 
     /// The body as JSON.
@@ -147,16 +137,10 @@ impl Receiver {
 
     /// On this port. `heard` is called for every request, when its answer is known.
     pub fn on(port: u16, heard: impl Fn(&Received) + Send + Sync + 'static) -> Result<Self> {
-        let shared = Shared {
-            recorded: Mutex::default(),
-            script: Mutex::new(always(200)),
-            heard: Box::new(heard),
-        };
-        let mut receiver = Self {
-            address: ([127, 0, 0, 1], port).into(),
-            shared: Arc::new(shared),
-            runtime: None,
-        };
+        let shared =
+            Shared { recorded: Mutex::default(), script: Mutex::new(always(200)), heard: Box::new(heard) };
+        let mut receiver =
+            Self { address: ([127, 0, 0, 1], port).into(), shared: Arc::new(shared), runtime: None };
         receiver.up()?;
         Ok(receiver)
     }
@@ -187,11 +171,7 @@ impl Receiver {
     pub fn up(&mut self) -> Result<()> {
         ensure!(self.runtime.is_none(), "the receiver is up");
         let mut builder = tokio::runtime::Builder::new_multi_thread();
-        let runtime = builder
-            .worker_threads(1)
-            .thread_name("receiver")
-            .enable_all()
-            .build()?;
+        let runtime = builder.worker_threads(1).thread_name("receiver").enable_all().build()?;
         let deadline = Instant::now() + Duration::from_secs(5);
         // The sockets of the last time may take a moment to go.
         let listener = loop {
@@ -265,20 +245,11 @@ impl Receiver {
         count: usize,
         wanted: impl Fn(&Received) -> bool,
     ) -> Result<Vec<Received>> {
-        eventually(
-            limit,
-            format!("the receiver has {count} such requests"),
-            async || {
-                let found = self.matching(&wanted);
-                ensure!(
-                    found.len() >= count,
-                    "it has {}, of {} in all",
-                    found.len(),
-                    self.count()
-                );
-                Ok(found)
-            },
-        )
+        eventually(limit, format!("the receiver has {count} such requests"), async || {
+            let found = self.matching(&wanted);
+            ensure!(found.len() >= count, "it has {}, of {} in all", found.len(), self.count());
+            Ok(found)
+        })
         .await
     }
 }
@@ -336,9 +307,7 @@ async fn receive(
     let mut response = (status, answer.body).into_response();
     for (name, value) in answer.headers {
         if let Ok(value) = HeaderValue::try_from(value) {
-            response
-                .headers_mut()
-                .insert(HeaderName::from_static(name), value);
+            response.headers_mut().insert(HeaderName::from_static(name), value);
         }
     }
     response
@@ -347,6 +316,5 @@ async fn receive(
 /// The pairs of a query or form.
 pub fn pairs(query: &str) -> Vec<(String, String)> {
     let url = Url::parse(&format!("http://x/?{query}"));
-    url.map(|url| url.query_pairs().into_owned().collect())
-        .unwrap_or_default()
+    url.map(|url| url.query_pairs().into_owned().collect()).unwrap_or_default()
 }

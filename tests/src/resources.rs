@@ -63,10 +63,7 @@ advertiser = "acme"
 tracking_url = "https://funnel.example/page?clickid={{click_id}}"
 "#
         );
-        Self {
-            fixed,
-            connectors: Vec::new(),
-        }
+        Self { fixed, connectors: Vec::new() }
     }
 
     /// With one more connector, or another in the place of the one with its id.
@@ -95,12 +92,10 @@ tracking_url = "https://funnel.example/page?clickid={{click_id}}"
 
     /// As a file.
     pub fn to_toml(&self) -> String {
-        self.connectors
-            .iter()
-            .fold(self.fixed.clone(), |mut text, connector| {
-                connector.write(&mut text);
-                text
-            })
+        self.connectors.iter().fold(self.fixed.clone(), |mut text, connector| {
+            connector.write(&mut text);
+            text
+        })
     }
 }
 
@@ -129,9 +124,7 @@ impl Connector {
             encoding: None,
             url: url.into(),
             triggers: vec!["conversion".to_owned()],
-            parameters: parameters
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .into(),
+            parameters: parameters.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
             headers: Vec::new(),
             rest: String::new(),
         }
@@ -139,11 +132,7 @@ impl Connector {
 
     /// The same by POST, as `form` or `json`.
     pub fn post(id: &str, url: impl Into<String>, encoding: &str) -> Self {
-        Self {
-            method: "POST".to_owned(),
-            encoding: Some(encoding.to_owned()),
-            ..Self::get(id, url)
-        }
+        Self { method: "POST".to_owned(), encoding: Some(encoding.to_owned()), ..Self::get(id, url) }
     }
 
     #[must_use]
@@ -166,11 +155,7 @@ impl Connector {
 
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
-        self.headers.push(format!(
-            "{{ name = {}, value = {} }}",
-            quoted(name),
-            quoted(value)
-        ));
+        self.headers.push(format!("{{ name = {}, value = {} }}", quoted(name), quoted(value)));
         self
     }
 

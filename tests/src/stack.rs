@@ -59,21 +59,13 @@ pub struct Ports {
 impl Ports {
     /// Free ones.
     pub fn free() -> Result<Self> {
-        Ok(Self {
-            ingest: ports::free()?,
-            ingest_ops: ports::free()?,
-            worker_ops: ports::free()?,
-        })
+        Ok(Self { ingest: ports::free()?, ingest_ops: ports::free()?, worker_ops: ports::free()? })
     }
 
     /// The default ones, where they are free.
     pub fn default_or_free() -> Result<Self> {
         let [ingest, ingest_ops, worker_ops] = [8080, 9101, 9102].map(ports::free_or);
-        Ok(Self {
-            ingest: ingest?,
-            ingest_ops: ingest_ops?,
-            worker_ops: worker_ops?,
-        })
+        Ok(Self { ingest: ingest?, ingest_ops: ingest_ops?, worker_ops: worker_ops? })
     }
 }
 
@@ -115,12 +107,7 @@ impl Setup {
         let mut env = vec![("CAROM_LOG_FORMAT".to_owned(), "json".to_owned())];
         // For whoever looks for a fault: SCENARIO_LOG=info,lapin=debug
         env.extend(std::env::var("SCENARIO_LOG").ok().map(|level| ("CAROM_LOG_LEVEL".to_owned(), level)));
-        Self {
-            resources,
-            env,
-            ports: None,
-            management_url: None,
-        }
+        Self { resources, env, ports: None, management_url: None }
     }
 
     /// With a variable in both binaries' environment.
@@ -134,19 +121,13 @@ impl Setup {
     /// On these ports.
     #[must_use]
     pub fn ports(self, ports: Ports) -> Self {
-        Self {
-            ports: Some(ports),
-            ..self
-        }
+        Self { ports: Some(ports), ..self }
     }
 
     /// With this management URL for the broker's figures, where the vhost does not know one.
     #[must_use]
     pub fn management(self, url: Option<String>) -> Self {
-        Self {
-            management_url: url,
-            ..self
-        }
+        Self { management_url: url, ..self }
     }
 
     /// Starts it on a vhost of its own, and waits until it is ready.
@@ -208,16 +189,7 @@ impl Setup {
         std::fs::write(dir.join("resources.toml"), &self.resources)?;
         let env = self.env;
         let client = Client::new()?;
-        Ok(Stack {
-            ingest: None,
-            worker: None,
-            vhost,
-            folder,
-            env,
-            ports,
-            client,
-            told: false,
-        })
+        Ok(Stack { ingest: None, worker: None, vhost, folder, env, ports, client, told: false })
     }
 }
 
@@ -259,11 +231,7 @@ impl Stack {
     /// Where events with this token go; without one, where events by host go.
     pub fn events_url(&self, token: &str) -> String {
         let base = format!("http://127.0.0.1:{}/api/v1/events", self.ports.ingest);
-        if token.is_empty() {
-            base
-        } else {
-            format!("{base}/{token}")
-        }
+        if token.is_empty() { base } else { format!("{base}/{token}") }
     }
 
     /// A page of a binary's ops listener.
@@ -277,10 +245,7 @@ impl Stack {
 
     /// Sends a plain event that must be accepted; gives its id.
     pub async fn plain(&self, pairs: &[(&str, &str)]) -> Result<String> {
-        self.client
-            .form(&self.events_url(PLAIN_TOKEN), pairs)
-            .await?
-            .accepted()
+        self.client.form(&self.events_url(PLAIN_TOKEN), pairs).await?.accepted()
     }
 
     // ---- The processes --------------------------------------------------------------------
@@ -300,31 +265,20 @@ impl Stack {
 
     /// One of the running binaries.
     pub fn process(&mut self, binary: Binary) -> Result<&mut Process> {
-        self.place(binary)
-            .as_mut()
-            .with_context(|| format!("{binary} is not running"))
+        self.place(binary).as_mut().with_context(|| format!("{binary} is not running"))
     }
 
     /// SIGKILL.
     pub fn kill(&mut self, binary: Binary) -> Result<()> {
-        self.place(binary)
-            .take()
-            .with_context(|| format!("{binary} is not running"))?
-            .kill()
+        self.place(binary).take().with_context(|| format!("{binary} is not running"))?.kill()
     }
 
     /// SIGTERM; waits for the end, which must be in order.
     pub async fn stop(&mut self, binary: Binary) -> Result<()> {
-        let mut process = self
-            .place(binary)
-            .take()
-            .with_context(|| format!("{binary} is not running"))?;
+        let mut process = self.place(binary).take().with_context(|| format!("{binary} is not running"))?;
         process.terminate()?;
         let status = process.ended(secs(40)).await?;
-        ensure!(
-            status.code() == Some(0),
-            "{binary} ended with {status} after SIGTERM"
-        );
+        ensure!(status.code() == Some(0), "{binary} ended with {status} after SIGTERM");
         Ok(())
     }
 
@@ -362,11 +316,7 @@ impl Stack {
     /// A binary's metrics.
     pub async fn metrics(&self, binary: Binary) -> Result<String> {
         let answer = self.client.get(&self.ops_url(binary, "/metrics")).await?;
-        ensure!(
-            answer.status == 200,
-            "/metrics of {binary} answered {}",
-            answer.status
-        );
+        ensure!(answer.status == 200, "/metrics of {binary} answered {}", answer.status);
         Ok(answer.body)
     }
 
@@ -402,11 +352,7 @@ impl Stack {
     pub async fn carom(&self, arguments: &[&str]) -> Result<Ran> {
         let output = process::output(self.carom_command(arguments)?).await?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Ok(Ran {
-            code: output.status.code(),
-            out: text(&output.stdout),
-            err: text(&output.stderr),
-        })
+        Ok(Ran { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) })
     }
 
     /// Runs a worker command that must succeed.
@@ -427,9 +373,7 @@ impl Stack {
     pub async fn carom_lines(&self, arguments: &[&str]) -> Result<Vec<Value>> {
         let printed = self.carom_ok(arguments).await?;
         let lines = printed.lines().filter(|line| !line.trim().is_empty());
-        lines
-            .map(|line| serde_json::from_str(line).with_context(|| format!("no JSON: {line}")))
-            .collect()
+        lines.map(|line| serde_json::from_str(line).with_context(|| format!("no JSON: {line}"))).collect()
     }
 
     /// The trace of an event, click or delivery.
@@ -441,26 +385,16 @@ impl Stack {
     /// The reason codes in an event's trace, in order.
     pub async fn codes(&self, id: &str) -> Result<Vec<String>> {
         let trace = self.trace(id).await?;
-        let decisions = trace["decisions"]
-            .as_array()
-            .context("a trace without decisions")?;
-        Ok(decisions
-            .iter()
-            .filter_map(|decision| Some(decision["code"].as_str()?.to_owned()))
-            .collect())
+        let decisions = trace["decisions"].as_array().context("a trace without decisions")?;
+        Ok(decisions.iter().filter_map(|decision| Some(decision["code"].as_str()?.to_owned())).collect())
     }
 
     /// Waits until an event's trace has this code; gives the trace.
     pub async fn traced(&self, id: &str, code: &str) -> Result<Value> {
         eventually(secs(15), format!("the trace of {id} has {code}"), async || {
             let trace = self.trace(id).await?;
-            let decisions = trace["decisions"]
-                .as_array()
-                .context("a trace without decisions")?;
-            let codes: Vec<_> = decisions
-                .iter()
-                .filter_map(|decision| decision["code"].as_str())
-                .collect();
+            let decisions = trace["decisions"].as_array().context("a trace without decisions")?;
+            let codes: Vec<_> = decisions.iter().filter_map(|decision| decision["code"].as_str()).collect();
             ensure!(codes.contains(&code), "it has {codes:?}");
             Ok(trace)
         })
@@ -479,8 +413,7 @@ impl Stack {
 
     /// The dead letters that these filters leave.
     pub async fn letters(&self, filters: &[&str]) -> Result<Vec<Value>> {
-        self.carom_lines(&[&["dlq", "list", "--json", "--limit", "100000"], filters].concat())
-            .await
+        self.carom_lines(&[&["dlq", "list", "--json", "--limit", "100000"], filters].concat()).await
     }
 
     /// Waits until there are `count` such letters.
@@ -501,28 +434,17 @@ impl Stack {
 
     async fn apply_file(&self) -> Result<()> {
         let printed = self.carom_ok(&["apply", "resources.toml"]).await?;
-        let digits = |word: &str| {
-            word.trim_matches(|c: char| !c.is_ascii_digit())
-                .parse::<u32>()
-                .ok()
-        };
+        let digits = |word: &str| word.trim_matches(|c: char| !c.is_ascii_digit()).parse::<u32>().ok();
         let version = printed.split_whitespace().find_map(digits);
         let version = version.with_context(|| format!("apply printed no version: {printed}"))?;
-        let running = [
-            (Binary::Ingest, self.ingest.is_some()),
-            (Binary::Worker, self.worker.is_some()),
-        ];
+        let running = [(Binary::Ingest, self.ingest.is_some()), (Binary::Worker, self.worker.is_some())];
         for (binary, _) in running.into_iter().filter(|(_, running)| *running) {
-            eventually(
-                secs(10),
-                format!("{binary} follows version {version}"),
-                async || {
-                    let text = self.metrics(binary).await?;
-                    let found = metrics::sum(&text, "carom_resources_version", &[]);
-                    ensure!(found == Some(f64::from(version)), "it is at {found:?}");
-                    Ok(())
-                },
-            )
+            eventually(secs(10), format!("{binary} follows version {version}"), async || {
+                let text = self.metrics(binary).await?;
+                let found = metrics::sum(&text, "carom_resources_version", &[]);
+                ensure!(found == Some(f64::from(version)), "it is at {found:?}");
+                Ok(())
+            })
             .await?;
         }
         Ok(())

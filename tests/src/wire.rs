@@ -12,17 +12,11 @@ pub async fn publish(url: &str, exchange: &str, routing_key: &str, body: &[u8]) 
     let connection = Connection::connect(url, ConnectionProperties::default()).await?;
     let channel = connection.create_channel().await?;
     channel.confirm_select(ConfirmSelectOptions::default()).await?;
-    let options = BasicPublishOptions {
-        mandatory: true,
-        ..BasicPublishOptions::default()
-    };
+    let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
     let properties = BasicProperties::default().with_delivery_mode(2);
-    let written = channel
-        .basic_publish(exchange.into(), routing_key.into(), options, body, properties)
-        .await?;
-    let confirmed = tokio::time::timeout(Duration::from_secs(10), written)
-        .await
-        .context("no confirm")??;
+    let written =
+        channel.basic_publish(exchange.into(), routing_key.into(), options, body, properties).await?;
+    let confirmed = tokio::time::timeout(Duration::from_secs(10), written).await.context("no confirm")??;
     connection.close(200, "bye".into()).await?;
     match confirmed {
         Confirmation::Ack(None) => Ok(()),
@@ -34,9 +28,7 @@ pub async fn publish(url: &str, exchange: &str, routing_key: &str, body: &[u8]) 
 pub async fn delete_queue(url: &str, queue: &str) -> Result<()> {
     let connection = Connection::connect(url, ConnectionProperties::default()).await?;
     let channel = connection.create_channel().await?;
-    channel
-        .queue_delete(queue.into(), QueueDeleteOptions::default())
-        .await?;
+    channel.queue_delete(queue.into(), QueueDeleteOptions::default()).await?;
     connection.close(200, "bye".into()).await?;
     Ok(())
 }

@@ -14,20 +14,14 @@ use std::time::{Duration, Instant};
 /// The third journey's schedule, as it is configured.
 const SHORT: &str = "250ms,500ms,1s";
 /// The same as durations.
-const SHORT_DELAYS: [Duration; 3] = [
-    Duration::from_millis(250),
-    Duration::from_millis(500),
-    Duration::from_secs(1),
-];
+const SHORT_DELAYS: [Duration; 3] =
+    [Duration::from_millis(250), Duration::from_millis(500), Duration::from_secs(1)];
 /// The third journey's connectors where it shares a vhost with the others.
 const THIRDS_NETWORK: &str = "demo-network-short";
 const THIRDS_CRM: &str = "demo-crm-short";
 
-const TITLES: [&str; 3] = [
-    "a click becomes a postback",
-    "a failure is tried again, on time",
-    "a dead letter is replayed",
-];
+const TITLES: [&str; 3] =
+    ["a click becomes a postback", "a failure is tried again, on time", "a dead letter is replayed"];
 
 /// What became of each journey.
 type Results = [Result<()>; 3];
@@ -47,18 +41,10 @@ pub(super) async fn once(dir: &Path, given: Given) -> Result<ExitCode> {
     let well = played.iter().all(Result::is_ok);
     println!(
         "{} in {:.1} s",
-        if well {
-            "All three ended well"
-        } else {
-            "Not all of them ended well"
-        },
+        if well { "All three ended well" } else { "Not all of them ended well" },
         began.elapsed().as_secs_f64()
     );
-    Ok(if well {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Nothing where a signal came first.
@@ -95,13 +81,9 @@ async fn with_vhosts(dir: &Path, broker: &Broker, began: Instant) -> Result<Resu
         usual.name, short.name
     );
     let (first, third) = (receiver("journeys 1 and 2")?, receiver("journey 3")?);
-    let usual = setup(&first)
-        .prepare_with(&dir.join("journeys-1-2"), usual)
-        .await?;
-    let short = setup(&third)
-        .env("CAROM_RETRY_SCHEDULE", SHORT)
-        .prepare_with(&dir.join("journey-3"), short)
-        .await?;
+    let usual = setup(&first).prepare_with(&dir.join("journeys-1-2"), usual).await?;
+    let short =
+        setup(&third).env("CAROM_RETRY_SCHEDULE", SHORT).prepare_with(&dir.join("journey-3"), short).await?;
     let (usual, short) = tokio::join!(usual.started(), short.started());
     let (usual, short) = (usual?, short?);
     println!();
@@ -129,19 +111,13 @@ async fn as_guests(dir: &Path, url: &str, began: Instant) -> Result<Option<Resul
     let short: Vec<_> = SHORT_DELAYS.into_iter().map(carom_common::time::Span).collect();
     let schedules = [Schedule::default(), Schedule::try_from(short)?];
     let connectors = [NETWORK, CRM, THIRDS_NETWORK, THIRDS_CRM];
-    shared_vhost::vacate(url, &schedules, &connectors)
-        .await
-        .context("the vhost cannot be cleared")?;
+    shared_vhost::vacate(url, &schedules, &connectors).await.context("the vhost cannot be cleared")?;
     played
 }
 
 async fn guests_journeys(dir: &Path, url: &str, began: Instant) -> Result<Results> {
     let (first, third) = (receiver("journeys 1 and 2")?, receiver("journey 3")?);
-    let usual = setup(&first)
-        .prepare_in(&dir.join("journeys-1-2"), url)
-        .await?
-        .started()
-        .await?;
+    let usual = setup(&first).prepare_in(&dir.join("journeys-1-2"), url).await?.started().await?;
     println!();
     let (one, two) = tokio::join!(
         journeys::delivered_at_once(Teller::new("1", began), &usual, &first),
@@ -149,15 +125,9 @@ async fn guests_journeys(dir: &Path, url: &str, began: Instant) -> Result<Result
     );
     let usual_ended = end(usual, one.is_ok() && two.is_ok()).await;
     let resources = super::resources(&third.url(""));
-    let resources = resources
-        .replace(&id(NETWORK), &id(THIRDS_NETWORK))
-        .replace(&id(CRM), &id(THIRDS_CRM));
+    let resources = resources.replace(&id(NETWORK), &id(THIRDS_NETWORK)).replace(&id(CRM), &id(THIRDS_CRM));
     let short = Setup::of_text(resources).env("CAROM_RETRY_SCHEDULE", SHORT);
-    let short = short
-        .prepare_in(&dir.join("journey-3"), url)
-        .await?
-        .started()
-        .await?;
+    let short = short.prepare_in(&dir.join("journey-3"), url).await?.started().await?;
     let three = journeys::given_up_and_replayed(
         Teller::new("3", began),
         &short,

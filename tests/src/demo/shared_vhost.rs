@@ -15,13 +15,8 @@ use lapin::{Connection, ConnectionProperties};
 pub async fn must_be_vacant(url: &str) -> Result<()> {
     let connection = Connection::connect(url, ConnectionProperties::default()).await?;
     let channel = connection.create_channel().await?;
-    let options = QueueDeclareOptions {
-        passive: true,
-        ..QueueDeclareOptions::default()
-    };
-    let found = channel
-        .queue_declare(topology::EVENTS.into(), options, FieldTable::default())
-        .await;
+    let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+    let found = channel.queue_declare(topology::EVENTS.into(), options, FieldTable::default()).await;
     let _ = connection.close(200, "bye".into()).await;
     ensure!(
         found.is_err(),
@@ -38,21 +33,15 @@ pub async fn vacate(url: &str, schedules: &[Schedule], connectors: &[&str]) -> R
     let channel = connection.create_channel().await?;
     for Topology { queues, exchanges } in schedules.iter().map(topology::topology) {
         for exchange in exchanges {
-            channel
-                .exchange_delete(exchange.name.into(), ExchangeDeleteOptions::default())
-                .await?;
+            channel.exchange_delete(exchange.name.into(), ExchangeDeleteOptions::default()).await?;
         }
         for queue in queues {
-            channel
-                .queue_delete(queue.name.into(), QueueDeleteOptions::default())
-                .await?;
+            channel.queue_delete(queue.name.into(), QueueDeleteOptions::default()).await?;
         }
     }
     for connector in connectors {
         let queue = topology::deliver_queue(&connector.parse::<ConnectorId>()?);
-        channel
-            .queue_delete(queue.into(), QueueDeleteOptions::default())
-            .await?;
+        channel.queue_delete(queue.into(), QueueDeleteOptions::default()).await?;
     }
     connection.close(200, "bye".into()).await?;
     Ok(())

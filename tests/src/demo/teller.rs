@@ -17,10 +17,7 @@ impl Teller {
 
     /// The time since the beginning, at `instant`.
     pub fn at(&self, instant: Instant) -> String {
-        format!(
-            "{:.2} s",
-            instant.saturating_duration_since(self.began).as_secs_f64()
-        )
+        format!("{:.2} s", instant.saturating_duration_since(self.began).as_secs_f64())
     }
 
     /// One step.

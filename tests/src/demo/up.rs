@@ -62,17 +62,12 @@ async fn watch(stack: &mut Stack) -> anyhow::Error {
 }
 
 fn welcome(stack: &Stack, receiver: &Receiver) -> Result<()> {
-    let Ok(worker) = crate::process::binary("carom-worker") else {
-        bail!("carom-worker has gone")
-    };
+    let Ok(worker) = crate::process::binary("carom-worker") else { bail!("carom-worker has gone") };
     let config = stack.dir().join("carom.toml");
     let carom = format!("'{}' --config '{}'", worker.display(), config.display());
     let funnel = stack.events_url(FUNNEL_TOKEN);
     let shop = stack.events_url(SHOP_TOKEN);
-    let fixture = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/fixtures/cf2_one-time-order.completed.json"
-    );
+    let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/cf2_one-time-order.completed.json");
     let logs = stack.dir().display();
     println!(
         "
@@ -117,16 +112,8 @@ Ctrl-C ends it.
 
 /// One received request, in a line.
 fn print(request: &Received) {
-    let clock = request
-        .at
-        .to_zoned(TimeZone::system())
-        .strftime("%H:%M:%S%.3f")
-        .to_string();
-    let query: Vec<_> = request
-        .query
-        .iter()
-        .map(|(name, value)| format!("{name}={value}"))
-        .collect();
+    let clock = request.at.to_zoned(TimeZone::system()).strftime("%H:%M:%S%.3f").to_string();
+    let query: Vec<_> = request.query.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let body: String = String::from_utf8_lossy(&request.body).chars().take(300).collect();
     println!(
         "{clock}  {} {}  {} {body}  → {}",

@@ -64,7 +64,9 @@ async fn a_connector_removed_with_a_backlog_is_drained_to_the_dead_letters_and_c
 
     receiver.answer(always(200));
     stack.apply(&resources).await?;
-    stack.carom_ok(&["dlq", "replay", "--connector", "slow"]).await?;
+    let again = stack.carom_ok(&["dlq", "replay", "--connector", "slow"]).await?;
+    println!("{}", again.trim());
+    assert!(again.starts_with(&format!("{} replayed, 0 left", letters.len())), "{again}");
     eventually(secs(30), "all are delivered", async || {
         ensure!(receiver.taken_count() == count, "{} are", receiver.taken_count());
         Ok(())
@@ -79,7 +81,9 @@ async fn a_connector_removed_with_a_backlog_is_drained_to_the_dead_letters_and_c
 async fn mending_a_connector_mends_its_backlog_and_its_replays() -> Result<()> {
     let broker = Broker::shared().await?;
     let receiver = Receiver::start()?;
-    receiver.answer(Arc::new(|request: &Received| Answer::status(if request.path == "/right" { 200 } else { 404 })));
+    receiver.answer(Arc::new(|request: &Received| {
+        Answer::status(if request.path == "/right" { 200 } else { 404 })
+    }));
     let wrong = Connector::get("network", receiver.url("/wrong"));
     let resources = Resources::new().with(wrong);
     let stack = Setup::new(&resources).env("CAROM_RETRY_SCHEDULE", "100ms,4s").start(&broker).await?;
@@ -121,7 +125,8 @@ async fn a_disabled_connector_selects_nothing_and_one_in_test_mode_sends_nothing
     let said = |code: &str, connector: &str| {
         let decisions = trace["decisions"].as_array().cloned().unwrap_or_default();
         decisions.iter().any(|decision| {
-            decision["code"] == code && decision["detail"].as_str().is_some_and(|detail| detail.starts_with(connector))
+            decision["code"] == code
+                && decision["detail"].as_str().is_some_and(|detail| detail.starts_with(connector))
         })
     };
     assert!(said("skipped_disabled", "off"), "{trace:#}");
@@ -144,7 +149,8 @@ async fn a_disabled_connector_selects_nothing_and_one_in_test_mode_sends_nothing
 async fn a_connector_fires_on_the_triggers_that_it_names() -> Result<()> {
     let broker = Broker::shared().await?;
     let receiver = Receiver::start()?;
-    let connector = |id: &str, trigger: &str| Connector::get(id, receiver.url(&format!("/{id}"))).triggers(&[trigger]);
+    let connector =
+        |id: &str, trigger: &str| Connector::get(id, receiver.url(&format!("/{id}"))).triggers(&[trigger]);
     let resources = Resources::new()
         .with(connector("conversions", "conversion"))
         .with(connector("refunds", "refund"))

@@ -41,8 +41,14 @@ async fn sigkill_of_ingest_loses_no_accepted_event() -> Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sigkill_of_the_broker_loses_no_accepted_event() -> Result<()> {
     let account = killed_in_the_middle(Victim::Broker).await?;
-    assert!(account.in_flight.unanswered > 0, "nothing was on its way to the broker, so the kill proved nothing");
-    assert!(account.in_flight.undelivered > 0, "nothing was in the broker's hands, so the kill proved nothing");
+    assert!(
+        account.in_flight.unanswered > 0,
+        "nothing was on its way to the broker, so the kill proved nothing"
+    );
+    assert!(
+        account.in_flight.undelivered > 0,
+        "nothing was in the broker's hands, so the kill proved nothing"
+    );
     assert!(account.refused > 0, "no event was refused, so no broker was away");
     Ok(())
 }

@@ -16,7 +16,8 @@ use std::time::Instant;
 async fn with_letters() -> Result<(Receiver, Stack)> {
     let broker = Broker::shared().await?;
     let receiver = Receiver::start()?;
-    receiver.answer(Arc::new(|request: &Received| Answer::status(if request.path == "/a" { 500 } else { 404 })));
+    receiver
+        .answer(Arc::new(|request: &Received| Answer::status(if request.path == "/a" { 500 } else { 404 })));
     let resources = Resources::new()
         .with(Connector::get("a", receiver.url("/a")).triggers(&["purchase", "lead"]))
         .with(Connector::get("b", receiver.url("/b")).triggers(&["upsell", "lead"]));
@@ -137,7 +138,9 @@ async fn a_replay_that_fails_again_is_a_letter_of_its_next_round() -> Result<()>
     let before = receiver.with("tx", "lead-0").len();
     stack.carom_ok(&["dlq", "replay", lead["id"].as_str().unwrap_or_default()]).await?;
     // A fresh schedule: two attempts again.
-    receiver.wait_for(secs(10), before + 2, |request| request.field("tx").as_deref() == Some("lead-0")).await?;
+    receiver
+        .wait_for(secs(10), before + 2, |request| request.field("tx").as_deref() == Some("lead-0"))
+        .await?;
     let again = eventually(secs(10), "another letter", async || {
         let letters = stack.letters(&["--connector", "a", "--event-type", "lead"]).await?;
         ensure!(letters.len() == 1 && letters[0]["id"] != lead["id"], "{letters:?}");

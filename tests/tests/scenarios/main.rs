@@ -5,6 +5,8 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::print_stdout,
+    clippy::type_complexity,
+    clippy::useless_format,
     missing_docs,
     reason = "tests: they fail loudly, print their figures, and are named as sentences"
 )]

@@ -11,8 +11,14 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// What never stands among a queue's arguments.
-const NEVER: [&str; 6] =
-    ["x-expires", "x-max-length", "x-max-length-bytes", "x-queue-mode", "x-single-active-consumer", "x-ha-policy"];
+const NEVER: [&str; 6] = [
+    "x-expires",
+    "x-max-length",
+    "x-max-length-bytes",
+    "x-queue-mode",
+    "x-single-active-consumer",
+    "x-ha-policy",
+];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_broker_holds_exactly_the_eight_tiers_of_the_schedule() -> Result<()> {
@@ -29,8 +35,10 @@ async fn the_broker_holds_exactly_the_eight_tiers_of_the_schedule() -> Result<()
         ("carom.retry.12h", 43_200_000),
         ("carom.retry.24h", 86_400_000),
     ];
-    let is_tier = |queue: &&Value| queue["name"].as_str().is_some_and(|name| name.starts_with("carom.retry."));
-    let tiers: BTreeSet<_> = queues.iter().filter(is_tier).filter_map(|queue| queue["name"].as_str()).collect();
+    let is_tier =
+        |queue: &&Value| queue["name"].as_str().is_some_and(|name| name.starts_with("carom.retry."));
+    let tiers: BTreeSet<_> =
+        queues.iter().filter(is_tier).filter_map(|queue| queue["name"].as_str()).collect();
     assert_eq!(tiers, expected.iter().map(|(name, _)| *name).collect());
     for (name, millis) in expected {
         let queue = named(&queues, name)?;
@@ -71,7 +79,8 @@ async fn tiers_return_to_the_work_queues_and_what_fits_nowhere_is_kept() -> Resu
         let of_exchange = bindings.iter().filter(|binding| binding["source"] == exchange);
         of_exchange.map(|binding| (text(binding, "routing_key"), text(binding, "destination"))).collect()
     };
-    let own = ["carom.events", "carom.clicks", "carom.deliver.network"].map(|name| (name.to_owned(), name.to_owned()));
+    let own = ["carom.events", "carom.clicks", "carom.deliver.network"]
+        .map(|name| (name.to_owned(), name.to_owned()));
     assert_eq!(bound("carom.work"), BTreeSet::from(own), "carom.work leads each work queue's key to it");
     let to = |name: &str| BTreeSet::from([(String::new(), name.to_owned())]);
     assert_eq!(bound("carom.unrouted"), to("carom.unrouted"));
