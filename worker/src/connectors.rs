@@ -12,6 +12,7 @@ use carom_common::id::ConnectorId;
 use carom_common::topology;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -74,6 +75,7 @@ pub async fn run(shared: Arc<Shared>, stop: CancellationToken) {
             }
             keep
         });
+        shared.attending.store(true, Ordering::Relaxed);
         tokio::select! {
             () = stop.cancelled() => break,
             _ = resources.changed() => {}

@@ -95,6 +95,7 @@ async fn start(config: Config, metrics: Arc<Metrics>, close: CancellationToken) 
         resources,
         egress,
         metrics,
+        attending: AtomicBool::new(false),
         events: InHand::default(),
         deliveries: InHand::default(),
     })
@@ -176,6 +177,7 @@ fn readiness(shared: watch::Receiver<Option<Arc<Shared>>>, running: Arc<AtomicBo
             |queue: &str| shared.metrics.consumers.with_label_values(&[topology::label(queue)]).get() == 1;
         let checks = [
             (running.load(Ordering::Relaxed), "draining"),
+            (shared.attending.load(Ordering::Relaxed), "connectors not attached yet"),
             (shared.link.connected(), "broker not connected for consuming"),
             (shared.publisher.link().connected(), "broker not connected for publishing"),
             (!shared.publisher.link().blocked(), "broker blocks publishing"),

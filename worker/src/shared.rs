@@ -9,6 +9,7 @@ use carom_common::id::{DeliveryId, EventId};
 use carom_common::resources::Resources;
 use carom_common::store::Store;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use tokio::sync::watch;
 
 /// What every stage of the path needs.
@@ -27,6 +28,8 @@ pub struct Shared {
     pub egress: Egress,
     /// The figures.
     pub metrics: Arc<Metrics>,
+    /// Whether every connector has been looked at once: queues declared, consumers started.
+    pub attending: AtomicBool,
     /// The events that are being resolved.
     pub events: InHand<EventId>,
     /// The deliveries that are being tried.
