@@ -14,6 +14,7 @@
 mod journeys;
 mod schedule;
 mod duplicates;
+mod copies;
 mod out_of_order;
 mod connectors;
 mod isolation;
