@@ -11,7 +11,7 @@ use std::process::ExitCode;
 #[derive(Parser)]
 #[command(version)]
 pub struct Cli {
-    /// The process configuration; every key has a default and can be set as CAROM_<SECTION>_<KEY>.
+    /// The process configuration; every key has a default and can be set in the environment, as in CAROM_BROKER_URL.
     #[arg(long, env = "CAROM_CONFIG", global = true)]
     config: Option<PathBuf>,
     #[command(subcommand)]
