@@ -95,7 +95,7 @@ impl Publisher {
         observe: impl Fn(Duration) + Send + Sync + 'static,
     ) -> Self {
         let (jobs, queue) = mpsc::channel(IN_FLIGHT);
-        let task = Task { link: link.clone(), queue, patience, observe: Arc::new(observe) };
+        let task = Task { link: link.clone(), queue, held: None, patience, observe: Arc::new(observe) };
         tokio::spawn(async move {
             tokio::select! {
                 () = stop.cancelled() => {}
@@ -151,6 +151,8 @@ impl Publisher {
 struct Task {
     link: Link,
     queue: mpsc::Receiver<Job>,
+    /// A job that came when its channel was gone, for the next one.
+    held: Option<Job>,
     patience: Duration,
     observe: Arc<dyn Fn(Duration) + Send + Sync>,
 }
@@ -207,8 +209,13 @@ impl Task {
                 Some(published) = in_flight.next(), if !in_flight.is_empty() => {
                     served = served.or(self.settle(published, &mut returned));
                 }
-                job = self.queue.recv(), if served.is_none() && in_flight.len() < IN_FLIGHT => match job {
+                job = next(&mut self.held, &mut self.queue), if served.is_none() && in_flight.len() < IN_FLIGHT => match job {
                     Some(job) if job.reply.is_closed() => {}
+                    // Lost while nothing was in flight, so nobody has noticed.
+                    Some(job) if !channel.status().connected() => {
+                        self.held = Some(job);
+                        served = Some(Served::ChannelLost);
+                    }
                     Some(job) => in_flight.push(Box::pin(publish(channel, job, self.patience))),
                     None => served = Some(Served::QueueClosed),
                 },
@@ -238,6 +245,14 @@ impl Task {
         // Whoever asked may have gone. The message is published all the same.
         let _ = reply.send(answer);
         end
+    }
+}
+
+/// The job that was held, else the next in line.
+async fn next(held: &mut Option<Job>, queue: &mut mpsc::Receiver<Job>) -> Option<Job> {
+    match held.take() {
+        Some(job) => Some(job),
+        None => queue.recv().await,
     }
 }
 
