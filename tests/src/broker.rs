@@ -1,5 +1,6 @@
 //! The broker of a scenario, and a vhost for each.
 
+use crate::eventually::{eventually, secs};
 use crate::management::{Management, encoded};
 use crate::node::Node;
 use anyhow::{Context, Result};
@@ -105,6 +106,20 @@ impl Vhost {
             (queue["name"].as_str().unwrap_or_default().to_owned(), depth)
         });
         Ok(depths.collect())
+    }
+
+    /// Waits until the broker, which must be this test's own, may be killed.
+    ///
+    /// RabbitMQ (3.10.8, Ra 2.2) confirms the declaration of a quorum queue up to three seconds before its
+    /// name is on disk. Killed in between, it starts the queue from nothing, with what it had confirmed gone,
+    /// and without ever electing a leader. No client can help that, so no kill of ours falls in between.
+    pub async fn may_be_killed(&self) -> Result<()> {
+        let queues: Vec<_> = self.depths().await?.into_keys().collect();
+        let node = self.broker.node()?;
+        eventually(secs(20), "the broker has every queue on its disk", async || {
+            node.remembers(&self.name, &queues)
+        })
+        .await
     }
 
     /// How deep one queue is; none for a queue that is not there.

@@ -1,6 +1,5 @@
 //! A broker of a test's own, to be killed and paused. `deploy/rabbitmq/node` does the work.
 
-use crate::eventually::{eventually, secs};
 use crate::process;
 use anyhow::{Context, Result, ensure};
 use std::path::{Path, PathBuf};
@@ -55,21 +54,16 @@ impl Node {
         self.run(&["resume"], &[]).await.map(|_| ())
     }
 
-    /// Waits until a queue's name is on the broker's disk.
-    ///
-    /// RabbitMQ (3.10.8, Ra 2.2) confirms the declaration of a quorum queue some seconds before its name is
-    /// there. Killed in between, it starts the queue from nothing, with what it had confirmed gone, and
-    /// without ever electing a leader. No client can help that, so no kill of ours may fall in between.
-    pub async fn remembers(&self, queue: &str) -> Result<()> {
+    /// Whether the names of these quorum queues of a vhost are on the broker's disk.
+    pub fn remembers(&self, vhost: &str, queues: &[String]) -> Result<()> {
         let quorum = self.dir.path().join("data/node/quorum");
-        eventually(secs(20), format!("{queue} is on the broker's disk"), async || {
-            let mut folders = std::fs::read_dir(&quorum)?.filter_map(Result::ok).map(|entry| entry.path());
-            let folder = folders.next().context("no quorum queue was ever declared")?;
-            let names = std::fs::read(folder.join("names.dets"))?;
-            ensure!(names.windows(queue.len()).any(|window| window == queue.as_bytes()), "it is not yet");
-            Ok(())
-        })
-        .await
+        let mut folders = std::fs::read_dir(&quorum)?.filter_map(Result::ok).map(|entry| entry.path());
+        let folder = folders.next().context("no quorum queue was ever declared")?;
+        let names = std::fs::read(folder.join("names.dets"))?;
+        let there = |name: &str| names.windows(name.len()).any(|window| window == name.as_bytes());
+        let missing: Vec<_> = queues.iter().filter(|queue| !there(&format!("{vhost}_{queue}"))).collect();
+        ensure!(missing.is_empty(), "not yet: {missing:?}");
+        Ok(())
     }
 
     async fn run(&self, verb: &[&str], rest: &[&str]) -> Result<String> {

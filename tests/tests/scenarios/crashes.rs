@@ -63,7 +63,7 @@ async fn killed_in_the_middle(victim: Victim) -> Result<Account> {
     let mut stack = Setup::new(&resources).start(&broker).await?;
 
     if victim == Victim::Broker {
-        broker.node()?.remembers("carom.deliver.network").await?;
+        stack.vhost()?.may_be_killed().await?;
     }
     let load = Load::start(stack.client(), &stack.events_url(PLAIN_TOKEN), EVENTS, AT_ONCE);
     load.accepted(EVENTS / 2).await?;

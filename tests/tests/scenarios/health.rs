@@ -162,7 +162,7 @@ async fn without_the_broker_both_are_alive_and_not_ready_and_with_it_they_are_re
     let receiver = Receiver::start()?;
     let resources = Resources::new().with(Connector::get("network", receiver.url("/postback")));
     let mut stack = Setup::new(&resources).start(&broker).await?;
-    broker.node()?.remembers("carom.deliver.network").await?;
+    stack.vhost()?.may_be_killed().await?;
     broker.node()?.kill().await?;
     for binary in Binary::ALL {
         eventually(secs(15), format!("{binary} is not ready"), async || {
