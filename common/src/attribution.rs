@@ -8,6 +8,7 @@ use crate::event::Event;
 use crate::id::ClickId;
 use crate::trace::Code;
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// What an event's sender gave as a click id, and where.
@@ -17,10 +18,53 @@ pub enum Named {
     Click(ClickId),
     /// Still a placeholder: a macro that nobody filled in.
     Placeholder(String),
-    /// Of no form that we give out.
-    Foreign,
+    /// Of no form that we give out: the first 200 characters of it.
+    Foreign(String),
     /// None.
     Nothing,
+}
+
+macro_rules! found_by {
+    ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
+        /// How an event's click was found. The words are stable: they stand in `trace --json`.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        pub enum FoundBy {
+            $($(#[$doc])* #[serde(rename = $text)] $name,)*
+        }
+
+        impl FoundBy {
+            /// The word as it is stored and shown.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(FoundBy::$name => $text),* }
+            }
+        }
+    };
+}
+
+found_by! {
+    /// A parameter of the request's own query, or of a plain body.
+    Query = "query",
+    /// A custom attribute of the contact.
+    CustomAttribute = "custom_attribute",
+    /// A field of the submitted form.
+    FormField = "form_field",
+    /// The query of a page that the contact landed on.
+    LandingPage = "landing_page",
+    /// A field of ClickFunnels Classic's contact.
+    ClassicField = "classic_field",
+    /// The order that the event belongs to, or the sale that it follows.
+    Order = "order",
+    /// The contact that the event names.
+    Contact = "contact",
+    /// The e-mail that the event names.
+    Email = "email",
+    /// The phone number that the event names.
+    Phone = "phone",
+    /// The visitor's cookie.
+    Visitor = "visitor",
+    /// Not at all.
+    #[default]
+    None = "none",
 }
 
 /// The result.
@@ -43,7 +87,10 @@ pub fn named(value: &str) -> Named {
     if is_placeholder(value) {
         return Named::Placeholder(value.chars().take(100).collect());
     }
-    value.parse().map_or(Named::Foreign, Named::Click)
+    value.parse().map_or_else(
+        |_| Named::Foreign(value.chars().filter(|c| !c.is_control()).take(200).collect()),
+        Named::Click,
+    )
 }
 
 /// Whether a value is a macro that was never filled in: `{…}`, `[…]`, `${…}`, `%…%`.
@@ -83,7 +130,7 @@ pub fn attribute(
         Named::Placeholder(text) => {
             (Code::UnresolvedMacro, format!("the click id is the placeholder {text}"))
         }
-        Named::Foreign => (Code::ClickForeign, "the click id is of no form that we give out".to_owned()),
+        Named::Foreign(_) => (Code::ClickForeign, "the click id is of no form that we give out".to_owned()),
         Named::Nothing => (Code::ClickNone, "it names no click, and no visitor with one".to_owned()),
     });
     Attribution { click: None, code, detail }
@@ -157,9 +204,9 @@ mod tests {
             ("[clickid]".into(), Named::Placeholder("[clickid]".into())),
             ("${cid}".into(), Named::Placeholder("${cid}".into())),
             ("%clickid%".into(), Named::Placeholder("%clickid%".into())),
-            ("01JD3V7Q9ZK4T8M2N5X6C7B8A9".into(), Named::Foreign),
-            ("x".repeat(100_000), Named::Foreign),
-            ("\0".into(), Named::Foreign),
+            ("01JD3V7Q9ZK4T8M2N5X6C7B8A9".into(), Named::Foreign("01JD3V7Q9ZK4T8M2N5X6C7B8A9".into())),
+            ("x".repeat(100_000), Named::Foreign("x".repeat(200))),
+            ("\0".into(), Named::Foreign(String::new())),
             ("  ".into(), Named::Nothing),
         ] {
             assert_eq!(named(&given), read);

@@ -5,6 +5,7 @@
 
 use crate::id::{AdvertiserId, ClickId};
 use crate::money::Amount;
+use jiff::Timestamp;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
@@ -64,6 +65,13 @@ pub struct Refund {
     pub evidence: Evidence,
     /// How much; none where the report does not say.
     pub amount: Option<Decimal>,
+    /// The sale transaction that a refund transaction gives back, where it says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<String>,
+    /// Whether `subject` is the sale itself, now marked as refunded in full. Its refund transactions may be
+    /// reported too, and are the same money.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub whole: bool,
 }
 
 /// What one event claims about a conversion.
@@ -75,10 +83,14 @@ pub struct Claim {
     pub name: Option<String>,
     /// What is claimed.
     pub says: Says,
-    /// What it is worth, by this event.
+    /// What the sale is worth, by this event; also where the event reports its refund.
     pub value: Option<Amount>,
     /// How much that weighs.
     pub evidence: Evidence,
+    /// The id of what states the value: of the order, the invoice or the transaction.
+    pub subject: String,
+    /// When it was stated, by its sender's clock. Of two statements on the same subject the later counts.
+    pub at: Timestamp,
     /// Whether it is of a test order.
     pub test: bool,
 }

@@ -68,6 +68,22 @@ pub struct Event {
     pub number: Option<u8>,
     /// What it is to us.
     pub kind: Kind,
+    /// What its key is among conversions, milestones and identities, by the mapping: `order:22642`,
+    /// `contact:24359`, `tag:4`. Only those that are claimed become conversions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ledger_key: Option<String>,
+    /// The form that its body came in.
+    #[serde(default)]
+    pub envelope: Envelope,
+    /// Where it happened, as its sender names it.
+    #[serde(default, skip_serializing_if = "Origin::is_empty")]
+    pub origin: Origin,
+    /// The order that it is about, or belongs to: the sender's id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<String>,
+    /// The click id that it gives, where that is none of ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub foreign_click: Option<String>,
     /// When it happened, by its sender's clock.
     pub at: Timestamp,
     /// When it came in, by ours.
@@ -87,6 +103,102 @@ pub struct Event {
     /// The sender's own data: a body's `data`, or the plain parameters. Macros reach into it by path.
     #[serde(default)]
     pub data: Value,
+}
+
+/// The forms that bodies come in (specification 001 and 003).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Envelope {
+    /// Parameters: a query, a form, a flat JSON object.
+    #[default]
+    Plain,
+    /// ClickFunnels' version 2, as it is sent now.
+    V2,
+    /// Version 2 as it was sent before: `page_id` and `funnel_id`, no `api_version`.
+    V2Older,
+    /// The API's resource of an event: `uuid`, `event_type_id`.
+    Api,
+    /// Version 1: `data` holds `id`, `type` and `attributes`.
+    V1,
+    /// The subject alone, under its name.
+    Naked,
+    /// Classic, flat.
+    ClassicFlat,
+    /// Classic, the subject under its name.
+    ClassicNested,
+    /// None of these.
+    Unknown,
+}
+
+/// Where an event happened, as its sender names it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The workspace's id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workspace: Option<String>,
+    /// The funnel's id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub funnel: Option<String>,
+    /// The funnel's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub funnel_name: Option<String>,
+    /// The page's id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page: Option<String>,
+    /// The page's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page_name: Option<String>,
+}
+
+impl Origin {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// A visit that a funnel recorded on its own pages: a touch, without a click of ours.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Visit {
+    /// The funnel's id of it.
+    pub id: String,
+    /// When it began.
+    pub at: Timestamp,
+    /// Its utm values and the ad platforms' click ids, from the visit itself and its landing page's query.
+    pub parameters: Vec<(String, String)>,
+    /// The page that they landed on, without its query.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub landing_page: Option<String>,
+    /// Where they came from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub referrer: Option<String>,
+    /// What they held in their hands, in lower case: `desktop`, `mobile`, `tablet`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
+}
+
+/// What an event tells of an order, for the events that name only the order.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderSeen {
+    /// The sender's id of the order.
+    pub id: String,
+    /// Whether it is a subscription, where the event says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subscription: Option<bool>,
+    /// The contact that ordered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contact: Option<String>,
+    /// The funnel that it was ordered in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub funnel: Option<String>,
+    /// The products ordered, by the sender's ids.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub products: Vec<String>,
+    /// Whether one of its lines is an order bump: part of the total, marked, with no money of its own.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub bump: bool,
+    /// Whether it is the order itself, or a document of it, rather than a transaction that only names it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub described: bool,
 }
 
 /// Whom an event names.
@@ -153,6 +265,11 @@ pub(crate) mod testing {
             name: Some("purchase".into()),
             number: None,
             kind: Kind::Conversion,
+            ledger_key: None,
+            envelope: Envelope::V2,
+            origin: Origin::default(),
+            order: None,
+            foreign_click: None,
             at,
             received_at: at,
             value: Some(Amount {

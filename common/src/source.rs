@@ -1,7 +1,9 @@
 //! A source: who may send events to us, and how we know them.
 
-use crate::id::{AdvertiserId, SourceId};
+use crate::id::{AdvertiserId, OfferId, SourceId};
+use crate::mapping::Row;
 use crate::secret::{SecretRef, TokenHash};
+use crate::time::Span;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::PathBuf;
@@ -38,6 +40,22 @@ pub struct Source {
     /// The names under which a click id may come, in the order of preference; compared without case.
     #[serde(default = "default_click_id_keys")]
     pub click_id_keys: Vec<String>,
+    /// Whether its click ids are those of another tracker: they are passed through as they are, and nothing
+    /// waits for a click of ours.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub foreign_click_ids: bool,
+    /// The offer whose payout rules count where no click of ours names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offer: Option<OfferId>,
+    /// Rows of the event mapping that come before those that ship (`data/event-mapping.toml`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mapping: Vec<Row>,
+    /// How long after a paid order another of the same contact and funnel is an upsell.
+    #[serde(default = "default_upsell_window")]
+    pub upsell_window: Span,
+    /// Products whose orders are upsells whenever they come: the funnel's one-time offers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub one_time_offers: Vec<String>,
 }
 
 /// A source's token as configuration gives it.
@@ -94,6 +112,10 @@ impl fmt::Debug for Token {
             Self::Kept(Kept::Sha256(_)) => f.write_str("Token(sha256 …)"),
         }
     }
+}
+
+fn default_upsell_window() -> Span {
+    Span::from_secs(60 * 60)
 }
 
 /// The names that trackers and funnels commonly give to a click id.

@@ -38,8 +38,12 @@ macro_rules! codes {
 codes! {
     /// The intake was taken from its queue.
     Received = "received",
+    /// Its sender proved who they are; the detail says how.
+    Verified = "verified",
     /// It could be read as its source's kind says.
     Decoded = "decoded",
+    /// Card numbers, passwords or tokens were masked before anything was stored.
+    Redacted = "redacted",
     /// Its envelope or type is none that we know; recorded as it is.
     TypeUnknown = "type_unknown",
     /// A query parameter came more than once; the first value counts.
@@ -50,6 +54,8 @@ codes! {
     Resumed = "resumed",
     /// The attributed click was found.
     ClickFound = "click_found",
+    /// The click id is another tracker's, and its source says so; it is passed on as it is.
+    ClickPassedThrough = "click_passed_through",
     /// The event names no click and no known visitor.
     ClickNone = "click_none",
     /// The click id names a click that is not recorded.
@@ -62,14 +68,30 @@ codes! {
     UnresolvedMacro = "unresolved_macro",
     /// The event waits for its click to be recorded.
     Parked = "parked",
+    /// What it waited for has come.
+    Released = "released",
     /// It has waited long enough and goes on without.
     ParkingOver = "parking_over",
     /// A conversion was opened, changed or confirmed.
     Conversion = "conversion",
+    /// What was told of the conversion before is not what is known now; nothing is sent for that.
+    Corrected = "corrected",
+    /// It follows a paid order of the same contact and funnel, and counts as an upsell.
+    Upsell = "upsell",
+    /// The order has a bump line, which is part of its total.
+    OrderBump = "order_bump",
+    /// A payout rule of the offer applied; the detail names it.
+    Payout = "payout",
+    /// No offer is known, so no payout rule applies.
+    NoOffer = "no_offer",
+    /// The rule pays once per click, and has.
+    AlreadyPaid = "already_paid",
     /// The event changes no conversion.
     NoConversion = "no_conversion",
     /// The order is a test: recorded, nothing is sent.
     TestOrder = "test_order",
+    /// The person that the event names was erased; the ledger is kept.
+    Erased = "erased",
     /// A connector was selected; the detail names it and the delivery.
     Selected = "selected",
     /// A connector was skipped: none of its triggers is this event.
@@ -80,6 +102,8 @@ codes! {
     SkippedAlready = "skipped_already",
     /// A connector was skipped: it is in Test mode, where nothing is sent.
     SkippedTestMode = "skipped_test_mode",
+    /// A connector was skipped: the payout rule makes this a KPI, which fires no conversion.
+    SkippedKpi = "skipped_kpi",
     /// All its deliveries are on their queues.
     HandedOver = "handed_over",
     /// An attempt was accepted by the receiver.

@@ -59,7 +59,7 @@ pub fn read(intake: Intake, resources: &Resources, now: Timestamp) -> Read {
             "{} as {}; click id by {}",
             decoded.event.raw_type,
             decoded.event.kind.as_str(),
-            decoded.found_by
+            decoded.found_by.as_str()
         );
         decisions.push(note(now, Code::Decoded, detail));
         decisions.extend(decoded.notes.into_iter().map(|(code, detail)| note(now, code, detail)));

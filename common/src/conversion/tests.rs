@@ -11,11 +11,21 @@ fn amount(text: &str) -> Option<Amount> {
 
 fn claim(says: Says, evidence: Evidence, value: &str) -> Claim {
     let value = if value.is_empty() { None } else { amount(value) };
-    Claim { key: "order:1".into(), name: Some("purchase".into()), says, value, evidence, test: false }
+    Claim {
+        key: "order:1".into(),
+        name: Some("purchase".into()),
+        says,
+        value,
+        evidence,
+        subject: "1".into(),
+        at: Timestamp::UNIX_EPOCH,
+        test: false,
+    }
 }
 
 fn refund(subject: &str, evidence: Evidence, text: &str) -> Claim {
-    let line = Refund { subject: subject.into(), evidence, amount: text.parse().ok() };
+    let line =
+        Refund { subject: subject.into(), evidence, amount: text.parse().ok(), of: None, whole: false };
     Claim { name: None, ..claim(Says::Refund(line), evidence, "") }
 }
 

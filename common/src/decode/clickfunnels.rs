@@ -1,9 +1,9 @@
 //! ClickFunnels' webhooks, version 2 (specification 001 and 003).
 
 use super::{Decoded, Parameters, Undecodable, bounded, hex, parameters, plain};
-use crate::attribution::{self, Named};
+use crate::attribution::{self, FoundBy, Named};
 use crate::conversion::{Claim, Evidence, Refund, Says};
-use crate::event::{Event, Kind, Person};
+use crate::event::{Envelope, Event, Kind, Origin, Person};
 use crate::intake::Intake;
 use crate::mapping::{self, ClaimKind, Row};
 use crate::money::{self, Amount};
@@ -41,8 +41,17 @@ pub(super) fn decode(intake: &Intake, source: &Source, query: &Parameters) -> Re
         .iter()
         .any(|at| body.pointer(at) == Some(&Value::Bool(false)));
     let conversion_key = row.and_then(|row| fill_key(row.key.as_deref()?, &body, source_event_id.as_deref()));
-    let claim = row
-        .and_then(|row| claim(row, conversion_key.clone()?, value, event_parameter.as_deref(), &body, test));
+    let claim = row.and_then(|row| {
+        claim(
+            row,
+            conversion_key.clone()?,
+            value,
+            event_parameter.as_deref(),
+            &body,
+            at.unwrap_or(intake.received_at),
+            test,
+        )
+    });
     let (named, found_by) = click_id(&body, source, query);
     let event = Event {
         id: intake.id,
@@ -53,6 +62,11 @@ pub(super) fn decode(intake: &Intake, source: &Source, query: &Parameters) -> Re
         name: event_parameter.or_else(|| row.and_then(|row| row.parameter.clone())),
         number: row.and_then(|row| row.number),
         kind: row.map_or(Kind::Ignored, |row| row.kind),
+        ledger_key: conversion_key.clone(),
+        envelope: Envelope::V2,
+        origin: Origin::default(),
+        order: None,
+        foreign_click: None,
         raw_type,
         at: at.unwrap_or(intake.received_at),
         received_at: intake.received_at,
@@ -65,7 +79,7 @@ pub(super) fn decode(intake: &Intake, source: &Source, query: &Parameters) -> Re
         person: person(&body, intake),
         data: body.get("data").cloned().unwrap_or_default(),
     };
-    Ok(Decoded { event, named, found_by, claim, notes })
+    Ok(Decoded { event, named, found_by, claim, order: None, visits: Vec::new(), erases: false, notes })
 }
 
 /// An event id may come with or without dashes, in either case.
@@ -147,6 +161,7 @@ fn claim(
     value: Option<Amount>,
     name: Option<&str>,
     body: &Value,
+    at: Timestamp,
     test: bool,
 ) -> Option<Claim> {
     let evidence = row.evidence.unwrap_or(Evidence::Order);
@@ -162,19 +177,21 @@ fn claim(
                 subject: bounded(subject),
                 evidence,
                 amount: value.map(|value| value.amount),
+                of: None,
+                whole: false,
             })
         }
     };
     let name = name.map(ToOwned::to_owned).or_else(|| row.parameter.clone());
     let name = name.filter(|_| matches!(says, Says::Pending | Says::Approved));
-    Some(Claim { key, name, says, value, evidence, test })
+    Some(Claim { key, name, says, value, evidence, subject: String::new(), at, test })
 }
 
 /// Looks for the click id in the order of the domain: attributes, form fields, landing pages, the query.
 /// A placeholder found on the way counts only where nothing better is found.
-fn click_id(body: &Value, source: &Source, query: &Parameters) -> (Named, &'static str) {
+fn click_id(body: &Value, source: &Source, query: &Parameters) -> (Named, FoundBy) {
     let mut placeholder = None;
-    let mut consider = |value: Option<String>, found_by: &'static str| match attribution::named(&value?) {
+    let mut consider = |value: Option<String>, found_by: FoundBy| match attribution::named(&value?) {
         Named::Nothing => None,
         Named::Placeholder(text) => {
             placeholder.get_or_insert((Named::Placeholder(text), found_by));
@@ -184,12 +201,12 @@ fn click_id(body: &Value, source: &Source, query: &Parameters) -> (Named, &'stat
     };
     for at in ["/data", "/data/contact", "/data/order/contact", "/data/primary_contact"] {
         let attributes = body.pointer(&format!("{at}/custom_attributes"));
-        if let Some(found) = consider(by_key(attributes, &source.click_id_keys), "custom_attribute") {
+        if let Some(found) = consider(by_key(attributes, &source.click_id_keys), FoundBy::CustomAttribute) {
             return found;
         }
     }
     for at in ["/data/data", "/data/data/contact"] {
-        if let Some(found) = consider(by_key(body.pointer(at), &source.click_id_keys), "form_field") {
+        if let Some(found) = consider(by_key(body.pointer(at), &source.click_id_keys), FoundBy::FormField) {
             return found;
         }
     }
@@ -199,7 +216,7 @@ fn click_id(body: &Value, source: &Source, query: &Parameters) -> (Named, &'stat
             .split_once('?')
             .map(|(_, query)| Parameters::of_query(query.split('#').next().unwrap_or(query)));
         if let Some(found) =
-            consider(parameters.and_then(|parameters| parameters.first(&keys)), "landing_page")
+            consider(parameters.and_then(|parameters| parameters.first(&keys)), FoundBy::LandingPage)
         {
             return found;
         }
@@ -209,11 +226,11 @@ fn click_id(body: &Value, source: &Source, query: &Parameters) -> (Named, &'stat
             Some(Placeholder::Path(path)) => placeholder::resolve(body, path),
             _ => Some(value),
         });
-        if let Some(found) = consider(value, "query") {
+        if let Some(found) = consider(value, FoundBy::Query) {
             return found;
         }
     }
-    placeholder.unwrap_or((Named::Nothing, "none"))
+    placeholder.unwrap_or((Named::Nothing, FoundBy::None))
 }
 
 fn by_key(object: Option<&Value>, keys: &[String]) -> Option<String> {

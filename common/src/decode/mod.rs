@@ -7,9 +7,9 @@ mod clickfunnels;
 mod parameters;
 mod plain;
 
-use crate::attribution::Named;
+use crate::attribution::{FoundBy, Named};
 use crate::conversion::Claim;
-use crate::event::Event;
+use crate::event::{Event, OrderSeen, Visit};
 use crate::intake::Intake;
 use crate::source::{Kind, Source};
 use crate::trace::Code;
@@ -25,10 +25,16 @@ pub struct Decoded {
     pub event: Event,
     /// What it gives as a click id.
     pub named: Named,
-    /// Where that was found; in the vocabulary of `found_by`.
-    pub found_by: &'static str,
+    /// Where that was found.
+    pub found_by: FoundBy,
     /// What it claims of a conversion.
     pub claim: Option<Claim>,
+    /// What it tells of an order.
+    pub order: Option<OrderSeen>,
+    /// The visits that it lists.
+    pub visits: Vec<Visit>,
+    /// Whether the person that it names is to be erased.
+    pub erases: bool,
     /// What is worth telling about the reading of it.
     pub notes: Vec<(Code, String)>,
 }

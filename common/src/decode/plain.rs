@@ -1,13 +1,14 @@
 //! Plain sources: `click_id`, `event_parameter`, `payout` and their kin as parameters (specification 000).
 
 use super::{Decoded, Parameters, Undecodable, bounded};
-use crate::attribution::{self, Named};
+use crate::attribution::{self, FoundBy, Named};
 use crate::conversion::{Claim, Evidence, Refund, Says};
-use crate::event::{Event, Kind, Person};
+use crate::event::{Envelope, Event, Kind, Origin, Person};
 use crate::intake::Intake;
 use crate::money::{self, Amount};
 use crate::source::Source;
 use crate::trace::Code;
+use jiff::Timestamp;
 
 /// The names that an event's parameter may come under.
 pub(super) const EVENT: [&str; 4] = ["event_parameter", "event", "event_name", "et"];
@@ -59,8 +60,14 @@ pub(super) fn decode(intake: &Intake, source: &Source, query: &Parameters) -> Re
         phone: parameters.first(&["phone"]),
     };
     let status = parameters.first(&["status"]);
-    let claim =
-        claim(kind, &name, conversion_key.or_else(|| Some(format!("event:{}", intake.id))), status, value);
+    let claim = claim(
+        kind,
+        &name,
+        conversion_key.or_else(|| Some(format!("event:{}", intake.id))),
+        status,
+        value,
+        intake.received_at,
+    );
     let event = Event {
         id: intake.id,
         advertiser: source.advertiser.clone(),
@@ -71,6 +78,11 @@ pub(super) fn decode(intake: &Intake, source: &Source, query: &Parameters) -> Re
         number: number(&name),
         name: Some(name),
         kind,
+        ledger_key: claim.as_ref().map(|claim| claim.key.clone()),
+        envelope: Envelope::Plain,
+        origin: Origin::default(),
+        order: None,
+        foreign_click: None,
         at: intake.received_at,
         received_at: intake.received_at,
         value,
@@ -79,8 +91,8 @@ pub(super) fn decode(intake: &Intake, source: &Source, query: &Parameters) -> Re
         person,
         data: parameters.into_object(),
     };
-    let found_by = if named == Named::Nothing { "none" } else { "query" };
-    Ok(Decoded { event, named, found_by, claim, notes })
+    let found_by = if named == Named::Nothing { FoundBy::None } else { FoundBy::Query };
+    Ok(Decoded { event, named, found_by, claim, order: None, visits: Vec::new(), erases: false, notes })
 }
 
 fn kind(name: &str) -> Kind {
@@ -125,6 +137,7 @@ fn claim(
     key: Option<String>,
     status: Option<String>,
     value: Option<Amount>,
+    at: Timestamp,
 ) -> Option<Claim> {
     let key = bounded(key?);
     let says = match kind {
@@ -138,10 +151,10 @@ fn claim(
             let amount = value.map(|value| value.amount.abs());
             // Each report of an amount of its own is a refund of its own.
             let subject = amount.map_or_else(String::new, |amount| amount.normalize().to_string());
-            Says::Refund(Refund { subject, evidence: Evidence::Transaction, amount })
+            Says::Refund(Refund { subject, evidence: Evidence::Transaction, amount, of: None, whole: false })
         }
         _ => return None,
     };
     let name = (kind == Kind::Conversion).then(|| name.to_owned());
-    Some(Claim { key, name, says, value, evidence: Evidence::Order, test: false })
+    Some(Claim { key, name, says, value, evidence: Evidence::Order, subject: String::new(), at, test: false })
 }

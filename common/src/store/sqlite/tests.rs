@@ -12,7 +12,7 @@ use crate::attribution::Named;
 use crate::click::Click;
 use crate::conversion::{Claim, Conversion, Evidence, Says, Status};
 use crate::delivery::{Delivery, Reason};
-use crate::event::{ConversionFacts, Event, Facts, Kind};
+use crate::event::{ConversionFacts, Envelope, Event, Facts, Kind, Origin};
 use crate::id::{ClickId, ConnectorId, DeliveryId, EventId, VisitorId};
 use crate::retry::{Schedule, Tier};
 use crate::store::{Candidate, Decided, End, ExchangeRecord, Known, Resolution, Settlement, Verdict};
@@ -59,6 +59,11 @@ fn event(key: &str) -> Event {
         raw_type: "one-time-order.completed".to_owned(),
         name: Some("purchase".to_owned()),
         number: None,
+        ledger_key: None,
+        envelope: Envelope::V2,
+        origin: Origin::default(),
+        order: None,
+        foreign_click: None,
         kind: Kind::Conversion,
         at: at(0),
         received_at: at(1),
@@ -107,6 +112,8 @@ fn claim(key: &str) -> Claim {
         says: Says::Approved,
         value: None,
         evidence: Evidence::Order,
+        subject: "1".into(),
+        at: Timestamp::UNIX_EPOCH,
         test: false,
     }
 }
