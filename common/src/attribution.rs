@@ -67,15 +67,48 @@ found_by! {
     None = "none",
 }
 
+/// What is known that may lead from an event to its click.
+#[derive(Clone, Debug, Default)]
+pub struct Clues {
+    /// The click that the event names, whoever's it is.
+    pub named: Option<Click>,
+    /// Whether the source's click ids are another tracker's, to be passed through.
+    pub foreign_ids: bool,
+    /// The click of the sale or order that the event belongs to.
+    pub inherited: Option<Click>,
+    /// Whether that counts whatever the event names: it follows a sale, which was decided once.
+    pub follows_a_sale: bool,
+    /// The newest touches of the event's visitor at or before it, the newest first.
+    pub touches: Vec<(Click, FoundBy)>,
+    /// Another tracker's click id that its order or person was named with before.
+    pub foreign: Option<(String, FoundBy)>,
+}
+
 /// The result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attribution {
     /// The click, if one was found.
     pub click: Option<Click>,
+    /// How it was found; where it was not, how the id was that led to none.
+    pub found_by: FoundBy,
+    /// Another tracker's click id, to be passed through in its place.
+    pub foreign: Option<String>,
     /// Why, or why not.
     pub code: Code,
     /// The same in words.
     pub detail: String,
+}
+
+impl Attribution {
+    fn found(click: Click, found_by: FoundBy, how: &str) -> Self {
+        let detail = format!("click {} {how}", click.id);
+        Self { click: Some(click), found_by, foreign: None, code: Code::ClickFound, detail }
+    }
+
+    fn passed(click: String, found_by: FoundBy, how: &str) -> Self {
+        let detail = format!("another tracker's click id, {how}");
+        Self { click: None, found_by, foreign: Some(click), code: Code::ClickPassedThrough, detail }
+    }
 }
 
 /// Reads what a sender gave as a click id.
@@ -101,39 +134,73 @@ pub fn is_placeholder(value: &str) -> bool {
     wrapped("{", "}") || wrapped("[", "]") || wrapped("${", "}") || (value.len() > 2 && wrapped("%", "%"))
 }
 
-/// Attributes an event. `last` is its visitor's newest touch at or before it; `window` gives the
-/// attribution window of a click's offer.
+/// Attributes an event. `found_by` is where it names a click; `window` gives the attribution window of a
+/// click's offer. In this order: what follows a sale has the sale's click; the click that the event names
+/// counts, whatever the times say; then its order's; then its visitor's newest within the window.
 pub fn attribute(
     event: &Event,
     named: &Named,
-    named_click: Option<Click>,
-    last: Option<Click>,
+    found_by: FoundBy,
+    clues: Clues,
     window: impl Fn(&Click) -> Duration,
 ) -> Attribution {
-    let mut refused = None;
-    if let Some(click) = named_click {
-        if click.advertiser == event.advertiser {
-            let detail = format!("click {} by the id that the event names", click.id);
-            return Attribution { click: Some(click), code: Code::ClickFound, detail };
-        }
-        refused = Some((
-            Code::ClickOfOtherAdvertiser,
-            "the click that it names belongs to another advertiser".to_owned(),
-        ));
+    let Clues { named: known, foreign_ids, inherited, follows_a_sale, touches, foreign } = clues;
+    let (known, others) = match known {
+        Some(click) if click.advertiser == event.advertiser => (Some(click), false),
+        other => (None, other.is_some()),
+    };
+    let same = inherited.is_some() && inherited == known;
+    let by_name = |click| Attribution::found(click, found_by, "by the id that the event names");
+    let by_order =
+        |click| Attribution::found(click, FoundBy::Order, "of the sale or order that it belongs to");
+    if let Some(click) = inherited.clone().filter(|_| follows_a_sale && !same) {
+        return by_order(click);
     }
-    if let Some(click) = last.filter(|click| within(click.at, event.at, window(click))) {
-        let detail = format!("click {} as the visitor's last before the event", click.id);
-        return Attribution { click: Some(click), code: Code::ClickFound, detail };
+    if let Some(click) = known {
+        return by_name(click);
     }
-    let (code, detail) = refused.unwrap_or_else(|| match named {
-        Named::Click(id) => (Code::ClickUnknown, format!("click {id} is not recorded")),
+    if foreign_ids && let Some(id) = given(named) {
+        return Attribution::passed(id, found_by, "as the event names it");
+    }
+    if let Some(click) = inherited {
+        return by_order(click);
+    }
+    if let Some((click, found_by)) =
+        touches.into_iter().find(|(click, _)| within(click.at, event.at, window(click)))
+    {
+        return Attribution::found(click, found_by, "as the visitor's last before the event");
+    }
+    if let Some((click, found_by)) = foreign {
+        return Attribution::passed(click, found_by, "as it was named with the same order or person");
+    }
+    let nothing =
+        |code, detail: String, found_by| Attribution { click: None, found_by, foreign: None, code, detail };
+    if others {
+        let detail = "the click that it names belongs to another advertiser".to_owned();
+        return nothing(Code::ClickOfOtherAdvertiser, detail, FoundBy::None);
+    }
+    match named {
+        Named::Click(id) => nothing(Code::ClickUnknown, format!("click {id} is not recorded"), found_by),
         Named::Placeholder(text) => {
-            (Code::UnresolvedMacro, format!("the click id is the placeholder {text}"))
+            nothing(Code::UnresolvedMacro, format!("the click id is the placeholder {text}"), FoundBy::None)
         }
-        Named::Foreign(_) => (Code::ClickForeign, "the click id is of no form that we give out".to_owned()),
-        Named::Nothing => (Code::ClickNone, "it names no click, and no visitor with one".to_owned()),
-    });
-    Attribution { click: None, code, detail }
+        Named::Foreign(_) => {
+            nothing(Code::ClickForeign, "the click id is of no form that we give out".to_owned(), found_by)
+        }
+        Named::Nothing => {
+            let detail = "it names no click, and no visitor with one".to_owned();
+            nothing(Code::ClickNone, detail, FoundBy::None)
+        }
+    }
+}
+
+/// A click id as it was given, where it is one.
+pub fn given(named: &Named) -> Option<String> {
+    match named {
+        Named::Click(id) => Some(id.to_string()),
+        Named::Foreign(text) => Some(text.clone()),
+        Named::Placeholder(_) | Named::Nothing => None,
+    }
 }
 
 /// Whether a click is at or before the event and no older than the window. A click that is later by the
@@ -169,8 +236,9 @@ mod tests {
     #[test]
     fn a_named_click_counts_whatever_the_clocks_say() {
         let late = click("acme", "2030-01-01T00:00:00Z");
-        let result = attribute(&event("acme"), &Named::Click(late.id), Some(late.clone()), None, |_| DAY);
-        assert_eq!(result.click, Some(late));
+        let clues = Clues { named: Some(late.clone()), ..Clues::default() };
+        let result = attribute(&event("acme"), &Named::Click(late.id), FoundBy::Query, clues, |_| DAY);
+        assert_eq!((result.click, result.found_by), (Some(late), FoundBy::Query));
     }
 
     #[test]
@@ -182,16 +250,55 @@ mod tests {
             ("2026-01-09T11:59:59.999Z", false),
             ("2026-01-10T12:00:00.001Z", false),
         ] {
-            let result = attribute(&event, &Named::Nothing, None, Some(click("acme", at)), |_| DAY);
-            assert_eq!(result.click.is_some(), found, "{at}");
+            let touches = vec![(click("acme", at), FoundBy::Email)];
+            let clues = Clues { touches, ..Clues::default() };
+            let result = attribute(&event, &Named::Nothing, FoundBy::None, clues, |_| DAY);
+            let expected = if found { FoundBy::Email } else { FoundBy::None };
+            assert_eq!((result.click.is_some(), result.found_by), (found, expected), "{at}");
         }
     }
 
     #[test]
     fn another_advertisers_click_is_told_apart_from_an_unknown_one() {
         let other = click("other", "2026-01-10T11:00:00Z");
-        let result = attribute(&event("acme"), &Named::Click(other.id), Some(other), None, |_| DAY);
+        let named = Named::Click(other.id);
+        let clues = Clues { named: Some(other), ..Clues::default() };
+        let result = attribute(&event("acme"), &named, FoundBy::Query, clues, |_| DAY);
         assert_eq!((result.click, result.code), (None, Code::ClickOfOtherAdvertiser));
+    }
+
+    #[test]
+    fn what_follows_a_sale_has_its_click_and_what_precedes_it_the_one_that_it_names() {
+        let (sale, named) = (click("acme", "2020-01-01T00:00:00Z"), click("acme", "2026-01-10T11:00:00Z"));
+        for (follows_a_sale, names, found) in [
+            (true, Some(&named), (&sale, FoundBy::Order)),
+            (true, Some(&sale), (&sale, FoundBy::Query)),
+            (true, None, (&sale, FoundBy::Order)),
+            (false, Some(&named), (&named, FoundBy::Query)),
+            (false, None, (&sale, FoundBy::Order)),
+        ] {
+            let clues = Clues {
+                named: names.cloned(),
+                inherited: Some(sale.clone()),
+                follows_a_sale,
+                ..Clues::default()
+            };
+            let id = names.map_or(Named::Nothing, |click| Named::Click(click.id));
+            let result = attribute(&event("acme"), &id, FoundBy::Query, clues, |_| DAY);
+            assert_eq!((result.click.as_ref(), result.found_by), (Some(found.0), found.1));
+        }
+    }
+
+    #[test]
+    fn another_trackers_ids_are_passed_through_where_the_source_says_so() {
+        let named = Named::Foreign("abc".into());
+        let attribute = |foreign_ids, foreign| {
+            let clues = Clues { foreign_ids, foreign, ..Clues::default() };
+            attribute(&event("acme"), &named, FoundBy::CustomAttribute, clues, |_| DAY)
+        };
+        let passed = attribute(true, None);
+        assert_eq!((passed.foreign.as_deref(), passed.found_by), (Some("abc"), FoundBy::CustomAttribute));
+        assert_eq!(attribute(false, None).code, Code::ClickForeign);
     }
 
     #[test]

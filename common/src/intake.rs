@@ -40,6 +40,9 @@ pub struct Parked {
     pub since: Timestamp,
     /// How often it has been parked, this time included.
     pub times: u32,
+    /// Whether this copy was released by what it waited for. Its timer still waits in a tier.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub released: bool,
 }
 
 /// A body: text where it is UTF-8 (most are JSON), Base64 where it is not.

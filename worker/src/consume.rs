@@ -9,8 +9,8 @@ use carom_common::amqp::{PublishError, Taken};
 use carom_common::click::Click;
 use carom_common::dead_letter::Letter;
 use carom_common::envelope::Item;
-use carom_common::id::EventId;
-use carom_common::intake::{Intake, Parked};
+use carom_common::id::{EventId, SourceId};
+use carom_common::intake::Intake;
 use carom_common::topology;
 use jiff::Timestamp;
 use std::collections::{BTreeSet, HashMap};
@@ -79,7 +79,9 @@ async fn record(shared: Arc<Shared>, group: Vec<Taken>) -> Result<(), PublishErr
         shared.metrics.taken(topology::CLICKS, click.at);
     }
     shared.metrics.clicks.inc_by(clicks.len() as u64);
-    crate::settle::surely("record_clicks", || shared.store.record_clicks(clicks.clone())).await;
+    let recorded =
+        crate::settle::surely("record_clicks", || shared.store.record_clicks(clicks.clone())).await;
+    handover::released(&shared.publisher, recorded.released).await?;
     bury::bury(&shared.publisher, &shared.store, &shared.metrics, letters).await?;
     ack_all(group).await;
     Ok(())
@@ -99,18 +101,19 @@ async fn resolve(shared: Arc<Shared>, group: Vec<Taken>) -> Result<(), PublishEr
         resources: shared.resources.borrow().clone(),
         schedule: shared.config.retry.schedule.clone(),
         parking: shared.config.worker.parking.0,
+        hasher: shared.hasher.clone(),
     };
     let mut candidates = Vec::new();
-    let mut by_id: HashMap<EventId, Intake> = HashMap::new();
+    let mut source_of: HashMap<EventId, SourceId> = HashMap::new();
     for intake in intakes {
         shared.metrics.taken(topology::EVENTS, intake.received_at);
         let source = intake.source.clone();
-        if by_id.contains_key(&intake.id) {
+        if source_of.contains_key(&intake.id) {
             continue;
         }
-        match pipeline::read(intake.clone(), &rules.resources, now) {
+        match pipeline::read(intake, &rules, now) {
             Read::Candidate(candidate) => {
-                by_id.insert(intake.id, intake);
+                source_of.insert(candidate.event.id, source);
                 candidates.push(*candidate);
             }
             Read::Letter(letter) => {
@@ -127,30 +130,23 @@ async fn resolve(shared: Arc<Shared>, group: Vec<Taken>) -> Result<(), PublishEr
     })
     .await;
 
-    let mut deliveries = Vec::new();
-    let mut parked = Vec::new();
+    let (mut deliveries, mut timers, mut released) = (Vec::new(), Vec::new(), Vec::new());
     let mut decided = Vec::new();
     for one in resolved {
-        let Some(intake) = by_id.get(&one.event) else {
-            continue;
-        };
-        let outcome = match (one.duplicate, one.park) {
+        let outcome = match (one.duplicate, one.parked) {
             (true, _) => "duplicate",
-            (_, Some(tier)) => {
-                let (since, times) = intake.parked.map_or((now, 0), |parked| (parked.since, parked.times));
-                parked.push((
-                    Intake { parked: Some(Parked { since, times: times + 1 }), ..intake.clone() },
-                    tier,
-                ));
-                "parked"
-            }
+            (_, true) => "parked",
             _ => {
                 decided.push(one.event);
                 "resolved"
             }
         };
-        shared.metrics.events.with_label_values(&[intake.source.as_str(), outcome]).inc();
+        if let Some(source) = source_of.get(&one.event) {
+            shared.metrics.events.with_label_values(&[source.as_str(), outcome]).inc();
+        }
         deliveries.extend(one.deliveries);
+        timers.extend(one.timer);
+        released.extend(one.released);
     }
     for delivery in &deliveries {
         shared.metrics.selected.with_label_values(&[delivery.connector.as_str()]).inc();
@@ -158,7 +154,8 @@ async fn resolve(shared: Arc<Shared>, group: Vec<Taken>) -> Result<(), PublishEr
     let publisher = &shared.publisher;
     tokio::try_join!(
         handover::deliveries(publisher, &rules.resources, deliveries),
-        handover::parked(publisher, parked),
+        handover::timers(publisher, timers),
+        handover::released(publisher, released),
         bury::bury(publisher, &shared.store, &shared.metrics, letters),
     )?;
     if !decided.is_empty() {

@@ -56,15 +56,25 @@ pub async fn deliveries(
     try_join_all(messages.map(|message| publisher.publish_surely(message))).await.map(|_| ())
 }
 
-/// Puts parked intakes into their tiers, to come back to `carom.events`.
+/// Puts parked intakes into the tiers that are their timers, to come back to `carom.events`.
 ///
 /// # Errors
 /// We are being shut down.
-pub async fn parked(publisher: &Publisher, parked: Vec<(Intake, Tier)>) -> Result<(), PublishError> {
-    let messages = parked.into_iter().map(|(intake, tier)| {
+pub async fn timers(publisher: &Publisher, timers: Vec<(Tier, Intake)>) -> Result<(), PublishError> {
+    let messages = timers.into_iter().map(|(tier, intake)| {
         let body = envelope::encode(std::slice::from_ref(&intake));
         publisher.publish_surely(Message::to_tier(tier, topology::EVENTS, body))
     });
+    try_join_all(messages).await.map(|_| ())
+}
+
+/// Puts intakes that waited for what has come now onto `carom.events` again.
+///
+/// # Errors
+/// We are being shut down.
+pub async fn released(publisher: &Publisher, intakes: Vec<Intake>) -> Result<(), PublishError> {
+    let messages = batches(&intakes).into_iter().filter(|_| !intakes.is_empty());
+    let messages = messages.map(|body| publisher.publish_surely(Message::to_queue(topology::EVENTS, body)));
     try_join_all(messages).await.map(|_| ())
 }
 

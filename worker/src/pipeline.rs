@@ -5,16 +5,20 @@
 
 use crate::dedupe::{self, Judgement};
 use crate::select::{self, News};
-use carom_common::attribution;
-use carom_common::conversion;
+use carom_common::attribution::{self, Attribution, Clues, FoundBy};
+use carom_common::click::Click;
+use carom_common::conversion::{self, Claim, Conversion, Says};
 use carom_common::dead_letter::Letter;
 use carom_common::decode;
 use carom_common::delivery::Reason;
-use carom_common::event::Kind;
+use carom_common::event::{Envelope, Event, Kind};
+use carom_common::identity::{Hasher, Who};
 use carom_common::intake::{Intake, Parked};
+use carom_common::offer;
 use carom_common::resources::Resources;
 use carom_common::retry::{Schedule, Tier};
-use carom_common::store::{Candidate, Decided, Known, Resolution, Verdict};
+use carom_common::source::Source;
+use carom_common::store::{Candidate, Decided, Known, Park, Resolution, Verdict, sale_key};
 use carom_common::trace::{Code, Decision};
 use jiff::{SignedDuration, Timestamp};
 use std::sync::Arc;
@@ -27,8 +31,10 @@ pub struct Rules {
     pub resources: Arc<Resources>,
     /// The tiers to park in.
     pub schedule: Schedule,
-    /// How long to wait for a click.
+    /// How long an event may wait for what it belongs to.
     pub parking: Duration,
+    /// What persons are joined by.
+    pub hasher: Hasher,
 }
 
 /// An intake as read: on its way to be decided, or to the dead letters.
@@ -40,8 +46,8 @@ pub enum Read {
 }
 
 /// Reads an intake: bytes become an event, or a letter that says why not.
-pub fn read(intake: Intake, resources: &Resources, now: Timestamp) -> Read {
-    let Some(source) = resources.source(&intake.source) else {
+pub fn read(intake: Intake, rules: &Rules, now: Timestamp) -> Read {
+    let Some(source) = rules.resources.source(&intake.source) else {
         let detail = format!("there is no source {}", intake.source);
         return Read::Letter(Box::new(Letter::of_intake(intake, Reason::SourceRemoved, now).because(detail)));
     };
@@ -64,11 +70,19 @@ pub fn read(intake: Intake, resources: &Resources, now: Timestamp) -> Read {
         decisions.push(note(now, Code::Decoded, detail));
         decisions.extend(decoded.notes.into_iter().map(|(code, detail)| note(now, code, detail)));
     }
+    let intake = Arc::new(intake);
+    let who = Who::of(&decoded.event, &rules.hasher);
     let candidate = Candidate {
-        event: decoded.event,
         named: decoded.named,
+        found_by: decoded.found_by,
         claim: decoded.claim,
-        parked: intake.parked,
+        who,
+        order: decoded.order,
+        visits: decoded.visits,
+        erases: decoded.erases,
+        upsell_window: source.upsell_window.0,
+        event: decoded.event,
+        intake,
         decisions,
     };
     Read::Candidate(Box::new(candidate))
@@ -82,12 +96,12 @@ pub fn decide(candidate: &Candidate, known: &Known, rules: &Rules, now: Timestam
 
     match dedupe::judge(event.id, known.marker) {
         Judgement::Duplicate(first) => {
-            // The first intake's trace has all the rest; this one only adds that it came.
+            // The first intake's trace has all the rest; this one only adds that it came. A parked event's
+            // timer, or a second release of it, is not even that.
             let detail = format!("intake {} of the same event", event.id);
-            return Resolution {
-                verdict: Verdict::Duplicate { first },
-                decisions: vec![note(now, Code::Duplicate, detail)],
-            };
+            let copy = candidate.intake.parked.is_some() && first == event.id;
+            let decisions = if copy { Vec::new() } else { vec![note(now, Code::Duplicate, detail)] };
+            return Resolution { verdict: Verdict::Duplicate { first }, decisions };
         }
         Judgement::Resume => {
             let deliveries = known.unsettled.clone();
@@ -98,87 +112,188 @@ pub fn decide(candidate: &Candidate, known: &Known, rules: &Rules, now: Timestam
         Judgement::Decide => {}
     }
 
-    let window = |click: &carom_common::click::Click| {
-        let offer = rules.resources.offer(&click.offer);
-        offer.map_or(carom_common::offer::default_window().0, |offer| offer.attribution_window.0)
-    };
-    let found = attribution::attribute(
-        event,
-        &candidate.named,
-        known.named_click.clone(),
-        known.last_click.clone(),
-        window,
-    );
-    // What follows a sale inherits its click, and so does a sale whose later reports name none.
-    let approved = known.conversion.as_ref().is_some_and(|conversion| conversion.approved);
-    let inherits = approved || found.click.is_none();
-    let inherited =
-        known.conversion_click.clone().filter(|click| inherits && found.click.as_ref() != Some(click));
-
-    if found.code == Code::ClickUnknown && inherited.is_none() && waits(event.kind) {
-        match park(candidate.parked, rules, now) {
-            Some(tier) => {
-                if candidate.parked.is_none() {
-                    tell(Code::Parked, found.detail);
+    let source = rules.resources.source(&event.source);
+    let found = attribute(candidate, known, rules);
+    let awaited = awaits(candidate, known, &found, source.is_some_and(|source| source.foreign_click_ids));
+    if !awaited.is_empty() {
+        match park(candidate.intake.parked, rules, now) {
+            Some((parked, tier)) => {
+                if candidate.intake.parked.is_none() {
+                    tell(Code::Parked, format!("until one of these is known: {}", shown(&awaited)));
                 }
-                return Resolution { verdict: Verdict::Park(tier), decisions };
+                let park = Park { keys: awaited, parked, tier };
+                return Resolution { verdict: Verdict::Park(park), decisions };
             }
-            None => tell(Code::ParkingOver, "it goes on without its click".to_owned()),
+            None => tell(Code::ParkingOver, format!("it goes on without {}", shown(&awaited))),
         }
+    } else if candidate.intake.parked.is_some() {
+        tell(Code::Released, "what it waited for has come".to_owned());
     }
     tell(found.code, found.detail);
-    let click = match inherited {
-        Some(click) => {
-            tell(Code::ClickFound, format!("click {} of the conversion counts", click.id));
-            Some(click)
-        }
-        None => found.click,
-    };
 
-    let change = candidate.claim.as_ref().map(|claim| {
-        conversion::apply(
-            known.conversion.clone(),
-            &event.advertiser,
-            claim,
-            click.as_ref().map(|click| click.id),
-        )
+    let claim = candidate.claim.clone().map(|claim| named_claim(claim, candidate, known, source));
+    if let Some((_, Some(detail))) = &claim {
+        tell(Code::Upsell, detail.clone());
+    }
+    if candidate.order.as_ref().is_some_and(|order| order.bump) {
+        tell(Code::OrderBump, "it is part of the total".to_owned());
+    }
+    let claim = claim.map(|(claim, _)| claim);
+    let change = claim.as_ref().map(|claim| {
+        let click = found.click.as_ref().map(|click| click.id);
+        conversion::apply(known.conversion.clone(), &event.advertiser, claim, click)
     });
     match &change {
         Some(change) => tell(Code::Conversion, told(change)),
         None => tell(Code::NoConversion, event.kind.as_str().to_owned()),
     }
 
+    let foreign = found.foreign.clone().or_else(|| event.foreign_click.clone());
+    let event = Event { foreign_click: foreign, ..event.clone() };
     let conversion = change.as_ref().map(|change| (&change.conversion, &change.steps[..]));
-    let news = News { event, click: click.as_ref(), conversion };
+    let news = News { event: &event, click: found.click.as_ref(), conversion };
     let selection = select::select(&news, &rules.resources.connectors, now);
     for (code, detail) in selection.decisions {
         tell(code, detail);
     }
+    let others = found.code == Code::ClickOfOtherAdvertiser;
+    let settles = claim.filter(|claim| claim.says == Says::Approved && !is_rebill(claim));
     let decided = Decided {
-        click,
+        click_given: match (&found.click, &found.foreign) {
+            (Some(click), _) => Some(click.id.to_string()),
+            (None, Some(foreign)) => Some(foreign.clone()),
+            (None, None) => attribution::given(&candidate.named).filter(|_| !others),
+        },
+        click: found.click,
+        found_by: found.found_by,
+        foreign_click: found.foreign,
+        paid_at: settles.map(|claim| claim.at),
+        payout: None,
         conversion: change.map(|change| change.conversion),
         deliveries: selection.deliveries,
     };
     Resolution { verdict: Verdict::Decide(Box::new(decided)), decisions }
 }
 
+/// Which click earned it.
+fn attribute(candidate: &Candidate, known: &Known, rules: &Rules) -> Attribution {
+    let event = &candidate.event;
+    let window = |click: &Click| {
+        let offer = rules.resources.offer(&click.offer);
+        offer.map_or(offer::default_window().0, |offer| offer.attribution_window.0)
+    };
+    let approved = known.conversion.as_ref().is_some_and(|conversion| conversion.approved);
+    let follows_a_sale = approved
+        || event.kind == Kind::Refund
+        || known.earlier.is_some()
+        || candidate.claim.as_ref().is_some_and(is_rebill);
+    let sale = [&known.conversion_click, &known.earlier_click, &known.order_click];
+    let source = rules.resources.source(&event.source);
+    let clues = Clues {
+        named: known.named_click.clone(),
+        foreign_ids: source.is_some_and(|source| source.foreign_click_ids),
+        inherited: sale.into_iter().flatten().next().cloned(),
+        follows_a_sale,
+        touches: known.touches.clone(),
+        foreign: known.foreign_click.clone(),
+    };
+    attribution::attribute(event, &candidate.named, candidate.found_by, clues, window)
+}
+
+/// Whether a claim is of a later payment of an order: those stand under their invoice's key.
+fn is_rebill(claim: &Claim) -> bool {
+    claim.key.starts_with("invoice:")
+}
+
+/// What an event waits for. Only an unknown click of our own form, an unknown order or contact of an event
+/// that names nobody, and an unknown sale of a refund: an organic sale must not be late.
+fn awaits(candidate: &Candidate, known: &Known, found: &Attribution, foreign_ids: bool) -> Vec<String> {
+    let (event, who) = (&candidate.event, &candidate.who);
+    if event.kind == Kind::Ignored || candidate.erases {
+        return Vec::new();
+    }
+    let mut keys = Vec::new();
+    let settled = found.found_by == FoundBy::Order && found.click.is_some();
+    if let Some(click) = candidate.names_click()
+        && known.named_click.is_none()
+        && !foreign_ids
+        && !settled
+    {
+        keys.push(format!("click:{click}"));
+    }
+    let attributed = found.click.is_some() || found.foreign.is_some();
+    if !attributed && !who.names_a_person() && event.envelope != Envelope::Plain {
+        let described = candidate.order.as_ref().is_some_and(|order| order.described);
+        let order = who.order.as_ref().filter(|_| !described);
+        let one_is_known = (order.is_some() && known.order.is_some()) || known.contact_known;
+        if !one_is_known {
+            keys.extend(order.into_iter().chain(&who.contact).cloned());
+        }
+    }
+    let refund = candidate.claim.as_ref().filter(|claim| matches!(claim.says, Says::Refund(_)));
+    if let Some(claim) = refund
+        && !known.conversion.as_ref().is_some_and(sale_is_known)
+    {
+        keys.push(sale_key(&claim.key));
+    }
+    keys
+}
+
+/// Whether more is known of a conversion than its refunds.
+fn sale_is_known(conversion: &Conversion) -> bool {
+    conversion.approved || conversion.refunds.is_empty()
+}
+
+/// Keys as a trace shows them: what kinds of things, and no personal data.
+fn shown(keys: &[String]) -> String {
+    keys.join(", ")
+}
+
+/// A claim under the name that it counts under, and why that is `upsell` where it is.
+fn named_claim(
+    mut claim: Claim,
+    candidate: &Candidate,
+    known: &Known,
+    source: Option<&Source>,
+) -> (Claim, Option<String>) {
+    let approved = known.conversion.as_ref().is_some_and(|conversion| conversion.approved);
+    if claim.says != Says::Approved || approved || is_rebill(&claim) || candidate.who.order.is_none() {
+        return (claim, None);
+    }
+    if claim.name.is_none() {
+        let of_order = known.order.as_ref().map(|order| order.counts_as().to_owned());
+        let so_far = known.conversion.as_ref().and_then(|conversion| conversion.name.clone());
+        claim.name = of_order.or(so_far).or_else(|| Some("purchase".to_owned()));
+    }
+    let products = candidate.order.as_ref().map_or(&[][..], |order| &order.products);
+    let offered = source.is_some_and(|source| {
+        !products.is_empty() && products.iter().all(|product| source.one_time_offers.contains(product))
+    });
+    let why = match (&known.earlier, offered) {
+        (Some(earlier), _) => Some(format!("it follows {} in the same funnel", earlier.key)),
+        (None, true) => Some("its products are one-time offers".to_owned()),
+        (None, false) => None,
+    };
+    if why.is_some() {
+        claim.name = Some("upsell".to_owned());
+    }
+    (claim, why)
+}
+
 fn note(at: Timestamp, code: Code, detail: String) -> Decision {
     Decision { at, code, detail }
 }
 
-/// Which events are worth waiting for a click: those that may be sent to somebody for it.
-fn waits(kind: Kind) -> bool {
-    !matches!(kind, Kind::Identity | Kind::Ignored)
-}
-
-/// The tier to park in next; none when the event has waited long enough. The waits grow like retries, and
-/// the last is no longer than what is left, rounded up to a tier.
-fn park(parked: Option<Parked>, rules: &Rules, now: Timestamp) -> Option<Tier> {
-    let (since, times) = parked.map_or((now, 0), |parked| (parked.since, parked.times));
-    let waited = Duration::try_from(now.duration_since(since).max(SignedDuration::ZERO)).unwrap_or_default();
-    let left = rules.parking.checked_sub(waited).filter(|left| !left.is_zero())?;
-    let next = rules.schedule.after(times + 1, None).or(rules.schedule.tiers().last().copied())?;
-    rules.schedule.at_least(left).map(|longest| next.min(longest))
+/// How an event waits on; none when it has waited long enough. Its timer is the longest tier within what
+/// is left, or the shortest there is. A released copy's timer still runs: it needs no other.
+fn park(parked: Option<Parked>, rules: &Rules, now: Timestamp) -> Option<(Parked, Option<Tier>)> {
+    let before = parked.unwrap_or(Parked { since: now, times: 0, released: false });
+    let waited = now.duration_since(before.since).max(SignedDuration::ZERO);
+    let left = rules.parking.checked_sub(waited.unsigned_abs()).filter(|left| !left.is_zero())?;
+    let tiers = rules.schedule.tiers();
+    let fitting = tiers.iter().rev().find(|tier| tier.delay() <= left).or(tiers.first()).copied();
+    let tier = fitting.filter(|_| !before.released);
+    Some((Parked { since: before.since, times: before.times + 1, released: false }, tier))
 }
 
 fn told(change: &conversion::Change) -> String {

@@ -72,6 +72,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
 async fn start(config: Config, metrics: Arc<Metrics>, close: CancellationToken) -> anyhow::Result<Shared> {
     let settings = store::Settings { path: config.store.path.clone() };
     let store = open(&settings, metrics.clone()).await?;
+    let hasher = crate::settle::surely("hasher", || store.hasher()).await;
     let resources =
         follow::start(store.clone(), config.worker.follow_interval.0, metrics.clone(), close.clone()).await;
     acceptable_broker(&config.broker.url).await?;
@@ -93,6 +94,7 @@ async fn start(config: Config, metrics: Arc<Metrics>, close: CancellationToken) 
         link,
         publisher,
         resources,
+        hasher,
         egress,
         metrics,
         attending: AtomicBool::new(false),

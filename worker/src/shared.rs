@@ -6,6 +6,7 @@ use crate::metrics::Metrics;
 use carom_common::amqp::{Link, Publisher};
 use carom_common::config::Config;
 use carom_common::id::{DeliveryId, EventId};
+use carom_common::identity::Hasher;
 use carom_common::resources::Resources;
 use carom_common::store::Store;
 use std::sync::Arc;
@@ -24,6 +25,8 @@ pub struct Shared {
     pub publisher: Publisher,
     /// The resources as they are now.
     pub resources: watch::Receiver<Arc<Resources>>,
+    /// What persons are joined by.
+    pub hasher: Hasher,
     /// The way out.
     pub egress: Egress,
     /// The figures.

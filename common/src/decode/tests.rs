@@ -80,7 +80,7 @@ fn the_click_id_is_found_where_funnels_put_it_in_the_order_of_the_domain() {
     assert_eq!(at(attributes, "x".into(), &format!("click_id={b}")), (Named::Click(b), FoundBy::Query));
     assert_eq!(
         at(attributes, "x".into(), "click_id={contact.id}"),
-        (Named::Foreign("x".into()), FoundBy::Query)
+        (Named::Foreign("24359".into()), FoundBy::Query)
     );
     assert_eq!(
         at(attributes, "x".into(), "click_id=%7Bcontact.custom_attributes.clickid%7D"),

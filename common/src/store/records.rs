@@ -1,18 +1,21 @@
 //! What the store takes and gives.
 
-use crate::attribution::Named;
+use crate::attribution::{FoundBy, Named};
 use crate::click::Click;
 use crate::conversion::{Claim, Conversion, Status};
 use crate::dead_letter::Letter;
 use crate::delivery::{Delivery, Reason};
-use crate::event::{ConversionFacts, Event};
-use crate::id::{AdvertiserId, ClickId, ConnectorId, DeliveryId, EventId};
-use crate::intake::Parked;
+use crate::event::{ConversionFacts, Event, OrderSeen, Visit};
+use crate::id::{AdvertiserId, ClickId, ConnectorId, DeliveryId, EventId, OfferId};
+use crate::identity::Who;
+use crate::intake::{Intake, Parked};
+use crate::order::{Earlier, Order};
 use crate::retry::Tier;
 use crate::trace::Decision;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -78,8 +81,20 @@ pub struct Candidate {
     pub named: Named,
     /// What it claims of a conversion.
     pub claim: Option<Claim>,
-    /// Since when it has been parked, if it has.
-    pub parked: Option<Parked>,
+    /// How that was found.
+    pub found_by: FoundBy,
+    /// Who it is about, as keys.
+    pub who: Who,
+    /// What it tells of an order.
+    pub order: Option<OrderSeen>,
+    /// The visits that it lists.
+    pub visits: Vec<Visit>,
+    /// Whether the person that it names is to be erased.
+    pub erases: bool,
+    /// How long after a paid order another one is an upsell.
+    pub upsell_window: Duration,
+    /// The intake that it was read from: what is kept where it has to wait.
+    pub intake: Arc<Intake>,
     /// Decisions taken before the store was asked.
     pub decisions: Vec<Decision>,
 }
@@ -92,6 +107,15 @@ impl Candidate {
             _ => None,
         }
     }
+}
+
+/// What came of recording clicks.
+#[derive(Clone, Debug, Default)]
+pub struct RecordedClicks {
+    /// How many were new.
+    pub new: usize,
+    /// Events that waited for one of them: to be put onto their queue again.
+    pub released: Vec<Intake>,
 }
 
 /// How far an event has come. The marker of its dedupe key.
@@ -122,8 +146,23 @@ pub struct Known {
     pub marker: Option<Marker>,
     /// The click that it names, whoever's it is.
     pub named_click: Option<Click>,
-    /// The newest touch, at or before the event, of the visitor that it names, within its advertiser.
-    pub last_click: Option<Click>,
+    /// The newest touches, at or before the event, of the visitor that it names, within its advertiser,
+    /// the newest first. Looked up only where the event names no click of its advertiser.
+    pub touches: Vec<(Click, FoundBy)>,
+    /// The order that it is about.
+    pub order: Option<Order>,
+    /// The click of that order.
+    pub order_click: Option<Click>,
+    /// Another tracker's click id that its order, contact, e-mail or phone number was named with.
+    pub foreign_click: Option<(String, FoundBy)>,
+    /// Whether the contact that it names is known by more than its number.
+    pub contact_known: bool,
+    /// A paid order of the same contact in the same funnel, shortly before this one.
+    pub earlier: Option<Earlier>,
+    /// The click of that.
+    pub earlier_click: Option<Click>,
+    /// What rules that pay once per click have paid, of the clicks that the event may be attributed to.
+    pub payouts: Vec<PayoutClaim>,
     /// The conversion that it makes a claim about.
     pub conversion: Option<Conversion>,
     /// The click of that conversion.
@@ -152,17 +191,51 @@ pub enum Verdict {
     },
     /// It goes on where it stopped. Nothing is stored but the trace.
     Resume(Vec<Delivery>),
-    /// It waits in a tier; the marker is kept as parked.
-    Park(Tier),
+    /// It waits; the marker is kept as parked.
+    Park(Park),
     /// It is decided.
     Decide(Box<Decided>),
 }
 
-/// An event that was decided.
+/// What an event waits for.
 #[derive(Clone, Debug)]
+pub struct Park {
+    /// The keys, any of which releases it.
+    pub keys: Vec<String>,
+    /// Since when.
+    pub parked: Parked,
+    /// The tier that is its timer; none where an earlier one still runs.
+    pub tier: Option<Tier>,
+}
+
+/// A payout of a rule that pays once per click.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PayoutClaim {
+    /// The click: its id, of ours or another tracker's.
+    pub click: String,
+    /// The offer.
+    pub offer: OfferId,
+    /// The rule.
+    pub rule: String,
+    /// The key of the conversion that it was paid for.
+    pub conversion: String,
+}
+
+/// An event that was decided.
+#[derive(Clone, Debug, Default)]
 pub struct Decided {
     /// The click that it is attributed to.
     pub click: Option<Click>,
+    /// How that was found.
+    pub found_by: FoundBy,
+    /// The click id as it was given, of ours or not, attributed or not.
+    pub click_given: Option<String>,
+    /// Another tracker's click id that is passed through with it, in place of a click.
+    pub foreign_click: Option<String>,
+    /// When its order was approved, where this event did that.
+    pub paid_at: Option<Timestamp>,
+    /// A payout that is claimed with it.
+    pub payout: Option<PayoutClaim>,
     /// Its conversion as it stands now.
     pub conversion: Option<Conversion>,
     /// One per selected connector and step. The store drops those whose id it has already (another event
@@ -177,8 +250,12 @@ pub struct Resolved {
     pub event: EventId,
     /// What is to be handed over now. Empty for duplicates and parked events.
     pub deliveries: Vec<Delivery>,
-    /// The tier to wait in, if it is parked.
-    pub park: Option<Tier>,
+    /// Whether it is parked.
+    pub parked: bool,
+    /// The timer that it is parked with: the intake as it goes into the tier.
+    pub timer: Option<(Tier, Intake)>,
+    /// Events that waited for what this one brought: to be put onto their queue again.
+    pub released: Vec<Intake>,
     /// Whether it was a duplicate.
     pub duplicate: bool,
 }
@@ -388,6 +465,10 @@ pub struct EventTrace {
     pub progress: String,
     /// The click that it was attributed to.
     pub click: Option<Click>,
+    /// How its click was found.
+    pub found_by: FoundBy,
+    /// The click id as it was given, of ours or not, attributed or not.
+    pub click_given: Option<String>,
     /// The conversion's key and how it stands now.
     pub conversion: Option<ConversionRecord>,
     /// Its deliveries.
@@ -437,3 +518,8 @@ pub struct Applied {
 
 /// Whose event may be asked for: ids are unique, keys are not over advertisers.
 pub type Scope = Option<AdvertiserId>;
+
+/// The key under which a refund waits for its sale.
+pub fn sale_key(conversion: &str) -> String {
+    format!("sale:{conversion}")
+}

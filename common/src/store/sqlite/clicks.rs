@@ -1,25 +1,30 @@
 //! Clicks: recorded once each, found by id and by visitor.
 
-use super::Store;
 use super::column::{document, first, json, millis};
+use super::{Store, parking};
 use crate::click::Click;
 use crate::event::Event;
-use crate::id::ClickId;
-use crate::store::Error;
+use crate::id::{ClickId, VisitorId};
+use crate::store::{Error, RecordedClicks};
 use rusqlite::Connection;
 
 impl Store {
-    /// Records clicks and says how many of them were new.
+    /// Records clicks, and says how many of them were new and which events waited for them.
     ///
     /// # Errors
     /// The database failed; none of them is recorded.
-    pub async fn record_clicks(&self, clicks: Vec<Click>) -> Result<usize, Error> {
+    pub async fn record_clicks(&self, clicks: Vec<Click>) -> Result<RecordedClicks, Error> {
         self.write(move |connection| {
-            let mut new = 0;
+            let mut recorded = RecordedClicks::default();
             for click in &clicks {
-                new += record(connection, click)?;
+                recorded.new += record(connection, click)?;
+                // Asked of a click that was recorded before as well: whoever brought it then may have died
+                // before what waited was on its queue again.
+                let key = [format!("click:{}", click.id)];
+                let waiting = parking::waiting_for(connection, click.advertiser.as_str(), &key)?;
+                recorded.released.extend(waiting);
             }
-            Ok(new)
+            Ok(recorded)
         })
         .await
     }
@@ -52,28 +57,31 @@ pub(super) fn find(connection: &Connection, id: ClickId) -> Result<Option<Click>
     first(&mut statement, [id.0.as_bytes()], |row| document("click", &row.get::<_, String>(0)?))
 }
 
-/// The newest touch, at or before the event, of the visitor that it names, within its advertiser; of two
-/// at the same time the one with the greater id.
-pub(super) fn newest_touch(connection: &Connection, event: &Event) -> Result<Option<Click>, Error> {
-    let Some(visitor) = event.person.visitor else {
-        return Ok(None);
-    };
+/// The newest touches of a browser at or before the event, within its advertiser; of two at the same time
+/// the one with the greater id comes first.
+pub(super) fn newest_touches(
+    connection: &Connection,
+    event: &Event,
+    visitor: VisitorId,
+    most: usize,
+) -> Result<Vec<Click>, Error> {
     let sql = "SELECT document, at FROM clicks
                WHERE advertiser = ?1 AND visitor = ?2 AND touch = 1 AND at <= ?3 ORDER BY at DESC, id DESC";
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query((event.advertiser.as_str(), visitor.0.as_bytes(), millis(event.at)))?;
-    let mut newest: Option<Click> = None;
+    let mut newest: Vec<Click> = Vec::new();
     while let Some(row) = rows.next()? {
-        // The column knows milliseconds only; within the first that has one, the click itself decides.
+        // The column knows milliseconds only; among those of one, the clicks themselves decide.
         let at: i64 = row.get(1)?;
-        if newest.as_ref().is_some_and(|newest| millis(newest.at) != at) {
+        if newest.len() >= most && newest.last().is_some_and(|last| millis(last.at) != at) {
             break;
         }
         let click: Click = document("click", &row.get::<_, String>(0)?)?;
-        let newer = newest.as_ref().is_none_or(|newest| (newest.at, newest.id) < (click.at, click.id));
-        if newer && click.at <= event.at {
-            newest = Some(click);
+        if click.at <= event.at {
+            newest.push(click);
         }
     }
+    newest.sort_by(|a, b| (b.at, b.id).cmp(&(a.at, a.id)));
+    newest.truncate(most);
     Ok(newest)
 }

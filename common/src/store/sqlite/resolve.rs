@@ -2,11 +2,19 @@
 //! transaction. The decision itself is a function that is handed in.
 
 use super::column::{document, first, json, millis, word};
-use super::{Store, clicks, conversions, deliveries, trace};
+use super::{
+    Store, clicks, conversions, deliveries, foreign, identities, orders, parking, payouts, subjects, trace,
+    visits,
+};
+use crate::conversion::Says;
 use crate::id::{AdvertiserId, ClickId, EventId};
-use crate::store::{Candidate, Decided, Error, Known, Marker, Progress, Resolution, Resolved, Verdict};
+use crate::intake::{Intake, Parked};
+use crate::store::{
+    Candidate, Decided, Error, Known, Marker, PayoutClaim, Progress, Resolution, Resolved, Verdict, sale_key,
+};
 use crate::trace::{Code, Decision};
 use rusqlite::Connection;
+use std::collections::BTreeSet;
 use uuid::Uuid;
 
 impl Store {
@@ -31,22 +39,71 @@ impl Store {
 }
 
 fn known(connection: &Connection, candidate: &Candidate) -> Result<Known, Error> {
-    let event = &candidate.event;
+    let (event, who) = (&candidate.event, &candidate.who);
+    let advertiser = event.advertiser.as_str();
     let marker = marker(connection, &event.advertiser, &event.key)?;
+    let stopped = Marker { event: event.id, progress: Progress::Decided };
+    let unsettled = if marker == Some(stopped) { unsettled(connection, event.id)? } else { Vec::new() };
+    if marker.is_some_and(|marker| marker.event != event.id || marker.progress != Progress::Parked) {
+        // Nothing is decided about a copy.
+        return Ok(Known { marker, unsettled, ..Known::default() });
+    }
     let conversion = match &candidate.claim {
         Some(claim) => conversions::find(connection, &event.advertiser, &claim.key)?,
         None => None,
     };
     let click = |id: Option<ClickId>| id.map_or(Ok(None), |id| clicks::find(connection, id));
-    let stopped = Marker { event: event.id, progress: Progress::Decided };
-    Ok(Known {
-        named_click: click(candidate.names_click())?,
-        last_click: clicks::newest_touch(connection, event)?,
+    let named_click = click(candidate.names_click())?;
+    let ours = named_click.as_ref().is_some_and(|click| click.advertiser == event.advertiser);
+    let order = match &who.order {
+        Some(key) => orders::find(connection, advertiser, key)?,
+        None => None,
+    };
+    let earlier = match (&who.order, &candidate.claim) {
+        (Some(key), Some(claim)) if claim.says == Says::Approved => {
+            let seen = candidate.order.clone().unwrap_or_default();
+            let order = order.clone().unwrap_or_default().with(&seen, who.contact.as_deref());
+            orders::earlier(connection, event, key, &order, candidate.upsell_window)?
+        }
+        _ => None,
+    };
+    let mut known = Known {
+        touches: if ours { Vec::new() } else { identities::newest_touches(connection, event, who)? },
         conversion_click: click(conversion.as_ref().and_then(|conversion| conversion.click))?,
-        unsettled: if marker == Some(stopped) { unsettled(connection, event.id)? } else { Vec::new() },
+        order_click: click(order.as_ref().and_then(|order| order.click))?,
+        foreign_click: if ours { None } else { foreign::find(connection, advertiser, who)? },
+        contact_known: match &who.contact {
+            Some(key) => identities::knows(connection, advertiser, key)?,
+            None => false,
+        },
+        earlier_click: click(earlier.as_ref().and_then(|earlier| earlier.order.click))?,
+        payouts: Vec::new(),
         marker,
+        named_click,
         conversion,
-    })
+        order,
+        earlier,
+        unsettled,
+    };
+    if candidate.claim.is_some() {
+        known.payouts = payouts(connection, candidate, &known)?;
+    }
+    Ok(known)
+}
+
+/// What was paid once per click, of all clicks that the event may be attributed to.
+fn payouts(connection: &Connection, candidate: &Candidate, known: &Known) -> Result<Vec<PayoutClaim>, Error> {
+    let clicks = [&known.named_click, &known.conversion_click, &known.order_click, &known.earlier_click];
+    let touches = known.touches.iter().map(|(click, _)| click);
+    let mut ids: BTreeSet<String> =
+        clicks.into_iter().flatten().chain(touches).map(|click| click.id.to_string()).collect();
+    ids.extend(candidate.event.foreign_click.clone());
+    ids.extend(known.foreign_click.clone().map(|(click, _)| click));
+    let mut paid = Vec::new();
+    for id in ids {
+        paid.extend(payouts::of_click(connection, candidate.event.advertiser.as_str(), &id)?);
+    }
+    Ok(paid)
 }
 
 fn marker(connection: &Connection, advertiser: &AdvertiserId, key: &str) -> Result<Option<Marker>, Error> {
@@ -74,24 +131,44 @@ fn unsettled(connection: &Connection, event: EventId) -> Result<Vec<crate::deliv
 
 fn keep(connection: &Connection, candidate: &Candidate, resolution: Resolution) -> Result<Resolved, Error> {
     let event = candidate.event.id;
+    let advertiser = candidate.event.advertiser.as_str();
     let mut decisions = resolution.decisions;
-    let mut resolved = Resolved { event, deliveries: Vec::new(), park: None, duplicate: false };
+    let mut resolved = Resolved {
+        event,
+        deliveries: Vec::new(),
+        parked: false,
+        timer: None,
+        released: Vec::new(),
+        duplicate: false,
+    };
     let mut traced_with = event;
     match resolution.verdict {
         Verdict::Duplicate { first } => {
             resolved.duplicate = true;
             traced_with = first;
         }
-        Verdict::Resume(deliveries) => resolved.deliveries = deliveries,
-        Verdict::Park(tier) => {
+        Verdict::Resume(deliveries) => {
+            resolved.deliveries = deliveries;
+            resolved.released = brought(connection, candidate)?;
+        }
+        Verdict::Park(park) => {
             keep_event(connection, candidate, "parked", None)?;
-            resolved.park = Some(tier);
+            let parked = |released| Intake {
+                parked: Some(Parked { released, ..park.parked }),
+                ..Intake::clone(&candidate.intake)
+            };
+            parking::park(connection, advertiser, &parked(true), &park.keys, park.parked.since)?;
+            resolved.parked = true;
+            resolved.timer = park.tier.map(|tier| (tier, parked(false)));
         }
         Verdict::Decide(decided) => {
             keep_event(connection, candidate, "decided", Some(&decided))?;
             if let Some(conversion) = &decided.conversion {
                 conversions::keep(connection, conversion, candidate.event.received_at)?;
             }
+            parking::unpark(connection, event)?;
+            keep_ties(connection, candidate, &decided)?;
+            resolved.released = brought(connection, candidate)?;
             let at = decisions.last().map_or(candidate.event.received_at, |last| last.at);
             for delivery in decided.deliveries {
                 if deliveries::insert_new(connection, &delivery)? {
@@ -107,6 +184,53 @@ fn keep(connection: &Connection, candidate: &Candidate, resolution: Resolution) 
     Ok(resolved)
 }
 
+/// Keeps what a decided event ties together: who is who, its order, its visits, what was paid.
+fn keep_ties(connection: &Connection, candidate: &Candidate, decided: &Decided) -> Result<(), Error> {
+    let (event, who) = (&candidate.event, &candidate.who);
+    let advertiser = event.advertiser.as_str();
+    let named = decided.click.as_ref().filter(|click| Some(click.id) == candidate.names_click());
+    identities::link(connection, event, who, named)?;
+    if let Some(key) = &who.order {
+        let known = orders::find(connection, advertiser, key)?;
+        let described = candidate.order.as_ref().is_some_and(|order| order.described);
+        if described || known.is_some() {
+            let seen = candidate.order.clone().unwrap_or_default();
+            let mut order = known.unwrap_or_default().with(&seen, who.contact.as_deref());
+            order.click = order.click.or(decided.click.as_ref().map(|click| click.id));
+            order.paid_at = [order.paid_at, decided.paid_at].into_iter().flatten().min();
+            orders::keep(connection, advertiser, key, &order, event.received_at)?;
+        }
+    }
+    if let Some(click) = &decided.foreign_click {
+        foreign::keep(connection, event, who, click)?;
+    }
+    if let Some(contact) = &who.contact {
+        visits::keep(connection, event, contact, &candidate.visits)?;
+    }
+    if let Some(claim) = &decided.payout {
+        payouts::claim(connection, advertiser, claim)?;
+    }
+    Ok(())
+}
+
+/// The events that wait for what a decided event has brought.
+fn brought(connection: &Connection, candidate: &Candidate) -> Result<Vec<Intake>, Error> {
+    let who = &candidate.who;
+    let advertiser = candidate.event.advertiser.as_str();
+    let mut keys = Vec::new();
+    if candidate.order.as_ref().is_some_and(|order| order.described) {
+        keys.extend(who.order.clone());
+    }
+    if let Some(contact) = &who.contact
+        && identities::knows(connection, advertiser, contact)?
+    {
+        keys.push(contact.clone());
+    }
+    let sale = candidate.claim.as_ref().filter(|claim| !matches!(claim.says, Says::Refund(_)));
+    keys.extend(sale.map(|claim| sale_key(&claim.key)));
+    parking::waiting_for(connection, advertiser, &keys)
+}
+
 fn keep_event(
     connection: &Connection,
     candidate: &Candidate,
@@ -115,13 +239,20 @@ fn keep_event(
 ) -> Result<(), Error> {
     let sql =
         "INSERT INTO events (id, advertiser, source, source_event_id, dedupe_key, type, name, received_at,
-                   progress, click_id, conversion_key, document)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+                   progress, click_id, conversion_key, document, found_by, click_given)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
                ON CONFLICT (id) DO UPDATE SET source_event_id = excluded.source_event_id,
                    dedupe_key = excluded.dedupe_key, type = excluded.type, name = excluded.name,
                    progress = excluded.progress, click_id = excluded.click_id,
-                   conversion_key = excluded.conversion_key, document = excluded.document";
+                   conversion_key = excluded.conversion_key, document = excluded.document,
+                   found_by = excluded.found_by, click_given = excluded.click_given";
     let event = &candidate.event;
+    let (found_by, click) = match decided {
+        Some(decided) => (decided.found_by, decided.click_given.clone()),
+        None => (candidate.found_by, candidate.names_click().map(|click| click.to_string())),
+    };
+    let attributed = decided.and_then(|decided| decided.click.as_ref()).map(|click| click.id.to_string());
+    subjects::note(connection, event, &candidate.who, attributed.as_deref().or(click.as_deref()))?;
     connection.prepare_cached(sql)?.execute((
         event.id.0.as_bytes(),
         event.advertiser.as_str(),
@@ -135,6 +266,8 @@ fn keep_event(
         decided.and_then(|decided| decided.click.as_ref()).map(|click| click.id.0.as_bytes()),
         decided.and_then(|decided| decided.conversion.as_ref()).map(|conversion| &conversion.key),
         json("event", event)?,
+        found_by.as_str(),
+        click,
     ))?;
     Ok(())
 }

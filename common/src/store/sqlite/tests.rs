@@ -1,6 +1,7 @@
 //! The store, on real files.
 
 mod letters;
+mod joining;
 mod listing;
 mod opening;
 mod resolving;
@@ -8,16 +9,19 @@ mod settling;
 mod writing;
 
 use super::{Settings, Store};
-use crate::attribution::Named;
+use crate::attribution::{FoundBy, Named};
 use crate::click::Click;
 use crate::conversion::{Claim, Conversion, Evidence, Says, Status};
 use crate::delivery::{Delivery, Reason};
 use crate::event::{ConversionFacts, Envelope, Event, Facts, Kind, Origin};
 use crate::id::{ClickId, ConnectorId, DeliveryId, EventId, VisitorId};
+use crate::identity::{Hasher, Who};
+use crate::intake::{Body, Intake, Parked};
 use crate::retry::{Schedule, Tier};
-use crate::store::{Candidate, Decided, End, ExchangeRecord, Known, Resolution, Settlement, Verdict};
+use crate::store::{Candidate, Decided, End, ExchangeRecord, Known, Park, Resolution, Settlement, Verdict};
 use crate::trace::{Code, Decision};
 use jiff::Timestamp;
+use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -43,6 +47,11 @@ fn at(seconds: i64) -> Timestamp {
 
 fn tier() -> Tier {
     Schedule::default().tiers()[1]
+}
+
+fn park(keys: &[&str]) -> Park {
+    let parked = Parked { since: at(2), times: 1, released: false };
+    Park { keys: keys.iter().map(ToString::to_string).collect(), parked, tier: Some(tier()) }
 }
 
 fn connector(id: &str) -> ConnectorId {
@@ -120,7 +129,29 @@ fn claim(key: &str) -> Claim {
 
 fn candidate(event: &Event) -> Candidate {
     let event = event.clone();
-    Candidate { event, named: Named::Nothing, claim: None, parked: None, decisions: Vec::new() }
+    let intake = Intake {
+        id: event.id,
+        source: event.source.clone(),
+        received_at: event.received_at,
+        query: String::new(),
+        content_type: None,
+        body: Body::default(),
+        visitor: None,
+        parked: None,
+    };
+    Candidate {
+        who: Who::of(&event, &Hasher::new(b"key")),
+        event,
+        named: Named::Nothing,
+        found_by: FoundBy::None,
+        claim: None,
+        order: None,
+        visits: Vec::new(),
+        erases: false,
+        upsell_window: Duration::from_secs(3_600),
+        intake: Arc::new(intake),
+        decisions: Vec::new(),
+    }
 }
 
 /// A delivery of the event's conversion, which has the event's key.
@@ -144,9 +175,9 @@ fn decision(code: Code) -> Decision {
 fn decided(event: &Event, to: &[&str]) -> Resolution {
     let deliveries = to.iter().map(|to| delivery(event, to)).collect();
     let verdict = Verdict::Decide(Box::new(Decided {
-        click: None,
         conversion: Some(conversion(&event.key)),
         deliveries,
+        ..Decided::default()
     }));
     Resolution { verdict, decisions: vec![decision(Code::Selected)] }
 }

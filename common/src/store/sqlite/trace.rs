@@ -88,12 +88,19 @@ pub(super) fn append_if_known(
 }
 
 fn trace_of_event(connection: &Connection, id: EventId) -> Result<Option<EventTrace>, Error> {
-    let sql = "SELECT document, progress, click_id, conversion_key FROM events WHERE id = ?1";
+    let sql = "SELECT document, progress, click_id, conversion_key, found_by, click_given FROM events WHERE id = ?1";
     let found = connection.prepare_cached(sql)?.query_row([id.0.as_bytes()], |row| {
         let click: Option<[u8; 16]> = row.get(2)?;
-        Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, click, row.get::<_, Option<String>>(3)?))
+        Ok((
+            row.get::<_, String>(0)?,
+            row.get::<_, String>(1)?,
+            click,
+            row.get::<_, Option<String>>(3)?,
+            row.get::<_, String>(4)?,
+            row.get::<_, Option<String>>(5)?,
+        ))
     });
-    let Some((event, progress, click, key)) = found.optional()? else {
+    let Some((event, progress, click, key, found_by, click_given)) = found.optional()? else {
         return Ok(None);
     };
     let event: Event = document("event", &event)?;
@@ -109,6 +116,8 @@ fn trace_of_event(connection: &Connection, id: EventId) -> Result<Option<EventTr
         event,
         progress,
         click: click.map_or(Ok(None), |id| clicks::find(connection, id))?,
+        found_by: word("found_by", found_by)?,
+        click_given,
         conversion: conversion.map(record),
         deliveries,
         attempts: tried,

@@ -1,7 +1,7 @@
 use super::*;
 use crate::click::NotATouch;
 use crate::store::Progress;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
 /// Asks the store what it knows of a candidate, and leaves it parked.
 async fn known(store: &Store, candidate: Candidate) -> Known {
@@ -9,10 +9,10 @@ async fn known(store: &Store, candidate: Candidate) -> Known {
     let told = Arc::clone(&seen);
     let look = move |_: &Candidate, known: &Known| {
         *told.lock().unwrap() = Some(known.clone());
-        Resolution { verdict: Verdict::Park(tier()), decisions: vec![decision(Code::Parked)] }
+        Resolution { verdict: Verdict::Park(park(&["click:1"])), decisions: vec![decision(Code::Parked)] }
     };
     let resolved = store.resolve(vec![candidate], look).await.unwrap();
-    assert_eq!(resolved[0].park, Some(tier()));
+    assert_eq!(resolved[0].timer.as_ref().map(|(tier, _)| *tier), Some(tier()));
     seen.lock().unwrap().take().unwrap()
 }
 
@@ -55,6 +55,7 @@ async fn an_intake_that_comes_again_before_it_was_handed_over_goes_on_where_it_s
             click: Some(with.clone()),
             conversion: Some(conversion("k")),
             deliveries: deliveries.clone(),
+            ..Decided::default()
         })),
         decisions: vec![],
     };
@@ -115,8 +116,11 @@ async fn two_events_of_one_conversion_make_one_delivery_of_a_step() {
     let selects = vec![Delivery { facts: new.facts.clone(), ..from_order.clone() }, new.clone()];
     let decide = move |_: &Candidate, known: &Known| {
         *told.lock().unwrap() = known.conversion.clone();
-        let decided =
-            Decided { click: None, conversion: known.conversion.clone(), deliveries: selects.clone() };
+        let decided = Decided {
+            conversion: known.conversion.clone(),
+            deliveries: selects.clone(),
+            ..Decided::default()
+        };
         Resolution {
             verdict: Verdict::Decide(Box::new(decided)),
             decisions: vec![decision(Code::Conversion)],
@@ -140,7 +144,8 @@ async fn the_last_click_is_the_visitors_newest_touch_up_to_the_event() {
     let (_folder, store) = store();
     let visitor = VisitorId::new();
     let nearly = |nanos| at(0) + Duration::from_nanos(nanos);
-    let (old, tie, newest) =
+    let newest = |known: &Known| known.touches.first().map(|(click, _)| click.clone());
+    let (old, tie, newest_of_all) =
         (click(visitor, at(-9)), click(visitor, nearly(100)), click(visitor, nearly(100)));
     let mut prefetch = click(visitor, nearly(150));
     prefetch.not_a_touch = Some(NotATouch::Prefetch);
@@ -148,20 +153,23 @@ async fn the_last_click_is_the_visitors_newest_touch_up_to_the_event() {
     elsewhere.advertiser = "other".parse().unwrap();
     let late = click(visitor, nearly(300));
     let somebody = click(VisitorId::new(), nearly(150));
-    let all = vec![newest.clone(), tie, late.clone(), old, prefetch, elsewhere, somebody.clone()];
-    assert_eq!(store.record_clicks(all.clone()).await.unwrap(), 7);
-    assert_eq!(store.record_clicks(all).await.unwrap(), 0);
+    let all = vec![newest_of_all.clone(), tie, late.clone(), old, prefetch, elsewhere, somebody.clone()];
+    assert_eq!(store.record_clicks(all.clone()).await.unwrap().new, 7);
+    assert_eq!(store.record_clicks(all).await.unwrap().new, 0);
 
     let mut asks = event("k");
     asks.at = nearly(200);
     let nobody = Candidate { named: Named::Click(somebody.id), ..candidate(&asks) };
     let found = known(&store, nobody).await;
-    assert_eq!((found.last_click, found.named_click), (None, Some(somebody)));
+    assert_eq!((newest(&found), found.named_click), (None, Some(somebody)));
     asks.person.visitor = Some(visitor);
     let found = known(&store, candidate(&asks)).await;
-    assert_eq!(found.last_click, Some(newest));
+    assert_eq!(newest(&found), Some(newest_of_all));
     asks.at = at(9);
-    assert_eq!(known(&store, candidate(&asks)).await.last_click, Some(late.clone()));
+    assert_eq!(
+        known(&store, candidate(&asks)).await.touches.first().map(|(click, _)| click.clone()),
+        Some(late.clone())
+    );
     assert_eq!(store.click(late.id).await.unwrap(), Some(late));
 }
 
@@ -171,7 +179,7 @@ async fn a_conversions_click_comes_with_it() {
     let earned = click(VisitorId::new(), at(-5));
     store.record_clicks(vec![earned.clone()]).await.unwrap();
     let converted = Conversion { click: Some(earned.id), ..conversion("order:1") };
-    let decided = Decided { click: None, conversion: Some(converted.clone()), deliveries: vec![] };
+    let decided = Decided { conversion: Some(converted.clone()), ..Decided::default() };
     let decide = move |_: &Candidate, _: &Known| Resolution {
         verdict: Verdict::Decide(Box::new(decided.clone())),
         decisions: vec![],

@@ -25,7 +25,7 @@ async fn what_waits_is_committed_together() {
         let store = store.clone();
         writers.spawn(async move {
             for _ in 0..10 {
-                assert_eq!(store.record_clicks(clicks(1)).await.unwrap(), 1);
+                assert_eq!(store.record_clicks(clicks(1)).await.unwrap().new, 1);
             }
         });
     }
@@ -104,8 +104,8 @@ async fn a_full_disk_is_an_error_for_each_and_passes() {
     for _ in 0..50 {
         let (store, good) = (store.clone(), Arc::clone(&good));
         writers.spawn(async move {
-            if let Ok(new) = store.record_clicks(clicks(50)).await {
-                good.fetch_add(new, Ordering::Relaxed);
+            if let Ok(recorded) = store.record_clicks(clicks(50)).await {
+                good.fetch_add(recorded.new, Ordering::Relaxed);
             }
         });
     }
@@ -116,7 +116,7 @@ async fn a_full_disk_is_an_error_for_each_and_passes() {
     assert_eq!(count(&folder, "clicks") - before, good as i64, "answered is stored, refused is not");
 
     limit(1_000_000).await.unwrap();
-    assert_eq!(store.record_clicks(clicks(50)).await.unwrap(), 50);
+    assert_eq!(store.record_clicks(clicks(50)).await.unwrap().new, 50);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -128,7 +128,7 @@ async fn another_process_with_the_lock_is_waited_for() {
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert!(!writing.is_finished());
     other.execute_batch("COMMIT").unwrap();
-    assert_eq!(writing.await.unwrap().unwrap(), 1);
+    assert_eq!(writing.await.unwrap().unwrap().new, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

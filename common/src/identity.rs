@@ -1,0 +1,154 @@
+//! Identity: the keys by which events, clicks and visits are one person's.
+//!
+//! E-mails and phone numbers are joined on by keyed hashes, never in the clear: whoever reads the table
+//! cannot test addresses against it without the key.
+
+use crate::event::{Envelope, Event};
+use crate::id::VisitorId;
+use hmac::{Hmac, Mac};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+use std::fmt;
+
+/// Hashes what is to be joined on and not to be read.
+#[derive(Clone)]
+pub struct Hasher(Hmac<Sha256>);
+
+impl fmt::Debug for Hasher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hasher(…)")
+    }
+}
+
+impl Hasher {
+    /// A hasher with this key, of any length.
+    pub fn new(key: &[u8]) -> Self {
+        // A key of any length is a key: the error has no cause.
+        Self(Hmac::new_from_slice(key).unwrap_or_else(|_| Hmac::new(&[0; 64].into())))
+    }
+
+    /// The mark of an e-mail address; none where it is no address.
+    pub fn email(&self, given: &str) -> Option<String> {
+        email(given).map(|address| self.mark("email", &address))
+    }
+
+    /// The mark of a phone number; none where it is no number.
+    pub fn phone(&self, given: &str) -> Option<String> {
+        phone(given).map(|number| self.mark("phone", &number))
+    }
+
+    fn mark(&self, what: &str, value: &str) -> String {
+        let mut hash = self.0.clone();
+        hash.update(what.as_bytes());
+        hash.update(&[0]);
+        hash.update(value.as_bytes());
+        format!("{what}:{}", hex::encode(&hash.finalize().into_bytes()[..16]))
+    }
+}
+
+/// An e-mail address as it is compared: without spaces around it, in lower case.
+pub fn email(given: &str) -> Option<String> {
+    let address = given.trim().to_lowercase();
+    let (local, domain) = address.split_once('@')?;
+    let sound = !local.is_empty()
+        && domain.contains('.')
+        && !domain.contains('@')
+        && !address.contains(|c: char| c.is_whitespace() || c.is_control() || c == '[' || c == ']');
+    (sound && address.len() <= 254).then_some(address)
+}
+
+/// A phone number as it is compared: E.164 where it can be read as international, else its digits.
+pub fn phone(given: &str) -> Option<String> {
+    let given = given.trim();
+    if given.len() > 64 {
+        return None;
+    }
+    let international = given.strip_prefix("00").map(|rest| format!("+{rest}"));
+    let candidate = international.as_deref().unwrap_or(given);
+    if candidate.starts_with('+')
+        && let Ok(number) = phonenumber::parse(None, candidate)
+    {
+        return Some(number.format().mode(phonenumber::Mode::E164).to_string());
+    }
+    let digits: String = candidate.chars().filter(char::is_ascii_digit).collect();
+    let other = candidate.chars().any(|c| c.is_alphabetic() || c == '@');
+    (!other && (7..=15).contains(&digits.len())).then_some(digits)
+}
+
+/// What an event says of who it is about, as keys. Everything is within the event's advertiser.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Who {
+    /// The key of the browser that sent it.
+    pub visitor: Option<String>,
+    /// The key of the contact that it names.
+    pub contact: Option<String>,
+    /// The mark of its e-mail.
+    pub email: Option<String>,
+    /// The mark of its phone number.
+    pub phone: Option<String>,
+    /// The key of the order that it is about.
+    pub order: Option<String>,
+}
+
+impl Who {
+    /// Reads them off an event.
+    pub fn of(event: &Event, hasher: &Hasher) -> Self {
+        let person = &event.person;
+        Self {
+            visitor: person.visitor.map(visitor_key),
+            contact: person.contact.as_deref().map(|id| scoped("contact", event, id)),
+            email: person.email.as_deref().and_then(|email| hasher.email(email)),
+            phone: person.phone.as_deref().and_then(|phone| hasher.phone(phone)),
+            order: event.order.as_deref().map(|id| scoped("order", event, id)),
+        }
+    }
+
+    /// Whether it names a person by more than the sender's number of a contact.
+    pub fn names_a_person(&self) -> bool {
+        self.visitor.is_some() || self.email.is_some() || self.phone.is_some()
+    }
+}
+
+/// The key of a browser.
+pub fn visitor_key(visitor: VisitorId) -> String {
+    format!("visitor:{visitor}")
+}
+
+/// A sender's id with the space that it is unique in: ClickFunnels' own, Classic's, or a plain source's.
+pub fn scoped(what: &str, event: &Event, id: &str) -> String {
+    match event.envelope {
+        Envelope::Plain => format!("{what}:{}:{id}", event.source),
+        Envelope::ClassicFlat | Envelope::ClassicNested => format!("{what}:classic:{id}"),
+        _ => format!("{what}:cf:{id}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_address_has_the_same_mark_however_it_is_written() {
+        let hasher = Hasher::new(b"key");
+        let mark = hasher.email("Jane.Doe@Example.com ").unwrap();
+        assert_eq!(hasher.email("jane.doe@example.com").unwrap(), mark);
+        assert_ne!(Hasher::new(b"other").email("jane.doe@example.com").unwrap(), mark);
+        assert!(!mark.contains("jane"));
+        for bad in ["", "jane", "jane@", "@example.com", "jane@localhost", "[email protected]", "a b@c.d"] {
+            assert_eq!(hasher.email(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_same_number_has_the_same_mark_however_it_is_written() {
+        for given in ["+18005550199", "+1 (800) 555-0199", "001 800 555 0199"] {
+            assert_eq!(phone(given).as_deref(), Some("+18005550199"), "{given}");
+        }
+        assert_eq!(phone("0800 555 0199").as_deref(), Some("08005550199"));
+        for bad in ["", "123", "call me", "+", "jane@example.com", &"1".repeat(100)] {
+            assert_eq!(phone(bad), None, "{bad}");
+        }
+        let hasher = Hasher::new(b"key");
+        assert_ne!(hasher.phone("+18005550199").unwrap(), hasher.email("a@b.cd").unwrap());
+    }
+}

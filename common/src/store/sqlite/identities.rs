@@ -1,0 +1,224 @@
+//! Identities: which browsers, contacts, e-mails and phone numbers are one visitor's.
+//!
+//! Browsers and contacts that were seen together are one person, for good. Persons that share an e-mail or
+//! phone number are one visitor while the mark is on no more than [`SHARED_BY`] of them: an address that a
+//! whole company gives, or `test@…`, joins nobody.
+
+use super::clicks;
+use super::column::rows;
+use crate::attribution::FoundBy;
+use crate::click::Click;
+use crate::event::Event;
+use crate::id::VisitorId;
+use crate::identity::{Who, visitor_key};
+use crate::store::Error;
+use rusqlite::{Connection, OptionalExtension};
+use std::collections::{BTreeSet, HashSet, VecDeque};
+use uuid::Uuid;
+
+/// On more persons than this a mark joins nobody.
+const SHARED_BY: usize = 20;
+/// How many persons a visitor is followed through at most.
+const MOST_PERSONS: usize = 500;
+/// How many of a visitor's newest clicks are looked at.
+const NEWEST: usize = 16;
+
+type Person = [u8; 16];
+
+/// Joins what an event names: the browser that sent it, that of the click that it names, the contact, the
+/// e-mail and the phone number.
+pub(super) fn link(
+    connection: &Connection,
+    event: &Event,
+    who: &Who,
+    named: Option<&Click>,
+) -> Result<(), Error> {
+    let advertiser = event.advertiser.as_str();
+    let marks: Vec<&String> = who.email.iter().chain(&who.phone).collect();
+    let mut keys: BTreeSet<String> = who.visitor.iter().cloned().collect();
+    keys.extend(named.map(|click| visitor_key(click.visitor)));
+    // A contact is known by what comes with it. Its number alone says nothing of who it is.
+    if !keys.is_empty() || !marks.is_empty() {
+        keys.extend(who.contact.clone());
+    }
+    if keys.len() + marks.len() < 2 {
+        return Ok(());
+    }
+    let mut persons = BTreeSet::new();
+    for key in &keys {
+        persons.extend(person(connection, advertiser, key)?);
+    }
+    if keys.is_empty() {
+        // Somebody known by marks alone is nobody new where one of them is known.
+        for mark in &marks {
+            if persons.is_empty() {
+                persons.extend(persons_of(connection, advertiser, mark, 1)?);
+            }
+        }
+    }
+    let mut persons = persons.into_iter();
+    let one = persons.next().unwrap_or_else(|| Uuid::now_v7().into_bytes());
+    for other in persons {
+        connection
+            .prepare_cached("UPDATE identities SET person = ?1 WHERE person = ?2")?
+            .execute((one, other))?;
+        connection
+            .prepare_cached(
+                "INSERT OR IGNORE INTO marks SELECT advertiser, mark, ?1 FROM marks WHERE person = ?2",
+            )?
+            .execute((one, other))?;
+        connection.prepare_cached("DELETE FROM marks WHERE person = ?1")?.execute([other])?;
+    }
+    for key in &keys {
+        connection
+            .prepare_cached("INSERT OR IGNORE INTO identities (advertiser, key, person) VALUES (?1, ?2, ?3)")?
+            .execute((advertiser, key, one))?;
+    }
+    for mark in marks {
+        connection
+            .prepare_cached("INSERT OR IGNORE INTO marks (advertiser, mark, person) VALUES (?1, ?2, ?3)")?
+            .execute((advertiser, mark, one))?;
+    }
+    Ok(())
+}
+
+/// Whether a contact is known by more than its number.
+pub(super) fn knows(connection: &Connection, advertiser: &str, key: &str) -> Result<bool, Error> {
+    Ok(person(connection, advertiser, key)?.is_some())
+}
+
+/// The newest touches, at or before the event, of the visitor that it names, the newest first, each with
+/// how the visitor was found; of two at the same time the one with the greater id comes first.
+pub(super) fn newest_touches(
+    connection: &Connection,
+    event: &Event,
+    who: &Who,
+) -> Result<Vec<(Click, FoundBy)>, Error> {
+    let mut touches = Vec::new();
+    let mut seen = HashSet::new();
+    for (visitor, found_by) in visitors(connection, event, who)? {
+        if !seen.insert(visitor) {
+            continue;
+        }
+        for click in clicks::newest_touches(connection, event, visitor, NEWEST)? {
+            touches.push((click, found_by));
+        }
+    }
+    touches.sort_by(|(a, _), (b, _)| (b.at, b.id).cmp(&(a.at, a.id)));
+    touches.truncate(NEWEST);
+    Ok(touches)
+}
+
+/// The browsers of the visitor that an event names, each with how it was found first: by the event's own
+/// browser, its contact, its e-mail, its phone number.
+fn visitors(connection: &Connection, event: &Event, who: &Who) -> Result<Vec<(VisitorId, FoundBy)>, Error> {
+    let advertiser = event.advertiser.as_str();
+    let mut own = BTreeSet::new();
+    let mut found: Vec<(VisitorId, FoundBy)> =
+        event.person.visitor.map(|visitor| (visitor, FoundBy::Visitor)).into_iter().collect();
+    for (key, found_by) in [(&who.visitor, FoundBy::Visitor), (&who.contact, FoundBy::Contact)] {
+        let Some(key) = key else { continue };
+        if let Some(person) = person(connection, advertiser, key)? {
+            own.insert(person);
+            browsers(connection, &person, found_by, &mut found)?;
+        }
+    }
+    let strong = who.visitor.is_some() || who.contact.is_some();
+    let mut reached = Reached { connection, advertiser, own: &own, strong, persons: own.clone() };
+    for (mark, found_by) in [(&who.email, FoundBy::Email), (&who.phone, FoundBy::Phone)] {
+        let Some(mark) = mark else { continue };
+        for person in reached.by_marks(VecDeque::from([mark.clone()]), true)? {
+            browsers(connection, &person, found_by, &mut found)?;
+        }
+    }
+    let others = own.iter().map(|person| marks_of(connection, person)).collect::<Result<Vec<_>, _>>()?;
+    let by_own = if who.visitor.is_some() { FoundBy::Visitor } else { FoundBy::Contact };
+    for person in reached.by_marks(others.into_iter().flatten().collect(), false)? {
+        browsers(connection, &person, by_own, &mut found)?;
+    }
+    Ok(found)
+}
+
+/// The persons that a walk over shared marks has reached.
+struct Reached<'a> {
+    connection: &'a Connection,
+    advertiser: &'a str,
+    own: &'a BTreeSet<Person>,
+    /// Whether the event names a browser or contact, and is somebody whatever its marks say.
+    strong: bool,
+    persons: BTreeSet<Person>,
+}
+
+impl Reached<'_> {
+    /// Walks on from these marks, and gives the persons that were not reached before.
+    fn by_marks(&mut self, mut marks: VecDeque<String>, given: bool) -> Result<Vec<Person>, Error> {
+        let mut new = Vec::new();
+        let mut led_on = false;
+        let mut walked: HashSet<String> = HashSet::new();
+        let first: HashSet<String> = if given { marks.iter().cloned().collect() } else { HashSet::new() };
+        while let Some(mark) = marks.pop_front() {
+            if !walked.insert(mark.clone()) || self.persons.len() >= MOST_PERSONS {
+                continue;
+            }
+            let limit = SHARED_BY + self.own.len() + 1;
+            let sharing = persons_of(self.connection, self.advertiser, &mark, limit)?;
+            let others = sharing.iter().filter(|person| !self.own.contains(*person)).count();
+            let of_us = others < sharing.len() || (first.contains(&mark) && self.strong);
+            if others + usize::from(of_us) > SHARED_BY {
+                continue;
+            }
+            for person in sharing {
+                if self.persons.insert(person) {
+                    marks.extend(marks_of(self.connection, &person)?);
+                    new.push(person);
+                }
+            }
+            if given && !std::mem::replace(&mut led_on, true) {
+                // The event's own marks join it to its person, whose other marks lead on.
+                for person in self.own {
+                    marks.extend(marks_of(self.connection, person)?);
+                }
+            }
+        }
+        Ok(new)
+    }
+}
+
+fn person(connection: &Connection, advertiser: &str, key: &str) -> Result<Option<Person>, Error> {
+    let sql = "SELECT person FROM identities WHERE advertiser = ?1 AND key = ?2";
+    Ok(connection.prepare_cached(sql)?.query_row((advertiser, key), |row| row.get(0)).optional()?)
+}
+
+fn persons_of(
+    connection: &Connection,
+    advertiser: &str,
+    mark: &str,
+    limit: usize,
+) -> Result<Vec<Person>, Error> {
+    let sql = "SELECT person FROM marks WHERE advertiser = ?1 AND mark = ?2 ORDER BY person LIMIT ?3";
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    rows(&mut *connection.prepare_cached(sql)?, (advertiser, mark, limit), |row| Ok(row.get(0)?))
+}
+
+fn marks_of(connection: &Connection, person: &Person) -> Result<Vec<String>, Error> {
+    rows(
+        &mut *connection.prepare_cached("SELECT mark FROM marks WHERE person = ?1 ORDER BY mark")?,
+        [person],
+        |row| Ok(row.get(0)?),
+    )
+}
+
+fn browsers(
+    connection: &Connection,
+    person: &Person,
+    found_by: FoundBy,
+    found: &mut Vec<(VisitorId, FoundBy)>,
+) -> Result<(), Error> {
+    let sql = "SELECT key FROM identities WHERE person = ?1 AND key LIKE 'visitor:%' ORDER BY key LIMIT ?2";
+    let limit = i64::try_from(MOST_PERSONS).unwrap_or(i64::MAX);
+    let keys: Vec<String> =
+        rows(&mut *connection.prepare_cached(sql)?, (person, limit), |row| Ok(row.get(0)?))?;
+    let ids = keys.iter().filter_map(|key| key.strip_prefix("visitor:")?.parse().ok());
+    found.extend(ids.map(|id| (id, found_by)));
+    Ok(())
+}

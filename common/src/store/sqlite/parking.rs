@@ -1,0 +1,61 @@
+//! Parked events: kept under the keys that they wait for, and released by whatever brings one.
+//!
+//! A released event stays here until it is decided. Whoever brought its key may die before it is on its
+//! queue again; then the next one releases it, or its tier's time is up.
+
+use super::column::{document, json, millis, rows};
+use crate::id::EventId;
+use crate::intake::Intake;
+use crate::store::Error;
+use jiff::Timestamp;
+use rusqlite::Connection;
+
+/// Keeps an event under the keys that it waits for, instead of those that it waited for before.
+pub(super) fn park(
+    connection: &Connection,
+    advertiser: &str,
+    intake: &Intake,
+    keys: &[String],
+    at: Timestamp,
+) -> Result<(), Error> {
+    unpark(connection, intake.id)?;
+    connection
+        .prepare_cached("INSERT INTO parked (event_id, parked_at, intake) VALUES (?1, ?2, ?3)")?
+        .execute((intake.id.0.as_bytes(), millis(at), json("intake", intake)?))?;
+    let sql = "INSERT OR IGNORE INTO awaited (advertiser, key, event_id) VALUES (?1, ?2, ?3)";
+    let mut insert = connection.prepare_cached(sql)?;
+    for key in keys {
+        insert.execute((advertiser, key, intake.id.0.as_bytes()))?;
+    }
+    Ok(())
+}
+
+/// Forgets a parked event: it is decided.
+pub(super) fn unpark(connection: &Connection, event: EventId) -> Result<(), Error> {
+    for sql in ["DELETE FROM parked WHERE event_id = ?1", "DELETE FROM awaited WHERE event_id = ?1"] {
+        connection.prepare_cached(sql)?.execute([event.0.as_bytes()])?;
+    }
+    Ok(())
+}
+
+/// The events that wait for one of these keys.
+pub(super) fn waiting_for(
+    connection: &Connection,
+    advertiser: &str,
+    keys: &[String],
+) -> Result<Vec<Intake>, Error> {
+    let sql = "SELECT parked.intake FROM awaited JOIN parked USING (event_id)
+               WHERE awaited.advertiser = ?1 AND awaited.key = ?2";
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut waiting: Vec<Intake> = Vec::new();
+    for key in keys {
+        for intake in rows(&mut statement, (advertiser, key), |row| {
+            document::<Intake>("parked intake", &row.get::<_, String>(0)?)
+        })? {
+            if waiting.iter().all(|known| known.id != intake.id) {
+                waiting.push(intake);
+            }
+        }
+    }
+    Ok(waiting)
+}
