@@ -11,7 +11,6 @@ use crate::visitor;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use carom_common::click::{Click, NotATouch};
-use carom_common::id::ClickId;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use jiff::Timestamp;
@@ -90,17 +89,14 @@ fn click(target: &Target, head: &Parts, now: Timestamp) -> Result<Click, Problem
         return Err(Problem::new(Kind::QueryTooLong, detail));
     }
     let user_agent = text(&head.headers, header::USER_AGENT, USER_AGENT_BYTES);
+    let visitor = visitor::known(&head.headers).unwrap_or_else(visitor::new);
     Ok(Click {
-        id: ClickId::new(),
-        advertiser: target.offer.advertiser.clone(),
-        offer: target.offer.id.clone(),
         target: target.offer.target.clone(),
-        visitor: visitor::known(&head.headers).unwrap_or_else(visitor::new),
-        at: now,
         parameters: form_urlencoded::parse(query.as_bytes()).into_owned().collect(),
         referrer: text(&head.headers, header::REFERER, REFERRER_BYTES),
         not_a_touch: not_a_touch(&head.method, &head.headers, user_agent.as_deref()),
         user_agent,
+        ..Click::new(target.offer.advertiser.clone(), target.offer.id.clone(), visitor, now)
     })
 }
 
