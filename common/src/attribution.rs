@@ -219,18 +219,8 @@ mod tests {
     const DAY: Duration = Duration::from_secs(86_400);
 
     fn click(advertiser: &str, at: &str) -> Click {
-        Click {
-            id: ClickId::new(),
-            advertiser: advertiser.parse().unwrap(),
-            offer: "demo".parse().unwrap(),
-            target: "main".into(),
-            visitor: crate::id::VisitorId::new(),
-            at: at.parse().unwrap(),
-            parameters: vec![],
-            referrer: None,
-            user_agent: None,
-            not_a_touch: None,
-        }
+        let advertiser = advertiser.parse().unwrap();
+        Click::new(advertiser, "demo".parse().unwrap(), crate::id::VisitorId::new(), at.parse().unwrap())
     }
 
     #[test]

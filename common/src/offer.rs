@@ -108,6 +108,8 @@ impl Values for Click {
             "visitor" => Some(self.visitor.to_string().into()),
             "referrer" => self.referrer.as_deref().map(Cow::Borrowed),
             "user_agent" => self.user_agent.as_deref().map(Cow::Borrowed),
+            "device" => self.device.map(|device| device.as_str().into()),
+            "country" => self.country.as_deref().map(Cow::Borrowed),
             _ => {
                 let parameter = name.strip_prefix("param.").unwrap_or(name);
                 self.parameter_in_any_case(parameter).map(Cow::Borrowed)

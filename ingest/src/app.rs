@@ -1,5 +1,6 @@
 //! What every answer is made from: the resources in use, the lines to the broker, bounds and figures.
 
+use crate::geo::Countries;
 use crate::index::Index;
 use crate::metrics::Ingest;
 use crate::publish::Line;
@@ -18,6 +19,8 @@ pub struct App {
     pub events: Line<Intake>,
     /// The line before `carom.clicks`.
     pub clicks: Line<Click>,
+    /// Where addresses are.
+    pub countries: Countries,
     /// Places for events in work. Clicks have none: they are bounded by connections and by their line, and
     /// must not wait behind webhooks that wait for the broker.
     pub in_flight: Arc<Semaphore>,

@@ -3,7 +3,10 @@
 //! A visitor is never held back by the broker. The redirect waits a moment for the confirm, then goes out
 //! without; the click stays in line until it is confirmed. It leads to configured offers only.
 
+use crate::agent::Agent;
 use crate::app::App;
+use crate::client::{self, Client};
+use crate::geo::Countries;
 use crate::index::Target;
 use crate::metrics::UNKNOWN;
 use crate::problem::{Kind, Problem};
@@ -11,7 +14,6 @@ use crate::visitor;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use carom_common::click::{Click, NotATouch};
-use carom_common::id::ClickId;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use jiff::Timestamp;
@@ -67,9 +69,13 @@ impl Drop for Told<'_> {
 }
 
 async fn redirect(app: &App, target: &Target, head: &Parts) -> Result<(&'static str, Response), Problem> {
-    let click = click(target, head, Timestamp::now())?;
-    let cookie = visitor::remember(click.visitor, &head.headers);
+    let client = Client::of(head, &app.limits);
+    let click = click(target, head, client, &app.countries, Timestamp::now())?;
+    let cookie = visitor::remember(click.visitor, &head.headers, client.https);
     let location = location(target, &click)?;
+    if let Some(reason) = click.not_a_touch {
+        app.metrics.clicks_not_touches.with_label_values(&[reason.as_str()]).inc();
+    }
     let outcome = hand_over(app, click).await;
 
     let mut response = StatusCode::FOUND.into_response();
@@ -83,41 +89,50 @@ async fn redirect(app: &App, target: &Target, head: &Parts) -> Result<(&'static 
     Ok((outcome, response))
 }
 
-fn click(target: &Target, head: &Parts, now: Timestamp) -> Result<Click, Problem> {
+fn click(
+    target: &Target,
+    head: &Parts,
+    client: Client,
+    countries: &Countries,
+    now: Timestamp,
+) -> Result<Click, Problem> {
     let query = head.uri.query().unwrap_or_default();
     if query.len() > QUERY_BYTES {
         let detail = format!("Use a link with at most {QUERY_BYTES} bytes of query.");
         return Err(Problem::new(Kind::QueryTooLong, detail));
     }
+    let visitor = visitor::known(&head.headers).unwrap_or_else(visitor::new);
     let user_agent = text(&head.headers, header::USER_AGENT, USER_AGENT_BYTES);
+    let agent = user_agent.as_deref().map(Agent::read);
+    let gpc = visitor::opts_out(&head.headers);
     Ok(Click {
-        id: ClickId::new(),
-        advertiser: target.offer.advertiser.clone(),
-        offer: target.offer.id.clone(),
         target: target.offer.target.clone(),
-        visitor: visitor::known(&head.headers).unwrap_or_else(visitor::new),
-        at: now,
         parameters: form_urlencoded::parse(query.as_bytes()).into_owned().collect(),
         referrer: text(&head.headers, header::REFERER, REFERRER_BYTES),
-        not_a_touch: not_a_touch(&head.method, &head.headers, user_agent.as_deref()),
+        device: agent.map(|agent| agent.device),
+        country: client.address.and_then(|address| countries.of(address)),
+        address: client.address.filter(|_| !gpc).map(client::network),
+        gpc,
+        not_a_touch: not_a_touch(&head.method, &head.headers, agent),
         user_agent,
+        ..Click::new(target.offer.advertiser.clone(), target.offer.id.clone(), visitor, now)
     })
 }
 
 /// Why a request is no click of a person, as far as its head tells.
-fn not_a_touch(method: &Method, headers: &HeaderMap, user_agent: Option<&str>) -> Option<NotATouch> {
+fn not_a_touch(method: &Method, headers: &HeaderMap, agent: Option<Agent>) -> Option<NotATouch> {
     let prefetches = |value: &HeaderValue| {
         let value = value.as_bytes().to_ascii_lowercase();
         value.windows(8).any(|word| word == b"prefetch") || value.windows(7).any(|word| word == b"preview")
     };
     if *method == Method::HEAD {
         Some(NotATouch::Head)
+    } else if *method == Method::OPTIONS {
+        Some(NotATouch::Options)
     } else if PURPOSES.iter().any(|name| headers.get_all(*name).iter().any(prefetches)) {
         Some(NotATouch::Prefetch)
-    } else if user_agent.is_none() {
-        Some(NotATouch::EmptyUserAgent)
     } else {
-        None
+        agent.map_or(Some(NotATouch::EmptyUserAgent), |agent| agent.program)
     }
 }
 
@@ -142,7 +157,7 @@ async fn hand_over(app: &App, click: Click) -> &'static str {
     let words = click.parameters.iter().map(|(name, value)| name.len() + value.len() + 6).sum::<usize>();
     let line = [&click.referrer, &click.user_agent].into_iter().flatten().map(String::len).sum::<usize>();
     let (id, offer) = (click.id, click.offer.clone());
-    let Some(answer) = app.clicks.push(click, 400 + words + line) else {
+    let Some(answer) = app.clicks.push(click, 500 + words + line) else {
         app.metrics.clicks_lost.inc();
         warn!(%offer, click = %id, "click.line_full");
         return "lost";
@@ -169,6 +184,10 @@ mod tests {
             (Method::GET, &[("user-agent", "Mozilla/5.0")], None),
             (Method::GET, &[("user-agent", "Mozilla/5.0"), ("sec-purpose", "")], None),
             (Method::HEAD, &[("user-agent", "Mozilla/5.0")], Some(NotATouch::Head)),
+            (Method::HEAD, &[("user-agent", "curl/8.5.0")], Some(NotATouch::Head)),
+            (Method::OPTIONS, &[("user-agent", "Mozilla/5.0")], Some(NotATouch::Options)),
+            (Method::GET, &[("user-agent", "curl/8.5.0")], Some(NotATouch::Bot)),
+            (Method::GET, &[("user-agent", "WhatsApp/2.23.20.0 A")], Some(NotATouch::LinkPreview)),
             (Method::GET, &[("user-agent", "M"), ("purpose", "prefetch")], Some(NotATouch::Prefetch)),
             (
                 Method::GET,
@@ -184,7 +203,8 @@ mod tests {
             let lines = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
             let headers: HeaderMap = lines.collect();
             let user_agent = text(&headers, header::USER_AGENT, USER_AGENT_BYTES);
-            assert_eq!(not_a_touch(method, &headers, user_agent.as_deref()), *expected, "{headers:?}");
+            let agent = user_agent.as_deref().map(Agent::read);
+            assert_eq!(not_a_touch(method, &headers, agent), *expected, "{headers:?}");
         }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::app::App;
 use crate::follow::Follower;
+use crate::geo::{Atlas, Countries};
 use crate::metrics::Ingest;
 use crate::publish::{Forsaken, Line, until_confirmed};
 use crate::routes;
@@ -54,8 +55,9 @@ pub async fn run(config: Config) -> Result<(), Fatal> {
     let metrics = Arc::new(Ingest::new(&registry));
 
     let (follower, index) = Follower::start(&config, metrics.clone()).await;
+    let (atlas, countries) = Atlas::start(&config.ingest.country_database, metrics.clone()).await;
     let link = Link::start(&config.broker.url, "carom-ingest", &config.retry.schedule, end.clone());
-    let app = Arc::new(app(&config, index, &link, &metrics, &end));
+    let app = Arc::new(app(&config, index, countries, &link, &metrics, &end));
 
     let ready = readiness(app.clone(), link.clone(), stop.clone());
     let ops = ops::serve(config.ingest.ops_listen, registry, ready, end.clone()).await;
@@ -69,6 +71,7 @@ pub async fn run(config: Config) -> Result<(), Fatal> {
     info!(address = %address, "ingest.listening");
 
     tokio::spawn(follower.run());
+    tokio::spawn(atlas.run());
     tokio::spawn(gauges(app.clone(), link));
     let router = routes::router(app.clone());
     let serving = {
@@ -108,6 +111,7 @@ pub async fn run(config: Config) -> Result<(), Fatal> {
 fn app(
     config: &Config,
     index: tokio::sync::watch::Receiver<Arc<crate::index::Index>>,
+    countries: Countries,
     link: &Link,
     metrics: &Arc<Ingest>,
     end: &CancellationToken,
@@ -141,6 +145,7 @@ fn app(
         index,
         events,
         clicks,
+        countries,
         in_flight,
         reachable,
         limits: config.ingest.clone(),

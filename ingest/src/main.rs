@@ -8,6 +8,9 @@ mod routes;
 mod webhook;
 mod body;
 mod click;
+mod client;
+mod geo;
+mod agent;
 mod visitor;
 mod publish;
 

@@ -16,6 +16,8 @@ pub struct Ingest {
     pub clicks_unconfirmed: IntCounter,
     /// Clicks that found the line full, or that a shutdown left in it.
     pub clicks_lost: IntCounter,
+    /// Clicks that are nobody's touch, by reason.
+    pub clicks_not_touches: IntCounterVec,
     /// Clicks in line.
     pub clicks_in_line: IntGauge,
     /// From publish to confirm.
@@ -40,6 +42,8 @@ pub struct Ingest {
     pub resources_stale: IntGauge,
     /// Tokens that are configured and cannot be read.
     pub tokens_unreadable: IntGauge,
+    /// Whether the country database is as it should be.
+    pub country_database: IntGauge,
 }
 
 impl Ingest {
@@ -63,6 +67,11 @@ impl Ingest {
             clicks_lost: metrics.counter(
                 "clicks_lost_total",
                 "Clicks that were redirected and not recorded: the line was full, or a shutdown left them in it.",
+            ),
+            clicks_not_touches: metrics.counters(
+                "clicks_not_touches_total",
+                "Requests to the redirect that are no person's click, by reason. They are redirected all the same.",
+                &["reason"],
             ),
             clicks_in_line: metrics.gauge("clicks_in_line", "Clicks that wait in memory for the broker's confirm."),
             confirm: metrics.seconds(
@@ -105,6 +114,10 @@ impl Ingest {
             tokens_unreadable: metrics.gauge(
                 "source_tokens_unreadable",
                 "Tokens of sources that are configured and cannot be read.",
+            ),
+            country_database: metrics.gauge(
+                "country_database_usable",
+                "Whether ingest.country_database is in use as it is on the disk: 1; 0 where there is none, or it cannot be read.",
             ),
         }
     }

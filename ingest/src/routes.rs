@@ -35,12 +35,12 @@ type Named = Result<Path<String>, PathRejection>;
 
 async fn to_offer(State(app): State<Arc<App>>, offer: Named, request: Request<Body>) -> Response {
     match *request.method() {
-        Method::GET | Method::HEAD => {
+        Method::GET | Method::HEAD | Method::OPTIONS => {
             // A name that is no UTF-8 is no offer's.
             let offer = offer.ok().map(|Path(name)| name);
             click::handle(app, offer.as_deref(), request).await
         }
-        _ => Problem::method("GET, HEAD").into_response(),
+        _ => Problem::method("GET, HEAD, OPTIONS").into_response(),
     }
 }
 

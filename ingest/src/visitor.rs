@@ -10,8 +10,17 @@ const COOKIE: &str = "carom_visitor";
 /// A year; browsers allow 400 days at most.
 const MAX_AGE: u32 = 365 * 86_400;
 
-/// The visitor that a request's cookies name. A value that we would not have made is none.
+/// Whether the browser asks not to be followed: Global Privacy Control.
+pub fn opts_out(headers: &HeaderMap) -> bool {
+    headers.get_all("sec-gpc").iter().any(|value| value.as_bytes().trim_ascii() == b"1")
+}
+
+/// The visitor that a request's cookies name. A value that we would not have made is none, and so is the
+/// cookie of a browser that asks not to be followed.
 pub fn known(headers: &HeaderMap) -> Option<VisitorId> {
+    if opts_out(headers) {
+        return None;
+    }
     let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
     let pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
     pairs.filter(|(name, _)| *name == COOKIE).find_map(|(_, value)| ours(value))
@@ -28,14 +37,13 @@ pub fn new() -> VisitorId {
     VisitorId(Uuid::new_v4())
 }
 
-/// The `Set-Cookie` that makes a browser remember the visitor.
-///
-/// It is `Secure` where the request came to us by https, which only the proxy in front of us can say. A
-/// client that forges the header changes its own cookie, and nothing else.
-pub fn remember(visitor: VisitorId, headers: &HeaderMap) -> Option<HeaderValue> {
-    let protocol = headers.get("x-forwarded-proto").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let first = protocol.split(',').next().unwrap_or_default().trim();
-    let secure = if first.eq_ignore_ascii_case("https") { "; Secure" } else { "" };
+/// The `Set-Cookie` that makes a browser remember the visitor, unless it asks not to be followed. It is
+/// `Secure` where the request came by https.
+pub fn remember(visitor: VisitorId, headers: &HeaderMap, https: bool) -> Option<HeaderValue> {
+    if opts_out(headers) {
+        return None;
+    }
+    let secure = if https { "; Secure" } else { "" };
     let cookie = format!("{COOKIE}={visitor}; Path=/; Max-Age={MAX_AGE}; HttpOnly; SameSite=Lax{secure}");
     HeaderValue::try_from(cookie).ok()
 }
@@ -69,16 +77,25 @@ mod tests {
     #[test]
     fn the_cookie_is_secure_where_the_request_came_by_https() {
         let visitor = new();
-        let set = |proto: &'static str| {
-            let headers = HeaderMap::from_iter([(
-                "x-forwarded-proto".parse().unwrap(),
-                HeaderValue::from_static(proto),
-            )]);
-            remember(visitor, &headers).unwrap().to_str().unwrap().to_owned()
-        };
+        let set = |https| remember(visitor, &HeaderMap::new(), https).unwrap().to_str().unwrap().to_owned();
         let plain = format!("carom_visitor={visitor}; Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax");
-        assert_eq!(set("http"), plain);
-        assert_eq!(set("https"), format!("{plain}; Secure"));
-        assert_eq!(set("HTTPS, http"), format!("{plain}; Secure"));
+        assert_eq!(set(false), plain);
+        assert_eq!(set(true), format!("{plain}; Secure"));
+    }
+
+    #[test]
+    fn a_browser_that_asks_not_to_be_followed_is_neither_known_nor_remembered() {
+        let cookie = format!("carom_visitor={}", new());
+        for (asks, opted_out) in
+            [("1", true), (" 1 ", true), ("0", false), ("", false), ("11", false), ("true", false)]
+        {
+            let headers = HeaderMap::from_iter([
+                (header::COOKIE, HeaderValue::try_from(&cookie).unwrap()),
+                ("sec-gpc".parse().unwrap(), HeaderValue::from_static(asks)),
+            ]);
+            assert_eq!(opts_out(&headers), opted_out, "{asks:?}");
+            assert_eq!(known(&headers).is_none(), opted_out, "{asks:?}");
+            assert_eq!(remember(new(), &headers, true).is_none(), opted_out, "{asks:?}");
+        }
     }
 }

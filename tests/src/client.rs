@@ -4,6 +4,7 @@ use anyhow::{Context, Result, ensure};
 use http::HeaderMap;
 use reqwest::{Method, RequestBuilder, Url, redirect};
 use serde_json::Value;
+use std::net::IpAddr;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -58,11 +59,21 @@ pub struct Clicked {
 
 impl Client {
     pub fn new() -> Result<Self> {
+        Self::build(None)
+    }
+
+    /// One that connects from this address, such as another of the loopback's.
+    pub fn at(address: IpAddr) -> Result<Self> {
+        Self::build(Some(address))
+    }
+
+    fn build(address: Option<IpAddr>) -> Result<Self> {
         // A second call finds the first one's provider in place.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let builder = reqwest::Client::builder()
             .redirect(redirect::Policy::none())
             .no_proxy()
+            .local_address(address)
             .user_agent("Mozilla/5.0 (X11; Linux x86_64) Scenario/1.0")
             .timeout(Duration::from_secs(30));
         Ok(Self { http: builder.build()? })
@@ -91,7 +102,14 @@ impl Client {
 
     /// Clicks a link that must lead on.
     pub async fn click(&self, url: &str) -> Result<Clicked> {
-        let answer = self.get(url).await?;
+        self.click_with(url, &[]).await
+    }
+
+    /// The same with these headers, which replace the client's own.
+    pub async fn click_with(&self, url: &str, headers: &[(&str, &str)]) -> Result<Clicked> {
+        let request = self.request(Method::GET, url);
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        let answer = self.send(request).await?;
         ensure!(answer.status == 302, "the click was answered {}: {}", answer.status, answer.body);
         let header = |name: &str| answer.headers.get(name).and_then(|value| value.to_str().ok());
         let location = header("location").context("a redirect without a location")?.to_owned();

@@ -12,7 +12,7 @@ use crate::retry::Schedule;
 use crate::time::Span;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 /// The commented defaults.
@@ -121,8 +121,38 @@ pub struct Ingest {
     pub click_patience: Span,
     /// Clicks waiting in memory at most.
     pub click_line: usize,
+    /// Whose word is taken for the client's address.
+    #[serde(deserialize_with = "networks")]
+    pub trusted_proxies: Vec<IpNet>,
+    /// The header in which they say it.
+    pub forwarded_header: ForwardedHeader,
+    /// The database of countries; empty for none.
+    pub country_database: PathBuf,
     /// The time limit of a drain.
     pub drain_timeout: Span,
+}
+
+/// By which header proxies say whose request they pass on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ForwardedHeader {
+    /// `X-Forwarded-For`.
+    XForwardedFor,
+    /// `Forwarded`, as in RFC 7239.
+    Forwarded,
+}
+
+/// Networks, of which one of a single address may be written as that address.
+fn networks<'de, D: serde::Deserializer<'de>>(given: D) -> Result<Vec<IpNet>, D::Error> {
+    let network = |text: String| {
+        let alone = || text.parse::<IpAddr>().map(IpNet::from);
+        text.parse().or_else(|_| alone()).map_err(|_| {
+            let wrong =
+                format!("`{text}` is no network, as 10.0.0.0/8 is one, and no address, as 192.0.2.7 is");
+            serde::de::Error::custom(wrong)
+        })
+    };
+    Vec::<String>::deserialize(given)?.into_iter().map(network).collect()
 }
 
 /// `[worker]`

@@ -27,6 +27,9 @@ fn the_environment_goes_over_the_file_and_the_file_over_the_defaults() {
         ("CAROM_EGRESS_ALLOW", "127.0.0.0/8"),
         ("CAROM_INGEST_MAX_BODY_BYTES", "10"),
         ("CAROM_INGEST_PORT", "tcp://10.0.0.1:80"),
+        ("CAROM_INGEST_TRUSTED_PROXIES", "10.0.0.0/8, 192.0.2.7, 2001:db8::1"),
+        ("CAROM_INGEST_FORWARDED_HEADER", "forwarded"),
+        ("CAROM_INGEST_COUNTRY_DATABASE", "/var/lib/country.mmdb"),
     ];
     let config = load(file, &environment).unwrap();
     assert_eq!(config.broker.url, "amqp://environment");
@@ -34,6 +37,10 @@ fn the_environment_goes_over_the_file_and_the_file_over_the_defaults() {
     assert_eq!(config.retry.schedule.tiers().len(), 2);
     assert_eq!(config.egress.allow, ["127.0.0.0/8".parse::<IpNet>().unwrap()]);
     assert_eq!(config.ingest.max_body_bytes, 10);
+    let proxies = ["10.0.0.0/8", "192.0.2.7/32", "2001:db8::1/128"];
+    assert_eq!(config.ingest.trusted_proxies, proxies.map(|proxy| proxy.parse::<IpNet>().unwrap()));
+    assert_eq!(config.ingest.forwarded_header, ForwardedHeader::Forwarded);
+    assert_eq!(config.ingest.country_database, Path::new("/var/lib/country.mmdb"));
 }
 
 #[test]
@@ -46,6 +53,9 @@ fn every_fault_is_told_at_once_with_its_key_and_what_would_be_right() {
         [ingest]
         listen = \"nowhere\"
         header_timeout = \"10 parsecs\"
+        trusted_proxies = [\"10.0.0.0/8\", \"proxy.example\"]
+        forwarded_header = \"x-real-ip\"
+        country_database = 7
         [brokr]
         a = 1
     ";
@@ -55,13 +65,19 @@ fn every_fault_is_told_at_once_with_its_key_and_what_would_be_right() {
         "retry.schedule",
         "ingest.listen",
         "ingest.header_timeout",
+        "ingest.trusted_proxies",
+        "ingest.forwarded_header",
+        "ingest.country_database",
         "brokr",
         "CAROM_WORKER_PREFETCH",
     ] {
         assert_eq!(faults.iter().filter(|fault| fault.contains(place)).count(), 1, "{place} in {faults:#?}");
     }
-    assert_eq!(faults.len(), 6, "{faults:#?}");
+    assert_eq!(faults.len(), 9, "{faults:#?}");
     assert!(faults.iter().all(|fault| fault.contains("; ")), "a remedy each: {faults:#?}");
+    for told in ["`proxy.example` is no network, as 10.0.0.0/8", "`x-forwarded-for` or `forwarded`"] {
+        assert!(faults.iter().any(|fault| fault.contains(told)), "{told} in {faults:#?}");
+    }
 }
 
 #[test]

@@ -1,24 +1,23 @@
 use super::*;
+use crate::click::Device;
 use crate::id::{ClickId, VisitorId};
 use crate::template::hostile;
 use proptest::prelude::*;
 use url::Url;
 
 fn click(parameters: &[(&str, &str)]) -> Click {
+    let visitor = "018f0000-0000-7000-8000-000000000001".parse::<VisitorId>().unwrap();
+    let at = "2026-01-10T20:00:00Z".parse().unwrap();
     Click {
         id: "018f0000-0000-7000-8000-00000000ABCD".parse::<ClickId>().unwrap(),
-        advertiser: "acme".parse().unwrap(),
-        offer: "summer".parse().unwrap(),
-        target: "main".to_owned(),
-        visitor: "018f0000-0000-7000-8000-000000000001".parse::<VisitorId>().unwrap(),
-        at: "2026-01-10T20:00:00Z".parse().unwrap(),
         parameters: parameters
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect(),
         referrer: Some("https://blog.example/?a=1&b=2".to_owned()),
-        user_agent: None,
-        not_a_touch: None,
+        device: Some(Device::Mobile),
+        country: Some("DE".to_owned()),
+        ..Click::new("acme".parse().unwrap(), "summer".parse().unwrap(), visitor, at)
     }
 }
 
@@ -35,8 +34,14 @@ fn offer(tracking_url: &str) -> Offer {
 
 #[test]
 fn a_tracking_urls_macros_are_filled_for_their_place() {
-    let click =
-        click(&[("utm_source", "a&b"), ("GCLID", "g/1"), ("sub1", "one"), ("sub1", "two"), ("x-y", "é")]);
+    let click = click(&[
+        ("utm_source", "a&b"),
+        ("GCLID", "g/1"),
+        ("sub1", "one"),
+        ("sub1", "two"),
+        ("x-y", "é"),
+        ("country", "FR"),
+    ]);
     for (template, location) in [
         ("https://f/p?clickid={click_id}", "https://f/p?clickid=018f0000-0000-7000-8000-00000000abcd"),
         ("https://f/{offer}/{offer_id}/{target}", "https://f/summer/summer/main"),
@@ -47,6 +52,7 @@ fn a_tracking_urls_macros_are_filled_for_their_place() {
         ),
         ("https://f/{utm_source}/{gclid}?s={sub1}&t={sub2}", "https://f/a%26b/g%2F1?s=one&t="),
         ("https://f/?a={param.x-y}&b={param.nope}", "https://f/?a=%C3%A9&b="),
+        ("https://f/{country}?d={device}&p={param.country}", "https://f/DE?d=mobile&p=FR"),
         ("https://f/?a=[click_id]", "https://f/?a=[click_id]"),
         ("https://f/page#top", "https://f/page#top"),
     ] {

@@ -5,7 +5,7 @@
 //! declined transaction has an `amount` too. And a name of the user's own means the event's data before
 //! it means a parameter of the click, for the same reason.
 
-use crate::click::Click;
+use crate::click::{Click, Device};
 use crate::event::Facts;
 use crate::id::{ClickId, ConnectorId, DeliveryId};
 use crate::money::Amount;
@@ -59,6 +59,10 @@ impl Values for Subject<'_> {
                 .or_else(|| self.data(&["referrer"])),
             "USER_AGENT" => borrowed(click.and_then(|click| click.user_agent.as_deref()))
                 .or_else(|| self.data(&["user_agent"])),
+            "DEVICE" => borrowed(click.and_then(|click| click.device).map(Device::as_str))
+                .or_else(|| self.data(&["device"])),
+            "COUNTRY" => borrowed(click.and_then(|click| click.country.as_deref()))
+                .or_else(|| self.data(&["country_code", "country"])),
             "EMAIL" => borrowed(event.person.email.as_deref())
                 .or_else(|| self.of_contact(&["email_address", "email"])),
             "PHONE" => borrowed(event.person.phone.as_deref())

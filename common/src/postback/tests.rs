@@ -26,6 +26,7 @@ fn facts() -> Facts {
             "parameters": [["utm_source", "news letter"], ["fbclid", "IwAR0"], ["GCLID", "g1"], ["sub1", "s1"],
                 ["value", "999"], ["extra", "of the click"]],
             "referrer": "https://blog.example/", "user_agent": "Firefox",
+            "device": "tablet", "country": "DE",
         },
         "conversion": {"key": "order:22642", "status": "approved", "value": {"amount": "396.00", "currency": "USD"}},
     }))

@@ -2,6 +2,8 @@
 //! refuses or never answers.
 
 use super::*;
+use crate::client::Peer;
+use crate::geo::{self, Countries};
 use crate::index::Index;
 use crate::publish::Forsaken;
 use crate::publish::Line;
@@ -19,6 +21,8 @@ use std::sync::Mutex;
 use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 use tower::ServiceExt;
+
+mod touches;
 
 /// What the stand-in for the broker does.
 #[derive(Clone, Copy)]
@@ -107,6 +111,7 @@ fn relay(broker: Broker, limits: impl FnOnce(&mut config::Ingest)) -> Relay {
         index,
         events,
         clicks: line,
+        countries: Countries::fixed(geo::tests::small()),
         in_flight: Arc::new(Semaphore::new(ingest.max_in_flight)),
         reachable: Box::new(|| true),
         confirm_timeout: Duration::from_millis(200),
@@ -124,7 +129,18 @@ impl Relay {
         headers: &[(&str, &str)],
         body: impl Into<Body>,
     ) -> Answered {
-        let mut request = Request::builder().method(method).uri(url);
+        self.ask_from("203.0.113.5", method, url, headers, body).await
+    }
+
+    async fn ask_from(
+        &self,
+        peer: &str,
+        method: &str,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Body>,
+    ) -> Answered {
+        let mut request = Request::builder().method(method).uri(url).extension(Peer(peer.parse().unwrap()));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -427,7 +443,7 @@ async fn a_click_that_leads_nowhere_is_told_so() {
         ("GET", "/c/", 404, "not-found"),
         ("GET", "/", 404, "not-found"),
         ("POST", "/c/shoes", 405, "method-not-allowed"),
-        ("OPTIONS", "/c/shoes", 405, "method-not-allowed"),
+        ("DELETE", "/c/shoes", 405, "method-not-allowed"),
         ("PUT", "/api/v1/events/other", 405, "method-not-allowed"),
         ("GET", long.as_str(), 414, "query-too-long"),
         ("GET", &long.replace("/c/shoes", "/api/v1/events/other"), 414, "query-too-long"),

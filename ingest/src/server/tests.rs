@@ -71,6 +71,23 @@ async fn a_client_that_trickles_its_head_is_cut_off_and_holds_up_nobody() {
 }
 
 #[tokio::test]
+async fn a_request_comes_with_the_address_of_whoever_has_connected() {
+    let handler = |request: axum::extract::Request| async move {
+        request.extensions().get::<Peer>().map(|Peer(address)| address.to_string()).unwrap_or_default()
+    };
+    let running = running(Router::new().fallback(any(handler)), |_| {}).await;
+    for address in ["127.0.0.1", "127.0.0.2"] {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind(format!("{address}:0").parse().unwrap()).unwrap();
+        let mut stream = socket.connect(running.address).await.unwrap();
+        let head = "GET / HTTP/1.1\r\nhost: a\r\nx-forwarded-for: 8.8.8.8\r\nconnection: close\r\n\r\n";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let answer = answer_of(stream).await;
+        assert!(answer.ends_with(&format!("\r\n\r\n{address}")), "{answer}");
+    }
+}
+
+#[tokio::test]
 async fn heads_that_no_handler_may_see_are_refused_and_the_listener_goes_on() {
     let router = Router::new().fallback(any(|| async { "here" }));
     let running = running(router, |_| {}).await;

@@ -12,6 +12,7 @@
 )]
 
 mod journeys;
+mod clicks;
 mod schedule;
 mod duplicates;
 mod copies;

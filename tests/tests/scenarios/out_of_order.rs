@@ -41,15 +41,8 @@ async fn an_event_before_its_click_is_parked_and_ends_attributed() -> Result<()>
     // The click comes: recorded late, by whatever held it up on its way.
     let click = Click {
         id,
-        advertiser: "acme".parse().unwrap(),
-        offer: "demo".parse().unwrap(),
-        target: "main".to_owned(),
-        visitor: VisitorId::new(),
-        at: Timestamp::now(),
-        parameters: Vec::new(),
-        referrer: None,
         user_agent: Some("Mozilla/5.0".to_owned()),
-        not_a_touch: None,
+        ..Click::new("acme".parse().unwrap(), "demo".parse().unwrap(), VisitorId::new(), Timestamp::now())
     };
     wire::publish(&stack.vhost()?.url, "", "carom.clicks", &envelope::encode(&[click])).await?;
     let postback = receiver.wait_for(secs(15), 1, |_| true).await?.remove(0);

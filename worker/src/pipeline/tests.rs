@@ -48,18 +48,8 @@ fn candidate(intake: Intake) -> Candidate {
 }
 
 fn click(id: ClickId) -> Click {
-    Click {
-        id,
-        advertiser: "acme".parse().unwrap(),
-        offer: "demo".parse().unwrap(),
-        target: "main".into(),
-        visitor: VisitorId::new(),
-        at: "2026-01-10T11:00:00Z".parse().unwrap(),
-        parameters: vec![],
-        referrer: None,
-        user_agent: None,
-        not_a_touch: None,
-    }
+    let at = "2026-01-10T11:00:00Z".parse().unwrap();
+    Click { id, ..Click::new("acme".parse().unwrap(), "demo".parse().unwrap(), VisitorId::new(), at) }
 }
 
 fn codes(resolution: &Resolution) -> Vec<&'static str> {

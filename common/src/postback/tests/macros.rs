@@ -31,6 +31,8 @@ fn every_macro_has_its_value() {
         ("targetId", Some("main")),
         ("REFERRER", Some("https://blog.example/")),
         ("USER_AGENT", Some("Firefox")),
+        ("DEVICE", Some("tablet")),
+        ("COUNTRY", Some("DE")),
         ("EMAIL", Some("jane@example.com")),
         ("PHONE", Some("+19053871234")),
         ("CONTACT_ID", Some("24359")),
@@ -142,13 +144,17 @@ fn the_events_data_comes_before_what_anyone_can_write_into_a_link() {
 #[test]
 fn what_came_with_the_click_comes_before_the_events_own() {
     let mut facts = facts();
-    facts.event.data = json!({"gclid": "g2", "fbp": "fb.1.2.3", "fbc": "fb.1.0.x", "referrer": "r"});
+    facts.event.data = json!({"gclid": "g2", "fbp": "fb.1.2.3", "fbc": "fb.1.0.x", "referrer": "r",
+        "country": "FR", "device": "toaster"});
     assert_eq!(value("GCLID", &facts).as_deref(), Some("g1"));
+    assert_eq!(value("COUNTRY", &facts).as_deref(), Some("DE"));
     assert_eq!(value("FBP", &facts).as_deref(), Some("fb.1.2.3"));
     facts.click = None;
     assert_eq!(value("GCLID", &facts).as_deref(), Some("g2"));
     assert_eq!(value("FBC", &facts).as_deref(), Some("fb.1.0.x"));
     assert_eq!(value("REFERRER", &facts).as_deref(), Some("r"));
+    assert_eq!(value("COUNTRY", &facts).as_deref(), Some("FR"));
+    assert_eq!(value("DEVICE", &facts).as_deref(), Some("toaster"));
     assert_eq!(value("OFFER", &facts), None);
 }
 

@@ -86,16 +86,9 @@ fn event(key: &str) -> Event {
 
 fn click(visitor: VisitorId, at: Timestamp) -> Click {
     Click {
-        id: ClickId::new(),
-        advertiser: "acme".parse().unwrap(),
-        offer: "summer".parse().unwrap(),
-        target: "main".to_owned(),
-        visitor,
-        at,
         parameters: vec![("utm_source".to_owned(), "mail".to_owned())],
-        referrer: None,
         user_agent: Some("curl".to_owned()),
-        not_a_touch: None,
+        ..Click::new("acme".parse().unwrap(), "summer".parse().unwrap(), visitor, at)
     }
 }
 
