@@ -143,6 +143,7 @@ mod tests {
         Intake {
             id: EventId::new(),
             source: "shop".parse().unwrap(),
+            verified: Default::default(),
             received_at: "2026-01-10T20:15:09.1Z".parse().unwrap(),
             query: "a=1&a=2".into(),
             content_type: Some("application/json".into()),

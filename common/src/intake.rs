@@ -1,6 +1,7 @@
 //! An intake: bytes as they came, with what ingest knows of their sender and nothing that it guesses.
 
 use crate::id::{EventId, SourceId, VisitorId};
+use crate::signature::Scheme;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
@@ -14,6 +15,9 @@ pub struct Intake {
     pub id: EventId,
     /// Who sent it.
     pub source: SourceId,
+    /// How we know that it was they.
+    #[serde(default, skip_serializing_if = "Verified::is_unrecorded")]
+    pub verified: Verified,
     /// When, by our clock.
     pub received_at: Timestamp,
     /// The raw query string, without `?`.
@@ -31,6 +35,68 @@ pub struct Intake {
     /// Since when it waits for a click that is not recorded yet, if it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parked: Option<Parked>,
+}
+
+/// How a sender proved to be its source. On the wire it is a text, such as `token+signature:hmac`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub enum Verified {
+    /// It is not recorded: the intake is of an ingest that did not say, or says what we do not know. Ingest
+    /// let it in, so no event is lost for this.
+    #[default]
+    Unrecorded,
+    /// Not at all: the source is open, and anybody may send as it.
+    Open,
+    /// By a token in the path.
+    Token,
+    /// By a signature; the source was named by the host.
+    Signature(Scheme),
+    /// By a token in the path, and a signature.
+    TokenAndSignature(Scheme),
+}
+
+impl Verified {
+    /// Whether there is nothing to tell.
+    pub fn is_unrecorded(&self) -> bool {
+        *self == Self::Unrecorded
+    }
+
+    /// In words, for the trace; none where it is not recorded.
+    pub fn told(self) -> Option<String> {
+        match self {
+            Self::Unrecorded => None,
+            Self::Open => Some("open source: not verified".to_owned()),
+            Self::Token => Some("by token".to_owned()),
+            Self::Signature(scheme) => Some(format!("by {} signature", scheme.as_str())),
+            Self::TokenAndSignature(scheme) => Some(format!("by token and {} signature", scheme.as_str())),
+        }
+    }
+}
+
+impl From<Verified> for String {
+    fn from(verified: Verified) -> Self {
+        match verified {
+            Verified::Unrecorded => "unrecorded".to_owned(),
+            Verified::Open => "open".to_owned(),
+            Verified::Token => "token".to_owned(),
+            Verified::Signature(scheme) => format!("signature:{}", scheme.as_str()),
+            Verified::TokenAndSignature(scheme) => format!("token+signature:{}", scheme.as_str()),
+        }
+    }
+}
+
+impl From<String> for Verified {
+    fn from(text: String) -> Self {
+        let signed = |name: &str| Scheme::ALL.into_iter().find(|scheme| scheme.as_str() == name);
+        let read = match text.split_once(':') {
+            None if text == "open" => Some(Self::Open),
+            None if text == "token" => Some(Self::Token),
+            Some(("signature", name)) => signed(name).map(Self::Signature),
+            Some(("token+signature", name)) => signed(name).map(Self::TokenAndSignature),
+            _ => None,
+        };
+        read.unwrap_or_default()
+    }
 }
 
 /// An intake that waits.
@@ -89,6 +155,22 @@ impl<'de> Deserialize<'de> for Body {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn how_a_sender_was_verified_comes_back_as_it_went() {
+        let mut all = vec![Verified::Unrecorded, Verified::Open, Verified::Token];
+        all.extend(Scheme::ALL.map(Verified::Signature));
+        all.extend(Scheme::ALL.map(Verified::TokenAndSignature));
+        for verified in all {
+            let wire = serde_json::to_string(&verified).unwrap();
+            assert!(wire.starts_with('"'), "{wire}");
+            assert_eq!(serde_json::from_str::<Verified>(&wire).unwrap(), verified, "{wire}");
+        }
+        for strange in ["", "signature", "signature:", "signature:runes", "token+token", "Open"] {
+            let read: Verified = serde_json::from_value(strange.into()).unwrap();
+            assert_eq!(read, Verified::Unrecorded, "{strange}");
+        }
+    }
 
     #[test]
     fn a_body_comes_back_to_the_byte() {

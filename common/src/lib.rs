@@ -7,6 +7,7 @@
 pub mod id;
 pub mod time;
 pub mod source;
+pub mod signature;
 pub mod offer;
 pub mod click;
 pub mod intake;

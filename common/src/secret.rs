@@ -1,19 +1,59 @@
 //! Secrets by reference: the configuration names an environment variable or a file, never the value.
 
-use serde::{Deserialize, Serialize};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use sha2::{Digest, Sha256};
 use std::fmt;
 use std::path::PathBuf;
 use subtle::ConstantTimeEq;
 
 /// Where a secret is to be read when it is needed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum SecretRef {
     /// An environment variable of the process that uses it.
     Env(String),
     /// A file, read at each use, so that a rotated secret needs no restart. Trailing line ends are cut.
     File(PathBuf),
+}
+
+impl<'de> Deserialize<'de> for SecretRef {
+    /// By hand, because the usual message for a text in the place of a reference repeats the text, and that
+    /// text is somebody's secret.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        enum Place {
+            Env(String),
+            File(PathBuf),
+        }
+
+        struct Reference;
+
+        impl<'de> Visitor<'de> for Reference {
+            type Value = SecretRef;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("where the secret is kept: { env = \"…\" } or { file = \"…\" }")
+            }
+
+            fn visit_str<E: de::Error>(self, _: &str) -> Result<SecretRef, E> {
+                Err(E::custom(
+                    "a secret is never written out: name where it is kept, as { env = \"…\" } or { file = \"…\" }",
+                ))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<SecretRef, A::Error> {
+                Ok(match Place::deserialize(MapAccessDeserializer::new(map))? {
+                    Place::Env(name) => SecretRef::Env(name),
+                    Place::File(path) => SecretRef::File(path),
+                })
+            }
+        }
+
+        deserializer.deserialize_any(Reference)
+    }
 }
 
 /// Why a secret could not be read. It names the place, never the value.
@@ -109,6 +149,21 @@ impl From<TokenHash> for String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_secret_is_referred_to_and_one_that_is_written_out_is_refused_unrepeated() {
+        for kept in [SecretRef::Env("A".to_owned()), SecretRef::File("/a".into())] {
+            let document = serde_json::to_string(&kept).unwrap();
+            assert_eq!(serde_json::from_str::<SecretRef>(&document).unwrap(), kept, "{document}");
+        }
+        for written in [r#""hush-hush""#, r#"{"text": "hush-hush"}"#, r#"{"env": ["hush-hush"]}"#, "7", "{}"]
+        {
+            let error = serde_json::from_str::<SecretRef>(written).unwrap_err().to_string();
+            assert!(!error.contains("hush"), "{error}");
+        }
+        let error = serde_json::from_str::<SecretRef>(r#""hush-hush""#).unwrap_err().to_string();
+        assert!(error.contains("{ env = "), "{error}");
+    }
 
     #[test]
     fn a_token_is_known_by_its_hash_alone() {

@@ -3,6 +3,7 @@
 use crate::id::{AdvertiserId, OfferId, SourceId};
 use crate::mapping::Row;
 use crate::secret::{SecretRef, TokenHash};
+use crate::signature::Signature;
 use crate::time::Span;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -34,9 +35,13 @@ pub struct Source {
     /// The tokens that name and authenticate it in `/api/v1/events/{token}`; several while one is rotated.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tokens: Vec<Token>,
-    /// The hosts (no port) whose `/api/v1/events` speaks for it.
+    /// The hosts (no port) whose `/api/v1/events` speaks for it. A host names a source and proves nothing, so
+    /// the source is signed or open.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub event_domains: Vec<String>,
+    /// How its requests are signed. Where it is there, every event must be: by token or by host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<Signature>,
     /// The names under which a click id may come, in the order of preference; compared without case.
     #[serde(default = "default_click_id_keys")]
     pub click_id_keys: Vec<String>,

@@ -59,7 +59,7 @@ impl Follower {
         loop {
             ticks.tick().await;
             self.look().await;
-            self.reread_tokens().await;
+            self.reread_secrets().await;
         }
     }
 
@@ -119,15 +119,17 @@ impl Follower {
         let version = index.resources().version;
         self.metrics.resources_version.set(i64::try_from(version).unwrap_or(i64::MAX));
         self.metrics.tokens_unreadable.set(i64::try_from(index.unreadable_tokens()).unwrap_or(i64::MAX));
+        let secrets = i64::try_from(index.unreadable_secrets()).unwrap_or(i64::MAX);
+        self.metrics.secrets_unreadable.set(secrets);
         info!(version, "resources.in_use");
         self.sender.send_replace(Arc::new(index));
     }
 
-    /// A token in a file may have been rotated.
-    async fn reread_tokens(&self) {
+    /// A token or a signing secret in a file may have been rotated.
+    async fn reread_secrets(&self) {
         let index = self.sender.borrow().clone();
         let resources = index.resources().clone();
-        if tokio::task::spawn_blocking(move || index.tokens_changed()).await.unwrap_or(false) {
+        if tokio::task::spawn_blocking(move || index.secrets_changed()).await.unwrap_or(false) {
             self.put_in_use(resources).await;
         }
     }

@@ -1,10 +1,12 @@
-//! The resources as a request needs them: offers parsed, sources by host, tokens as hashes.
+//! The resources as a request needs them: offers parsed, sources by host, tokens as hashes, signing secrets
+//! read.
 
 use crate::problem::{Kind, Problem};
-use carom_common::id::OfferId;
+use carom_common::id::{OfferId, SourceId};
 use carom_common::offer::{Offer, TrackingUrl};
 use carom_common::resources::Versioned;
 use carom_common::secret::TokenHash;
+use carom_common::signature::Verifier;
 use carom_common::source::{Kept, Source, Token};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,6 +21,17 @@ pub struct Target {
     pub url: TrackingUrl,
 }
 
+/// What a signed source's requests are verified with.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Signed {
+    /// The verifier, with the secrets that can be read.
+    pub verifier: Verifier,
+    /// How many of its secrets can be read.
+    pub readable: usize,
+    /// How many of its secrets cannot.
+    pub unreadable: usize,
+}
+
 /// The resources of one version. Never changed, only replaced.
 #[derive(Debug, Default)]
 pub struct Index {
@@ -31,10 +44,12 @@ pub struct Index {
     tokens: Vec<(TokenHash, usize)>,
     /// How many tokens cannot be read.
     unreadable: usize,
+    /// What verifies the sources that are signed.
+    signed: HashMap<SourceId, Signed>,
 }
 
 impl Index {
-    /// Makes the index, and reads the tokens that are kept elsewhere. What cannot be used is told once,
+    /// Makes the index, and reads the tokens and secrets that are kept elsewhere. What cannot be used is told once,
     /// here, and left out; everything else works.
     pub fn new(resources: Arc<Versioned>) -> Self {
         let mut offers = HashMap::new();
@@ -52,7 +67,12 @@ impl Index {
         for (source, error) in &unreadable {
             warn!(source = %sources[*source].id, %error, "resources.unreadable_token");
         }
-        Self { resources, offers, sources, hosts, tokens, unreadable: unreadable.len() }
+        let unreadable = unreadable.len();
+        let (signed, unread) = read_secrets(&sources);
+        for (source, error) in &unread {
+            warn!(%source, error, "resources.unreadable_secret");
+        }
+        Self { resources, offers, sources, hosts, tokens, unreadable, signed }
     }
 
     /// Whether there is anything to answer from. Before the first `apply`, or with neither store nor
@@ -78,6 +98,17 @@ impl Index {
         self.unreadable
     }
 
+    /// How many signing secrets cannot be read.
+    pub fn unreadable_secrets(&self) -> usize {
+        self.signed.values().map(|signed| signed.unreadable).sum()
+    }
+
+    /// What verifies a signed source's requests. There is none where its signature's description is faulty,
+    /// and then nothing of that source can be verified.
+    pub fn signed(&self, source: &SourceId) -> Option<&Signed> {
+        self.signed.get(source)
+    }
+
     /// The offer of this name.
     pub fn target(&self, name: &str) -> Option<&Arc<Target>> {
         self.offers.get(&name.parse().ok()?)
@@ -101,8 +132,11 @@ impl Index {
         found.map(|source| &self.sources[source])
     }
 
-    /// Whether a token that is kept in a file or variable reads otherwise now.
-    pub fn tokens_changed(&self) -> bool {
+    /// Whether a token or secret that is kept in a file or variable reads otherwise now.
+    pub fn secrets_changed(&self) -> bool {
+        if !self.signed.is_empty() && read_secrets(&self.sources).0 != self.signed {
+            return true;
+        }
         let elsewhere = |token: &Token| matches!(token, Token::Kept(Kept::Env(_) | Kept::File(_)));
         if !self.sources.iter().any(|source| source.tokens.iter().any(elsewhere)) {
             return false;
@@ -112,11 +146,17 @@ impl Index {
     }
 }
 
-/// Open sources come first: a host that one of them speaks for needs no token.
+/// Open sources come first, because a host that one of them speaks for needs no token; then those that are
+/// signed, and need none either.
 fn hosts(sources: &[Arc<Source>]) -> HashMap<String, usize> {
+    let rank = |source: &Source| match (source.open, source.signature.is_some()) {
+        (true, _) => 0,
+        (false, true) => 1,
+        (false, false) => 2,
+    };
     let mut hosts = HashMap::new();
-    for open in [true, false] {
-        for (position, source) in sources.iter().enumerate().filter(|(_, source)| source.open == open) {
+    for now in 0..3 {
+        for (position, source) in sources.iter().enumerate().filter(|(_, source)| rank(source) == now) {
             for domain in &source.event_domains {
                 hosts.entry(domain.trim_end_matches('.').to_ascii_lowercase()).or_insert(position);
             }
@@ -138,6 +178,33 @@ fn read_tokens(sources: &[Arc<Source>]) -> (Vec<(TokenHash, usize)>, Vec<Unreada
         }
     }
     (tokens, unreadable)
+}
+
+/// Reads the secrets of every signed source. Those of a source stand together, with how many are missing:
+/// whoever verifies must know whether all that could be right were tried.
+fn read_secrets(sources: &[Arc<Source>]) -> (HashMap<SourceId, Signed>, Vec<(SourceId, String)>) {
+    let (mut signed, mut unread) = (HashMap::new(), Vec::new());
+    for source in sources {
+        let Some(signature) = &source.signature else { continue };
+        let (mut keys, before) = (Vec::new(), unread.len());
+        for secret in &signature.secrets {
+            let key = secret.read().map_err(|error| error.to_string()).and_then(|text| {
+                signature.key(&text).map_err(|error| format!("{secret} does not fit: {error}"))
+            });
+            match key {
+                Ok(key) => keys.push(key),
+                Err(error) => unread.push((source.id.clone(), error)),
+            }
+        }
+        let (readable, unreadable) = (keys.len(), unread.len() - before);
+        match Verifier::new(signature, keys) {
+            Ok(verifier) => {
+                signed.insert(source.id.clone(), Signed { verifier, readable, unreadable });
+            }
+            Err(faults) => unread.push((source.id.clone(), carom_common::template::list(&faults))),
+        }
+    }
+    (signed, unread)
 }
 
 #[cfg(test)]
@@ -175,14 +242,47 @@ mod tests {
         ]}));
         assert_eq!(index.unreadable_tokens(), 1);
         assert!(index.source_of_token("other").is_some());
-        assert!(!index.tokens_changed());
+        assert!(!index.secrets_changed());
 
         std::fs::write(&path, "late\n").unwrap();
-        assert!(index.tokens_changed());
+        assert!(index.secrets_changed());
         let index = Index::new(index.resources().clone());
         assert!(index.source_of_token("late").is_some());
         std::fs::write(&path, "rotated\n").unwrap();
-        assert!(index.tokens_changed());
+        assert!(index.secrets_changed());
+    }
+
+    #[test]
+    fn a_signing_secret_is_read_again_when_its_file_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, other) = (folder.path().join("secret"), folder.path().join("other"));
+        let signature = serde_json::json!({
+            "scheme": "standard_webhooks", "secrets": [{"file": path}, {"file": other}],
+        });
+        let source =
+            serde_json::json!({"id": "a", "advertiser": "x", "kind": "plain", "signature": signature});
+        let mut index = index(serde_json::json!({"source": [source]}));
+        let id = "a".parse().unwrap();
+        let counts = |index: &Index| {
+            let signed = index.signed(&id).unwrap();
+            (signed.readable, signed.unreadable, index.unreadable_secrets())
+        };
+        assert_eq!(counts(&index), (0, 2, 2));
+        assert!(!index.secrets_changed());
+        for (path, text, expected) in [
+            (&path, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n", (1, 1, 1)),
+            (&path, "whsec_d3Jvbmc=\n", (1, 1, 1)),
+            (&other, "whsec_d3Jvbmc=", (2, 0, 0)),
+            (&path, "no Base64", (1, 1, 1)),
+            (&path, "", (1, 1, 1)),
+        ] {
+            std::fs::write(path, text).unwrap();
+            // Not to be used and empty are the same: a secret that is not there.
+            assert_eq!(index.secrets_changed(), !text.is_empty(), "{text}");
+            index = Index::new(index.resources().clone());
+            assert_eq!(counts(&index), expected, "{text}");
+            assert!(!index.secrets_changed());
+        }
     }
 
     #[test]

@@ -10,6 +10,8 @@ pub const UNKNOWN: &str = "unknown";
 pub struct Ingest {
     /// Intakes by source and outcome.
     pub intakes: IntCounterVec,
+    /// Requests whose signature was refused, by source and reason.
+    pub signatures_refused: IntCounterVec,
     /// Clicks by offer and outcome.
     pub clicks: IntCounterVec,
     /// Clicks whose redirect went out before the confirm.
@@ -44,6 +46,8 @@ pub struct Ingest {
     pub tokens_unreadable: IntGauge,
     /// Whether the country database is as it should be.
     pub country_database: IntGauge,
+    /// Signing secrets that are configured and cannot be read.
+    pub secrets_unreadable: IntGauge,
 }
 
 impl Ingest {
@@ -54,6 +58,11 @@ impl Ingest {
                 "intakes_total",
                 "Requests to the events endpoints, by source and outcome.",
                 &["source", "outcome"],
+            ),
+            signatures_refused: metrics.counters(
+                "signatures_refused_total",
+                "Requests to signed sources that were refused for their signature, by source and reason.",
+                &["source", "reason"],
             ),
             clicks: metrics.counters(
                 "clicks_total",
@@ -119,12 +128,21 @@ impl Ingest {
                 "country_database_usable",
                 "Whether ingest.country_database is in use as it is on the disk: 1; 0 where there is none, or it cannot be read.",
             ),
+            secrets_unreadable: metrics.gauge(
+                "source_secrets_unreadable",
+                "Signing secrets of sources that are configured and cannot be read.",
+            ),
         }
     }
 
     /// Counts an intake.
     pub fn intake(&self, source: &str, outcome: &str) {
         self.intakes.with_label_values(&[source, outcome]).inc();
+    }
+
+    /// Counts a signature that was refused.
+    pub fn signature_refused(&self, source: &str, reason: &str) {
+        self.signatures_refused.with_label_values(&[source, reason]).inc();
     }
 
     /// Counts a request to the redirect.

@@ -22,8 +22,16 @@ pub enum Kind {
     UnusableClick,
     /// The token in the path is nobody's.
     TokenUnknown,
-    /// There is no token, and the host has no open source.
+    /// There is no token, and the host has no source that is signed or open.
     TokenMissing,
+    /// The source's requests are signed, and this one is not.
+    SignatureMissing,
+    /// It was signed too long ago, or at a time that is yet to come.
+    SignatureStale,
+    /// Its signature cannot be read, or is not of these bytes.
+    SignatureInvalid,
+    /// No secret can be read that it could be verified with.
+    Unverifiable,
     /// The query is too long.
     QueryTooLong,
     /// The body is too large.
@@ -68,6 +76,18 @@ impl Kind {
             Self::TokenMissing => {
                 ("token-missing", StatusCode::UNAUTHORIZED, "This source must name its token")
             }
+            Self::SignatureMissing => {
+                ("signature-missing", StatusCode::UNAUTHORIZED, "The events of this source must be signed")
+            }
+            Self::SignatureStale => {
+                ("signature-stale", StatusCode::UNAUTHORIZED, "The signature is of another time")
+            }
+            Self::SignatureInvalid => {
+                ("signature-invalid", StatusCode::UNAUTHORIZED, "The signature is not valid")
+            }
+            Self::Unverifiable => {
+                ("unverifiable", StatusCode::SERVICE_UNAVAILABLE, "The signature cannot be verified now")
+            }
             Self::QueryTooLong => ("query-too-long", StatusCode::URI_TOO_LONG, "The query is too long"),
             Self::BodyTooLarge => ("body-too-large", StatusCode::PAYLOAD_TOO_LARGE, "The body is too large"),
             Self::BodyTooSlow => ("body-too-slow", StatusCode::REQUEST_TIMEOUT, "The body took too long"),
@@ -106,6 +126,11 @@ impl Problem {
             Kind::TokenUnknown | Kind::TokenMissing => {
                 Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Carom-Token realm=\"events\"")))
             }
+            Kind::SignatureMissing | Kind::SignatureStale | Kind::SignatureInvalid => {
+                Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Carom-Signature realm=\"events\"")))
+            }
+            // It takes an operator, or at least the next look at the secrets.
+            Kind::Unverifiable => Some((header::RETRY_AFTER, HeaderValue::from_static("30"))),
             Kind::TooBusy | Kind::NotConfirmed | Kind::NoResources => {
                 Some((header::RETRY_AFTER, HeaderValue::from_static("1")))
             }

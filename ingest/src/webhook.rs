@@ -12,7 +12,7 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use carom_common::amqp::PublishError;
 use carom_common::id::EventId;
-use carom_common::intake::{self, Intake};
+use carom_common::intake::{self, Intake, Verified};
 use carom_common::source::{self, Source};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
@@ -20,9 +20,11 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
+mod verify;
 mod judge;
 
 use judge::judge;
+use verify::verify;
 
 /// The longest query of an event.
 const QUERY_BYTES: usize = 16 * 1024;
@@ -40,7 +42,7 @@ pub enum Caller<'a> {
 pub async fn handle(app: Arc<App>, caller: Caller<'_>, request: Request<Body>) -> Response {
     let index = app.index.borrow().clone();
     let (head, body) = request.into_parts();
-    let (source, opened) = match whose(&index, caller, &head) {
+    let (source, verified) = match whose(&index, caller, &head) {
         Ok(found) => found,
         Err(problem) => {
             app.metrics.intake(crate::metrics::UNKNOWN, outcome(&problem));
@@ -49,7 +51,7 @@ pub async fn handle(app: Arc<App>, caller: Caller<'_>, request: Request<Body>) -
         }
     };
     let mut told = Told { app: &app, source: &source, outcome: "abandoned" };
-    let answered = take(&app, &source, opened, &head, body).await;
+    let answered = take(&app, &index, &source, verified, &head, body).await;
     let (outcome, response) = match answered {
         Ok(Taken::Ping) => ("ping", answer(StatusCode::OK, &json!({"status": "ready"}))),
         Ok(Taken::Confirmed { id, warning: None }) => {
@@ -99,19 +101,27 @@ impl From<Problem> for Refused {
     }
 }
 
-/// Whose request it is, and whether the source is open: then anybody's.
-fn whose(index: &Index, caller: Caller<'_>, head: &Parts) -> Result<(Arc<Source>, bool), Problem> {
+/// Whose request it is, and how we know, or will know as soon as its signature is verified. A source that
+/// has a signature is never open, whatever else it says.
+fn whose(index: &Index, caller: Caller<'_>, head: &Parts) -> Result<(Arc<Source>, Verified), Problem> {
     index.in_use()?;
+    let scheme = |source: &Source| source.signature.as_ref().map(|signature| signature.scheme);
     match caller {
         Caller::Token(token) => match index.source_of_token(token) {
-            Some(source) => Ok((source.clone(), false)),
+            Some(source) => {
+                let verified = scheme(source).map_or(Verified::Token, Verified::TokenAndSignature);
+                Ok((source.clone(), verified))
+            }
             None => Err(Problem::new(
                 Kind::TokenUnknown,
                 "Use the URL that was set up for this source, its token included: /api/v1/events/{token}.",
             )),
         },
         Caller::Host => match host(head).and_then(|host| index.source_of_host(&host)) {
-            Some(source) if source.open => Ok((source.clone(), true)),
+            Some(source) if source.signature.is_some() || source.open => {
+                let verified = scheme(source).map_or(Verified::Open, Verified::Signature);
+                Ok((source.clone(), verified))
+            }
             _ => Err(Problem::new(
                 Kind::TokenMissing,
                 "No source takes events at this host without a token. Send them to /api/v1/events/{token}.",
@@ -137,7 +147,14 @@ fn host(head: &Parts) -> Option<String> {
     Some(authority.host().trim_end_matches('.').to_ascii_lowercase())
 }
 
-async fn take(app: &App, source: &Source, opened: bool, head: &Parts, body: Body) -> Result<Taken, Refused> {
+async fn take(
+    app: &App,
+    index: &Index,
+    source: &Source,
+    verified: Verified,
+    head: &Parts,
+    body: Body,
+) -> Result<Taken, Refused> {
     let limits = &app.limits;
     let query = head.uri.query().unwrap_or_default();
     let admitted = admit(head, query, &body, limits.max_body_bytes);
@@ -161,12 +178,14 @@ async fn take(app: &App, source: &Source, opened: bool, head: &Parts, body: Body
     if says_nothing(source, &head.method, query) {
         return Ok(Taken::Ping);
     }
+    verify(index, &app.metrics, source, &head.headers, &bytes)?;
     let content_type = text(&head.headers, header::CONTENT_TYPE);
     let warning = match judge(source.kind, query, content_type.as_deref(), &bytes) {
         Ok(()) => None,
-        // A funnel's token is proof enough that the bytes are its own. They are kept, whatever they are,
-        // and the worker makes a dead letter of them, because an error would switch the endpoint off.
-        Err(problem) if source.kind == source::Kind::Clickfunnels && !opened => {
+        // A funnel's token or signature is proof enough that the bytes are its own. They are kept, whatever
+        // they are, and the worker makes a dead letter of them, because an error would switch the endpoint
+        // off.
+        Err(problem) if source.kind == source::Kind::Clickfunnels && verified != Verified::Open => {
             Some(format!("{}. It is kept, and cannot be used as it is.", problem.title()))
         }
         Err(problem) => return Err(problem.into()),
@@ -174,6 +193,7 @@ async fn take(app: &App, source: &Source, opened: bool, head: &Parts, body: Body
     let intake = Intake {
         id: EventId::new(),
         source: source.id.clone(),
+        verified,
         received_at: Timestamp::now(),
         query: query.to_owned(),
         content_type,
@@ -239,7 +259,12 @@ fn not_confirmed() -> Problem {
 /// A problem's name among the outcomes.
 fn outcome(problem: &Problem) -> &'static str {
     match problem.kind {
-        Kind::TokenUnknown | Kind::TokenMissing => "unauthorized",
+        Kind::TokenUnknown
+        | Kind::TokenMissing
+        | Kind::SignatureMissing
+        | Kind::SignatureStale
+        | Kind::SignatureInvalid => "unauthorized",
+        Kind::Unverifiable => "unverifiable",
         Kind::BodyTooLarge | Kind::QueryTooLong => "too_large",
         Kind::BodyTooSlow => "too_slow",
         Kind::BodyIncomplete => "incomplete",

@@ -61,6 +61,7 @@ pub fn read(intake: Intake, rules: &Rules, now: Timestamp) -> Read {
     let mut decisions = Vec::new();
     if intake.parked.is_none() {
         decisions.push(note(intake.received_at, Code::Received, format!("from source {}", intake.source)));
+        decisions.extend(intake.verified.told().map(|how| note(intake.received_at, Code::Verified, how)));
         let detail = format!(
             "{} as {}; click id by {}",
             decoded.event.raw_type,

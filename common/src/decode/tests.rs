@@ -13,6 +13,7 @@ fn intake(query: &str, body: &[u8]) -> Intake {
     Intake {
         id: EventId::new(),
         source: "shop".parse().unwrap(),
+        verified: Default::default(),
         received_at: "2026-01-10T12:00:00Z".parse().unwrap(),
         query: query.into(),
         content_type: None,

@@ -4,6 +4,8 @@
 use super::Resources;
 use super::place::{Place, Places};
 use crate::config::Fault;
+use crate::secret::SecretRef;
+use crate::source::Source;
 use crate::{postback, template};
 use std::collections::{HashMap, HashSet};
 
@@ -71,8 +73,9 @@ fn sources(resources: &Resources, places: &Places, faults: &mut Vec<Fault>, warn
     let mut domains: HashMap<String, &Place> = HashMap::new();
     let mut tokens = HashMap::new();
     for (source, place) in resources.sources.iter().zip(&places.sources) {
-        if !source.open && source.tokens.is_empty() {
-            let remedy = "give it `tokens`, or say `open = true` if anybody may send as it";
+        let signed = source.signature.is_some();
+        if !source.open && !signed && source.tokens.is_empty() {
+            let remedy = "give it `tokens` or a `signature`, or say `open = true` if anybody may send as it";
             faults.push(fault(place, "tokens", "nobody could send as this source", remedy));
         }
         if source.open {
@@ -80,17 +83,22 @@ fn sources(resources: &Resources, places: &Places, faults: &mut Vec<Fault>, warn
                 place,
                 "open",
                 "anybody can send events as this source",
-                "give it `tokens` instead",
+                "give it `tokens` or a `signature` instead",
             ));
             if source.event_domains.is_empty() && source.tokens.is_empty() {
                 let remedy = "give it `event_domains` (or `tokens`), or no request can name it";
                 faults.push(fault(place, "event_domains", "an open source is named by its domain", remedy));
             }
-        } else if !source.event_domains.is_empty() {
-            let remedy =
-                "remove them, or say `open = true`: a domain names a source and authenticates nobody";
-            faults.push(fault(place, "event_domains", "the source is not open", remedy));
+        } else if signed && source.event_domains.is_empty() && source.tokens.is_empty() {
+            let remedy = "give it `event_domains` (or `tokens`), or no request can name it";
+            let problem = "a signature proves who sends, and does not name the source";
+            faults.push(fault(place, "event_domains", problem, remedy));
+        } else if !signed && !source.event_domains.is_empty() {
+            let remedy = "remove them, give the source a `signature`, or say `open = true`: a domain names a \
+                          source and authenticates nobody";
+            faults.push(fault(place, "event_domains", "the source is neither signed nor open", remedy));
         }
+        signature(source, place, faults, warnings);
         for (index, domain) in source.event_domains.iter().enumerate() {
             let key = format!("event_domains[{index}]");
             if domain.is_empty()
@@ -126,6 +134,40 @@ fn sources(resources: &Resources, places: &Places, faults: &mut Vec<Fault>, warn
         }
         if source.click_id_keys.is_empty() {
             faults.push(fault(place, "click_id_keys", "is empty", "leave it out to use the usual names"));
+        }
+    }
+}
+
+/// What is wrong with a source's signature. A secret that cannot be read here is only warned of: it is
+/// ingest that reads it.
+fn signature(source: &Source, place: &Place, faults: &mut Vec<Fault>, warnings: &mut Vec<Fault>) {
+    let Some(signature) = &source.signature else { return };
+    if source.open {
+        let problem = "the source is open, and a signature that nobody needs protects nothing";
+        faults.push(fault(place, "signature", problem, "remove `open`, or remove the signature"));
+    }
+    faults.extend(signature.faults().into_iter().map(|fault| at(place, "signature.", fault)));
+    for (index, secret) in signature.secrets.iter().enumerate() {
+        let key = format!("signature.secrets[{index}]");
+        let nameless = |name: &String| !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        if matches!(secret, SecretRef::Env(name) if nameless(name)) {
+            // What stands there may be the secret itself, so it is not repeated.
+            let remedy = "put the secret into a variable, and write the variable's name";
+            faults.push(fault(place, &key, "this is no name of an environment variable", remedy));
+            continue;
+        }
+        match secret.read() {
+            Ok(text) => {
+                if let Err(error) = signature.key(&text) {
+                    let remedy = format!("put the secret as its sender shows it into {secret}");
+                    faults.push(fault(place, &key, error.to_string(), remedy));
+                }
+            }
+            Err(error) => {
+                let remedy = "set it where carom-ingest runs; while none can be read, events of this source \
+                              are answered 503";
+                warnings.push(fault(place, &key, error.to_string(), remedy));
+            }
         }
     }
 }

@@ -10,6 +10,7 @@ fn intake(bytes: usize) -> Intake {
     Intake {
         id: EventId::new(),
         source: "shop".parse().unwrap(),
+        verified: Default::default(),
         received_at: jiff::Timestamp::UNIX_EPOCH,
         query: String::new(),
         content_type: None,

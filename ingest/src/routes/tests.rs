@@ -32,6 +32,9 @@ enum Broker {
     Hangs,
 }
 
+/// What the signed sources' requests are signed with.
+const SECRET: &str = "839d0d645bedefbaf76e3269d1b1141ef07683c179cc3bb0aee9348c90517a7";
+
 struct Relay {
     app: Arc<App>,
     router: Router,
@@ -86,6 +89,11 @@ fn lined<T: envelope::Item + Send + 'static>(
 }
 
 fn relay(broker: Broker, limits: impl FnOnce(&mut config::Ingest)) -> Relay {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = folder.path().join("secret");
+    std::fs::write(&secret, format!("{SECRET}\n")).unwrap();
+    let other = folder.path().join("other");
+    std::fs::write(&other, "another secret").unwrap();
     let resources = json!({
         "advertiser": [{"id": "acme"}],
         "offer": [{
@@ -98,6 +106,20 @@ fn relay(broker: Broker, limits: impl FnOnce(&mut config::Ingest)) -> Relay {
             {"id": "open", "advertiser": "acme", "kind": "clickfunnels", "open": true, "event_domains": ["open.example"]},
             {"id": "closed", "advertiser": "acme", "kind": "plain", "event_domains": ["closed.example"]},
             {"id": "pixel", "advertiser": "acme", "kind": "plain", "open": true, "event_domains": ["pixel.example"]},
+            {"id": "signed", "advertiser": "acme", "kind": "clickfunnels", "event_domains": ["signed.example"], "tokens": ["signed-token"],
+             "signature": {"scheme": "clickfunnels", "secrets": [{"file": other}, {"file": secret}], "tolerance": "36500d"}},
+            {"id": "fresh", "advertiser": "acme", "kind": "clickfunnels", "event_domains": ["fresh.example"],
+             "signature": {"scheme": "clickfunnels", "secrets": [{"file": secret}]}},
+            {"id": "rotated", "advertiser": "acme", "kind": "clickfunnels", "event_domains": ["rotated.example"],
+             "signature": {"scheme": "clickfunnels", "secrets": [{"file": "/nowhere/at/all"}, {"file": secret}], "tolerance": "36500d"}},
+            {"id": "hooks", "advertiser": "acme", "kind": "plain", "event_domains": ["hooks.example"],
+             "signature": {"scheme": "hmac", "header": "X-Hub-Signature-256", "prefix": "sha256=", "secrets": [{"file": secret}]}},
+            {"id": "unread", "advertiser": "acme", "kind": "clickfunnels", "event_domains": ["unread.example"], "tokens": ["unread-token"],
+             "signature": {"scheme": "clickfunnels", "secrets": [{"file": "/nowhere/at/all"}]}},
+            {"id": "torn", "advertiser": "acme", "kind": "plain", "open": true, "event_domains": ["torn.example"],
+             "signature": {"scheme": "clickfunnels", "secrets": [{"file": secret}], "tolerance": "36500d"}},
+            {"id": "faulty", "advertiser": "acme", "kind": "plain", "event_domains": ["faulty.example"],
+             "signature": {"scheme": "hmac", "secrets": [{"file": secret}]}},
         ],
     });
     let resources = serde_json::from_value(resources).unwrap();
@@ -206,6 +228,149 @@ async fn who_may_send_events_is_told_by_token_or_by_an_open_sources_host() {
     assert_eq!(twice.problem(), "token-missing");
 }
 
+const TIMESTAMP: &str = "x-webhook-clickfunnels-timestamp";
+const SIGNATURE: &str = "x-webhook-clickfunnels-signature";
+/// When the signatures below were made, by another implementation.
+const AT: (&str, &str) = (TIMESTAMP, "1768076109");
+const GOOD: &str = r#"{"a": "\u003c"}"#;
+const SIGNED: (&str, &str) = (SIGNATURE, "4862b1506fa2577dc0eb54d762962755a0eb8cf3567ea579354557ed81a96333");
+const BROKEN: &str = "not json";
+const SIGNED_BROKEN: (&str, &str) =
+    (SIGNATURE, "80c43178f07e64a793f1a40a980f3261d4b8fd47ea1bc31b1a453ecc5a579776");
+const EMPTY: (&str, &str) = (SIGNATURE, "193fb8ab0c3bf99fd4a32e4217e063f864c38f55182cd82cdfeee311185f068b");
+const HOOK: &str = "x-hub-signature-256";
+
+#[tokio::test]
+async fn a_signed_source_takes_what_is_signed_and_nothing_else() {
+    use carom_common::intake::Verified;
+    use carom_common::signature::Scheme;
+    let relay = relay(Broker::Confirms, |_| {});
+    let signed = "http://signed.example/api/v1/events";
+    let hooks = "http://hooks.example/api/v1/events";
+    let by_token = "/api/v1/events/signed-token";
+    let wrong = (SIGNATURE, SIGNED_BROKEN.1);
+    type Row<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str, u16, &'a str);
+    let table: &[Row<'_>] = &[
+        (signed, &[AT, SIGNED], GOOD, 202, ""),
+        (by_token, &[AT, SIGNED], GOOD, 202, ""),
+        (by_token, &[AT, SIGNED, ("x-webhook-clickfunnels-id", "any")], GOOD, 202, ""),
+        (signed, &[], GOOD, 401, "signature-missing"),
+        (by_token, &[], GOOD, 401, "signature-missing"),
+        (signed, &[SIGNED], GOOD, 401, "signature-missing"),
+        (signed, &[AT, wrong], GOOD, 401, "signature-invalid"),
+        (by_token, &[AT, wrong], GOOD, 401, "signature-invalid"),
+        (signed, &[AT, SIGNED], r#"{"a": "<"}"#, 401, "signature-invalid"),
+        (signed, &[AT, SIGNED, SIGNED], GOOD, 401, "signature-invalid"),
+        (signed, &[AT, (SIGNATURE, "no hex")], GOOD, 401, "signature-invalid"),
+        (signed, &[(TIMESTAMP, "soon"), SIGNED], GOOD, 401, "signature-invalid"),
+        // Bounds come first, the signature before the body's meaning.
+        (signed, &[("content-encoding", "gzip")], GOOD, 415, "content-encoding"),
+        (signed, &[], BROKEN, 401, "signature-missing"),
+        (signed, &[], "", 401, "signature-missing"),
+        ("http://fresh.example/api/v1/events", &[AT, SIGNED], GOOD, 401, "signature-stale"),
+        (
+            "http://fresh.example/api/v1/events",
+            &[(TIMESTAMP, "9999999999"), SIGNED],
+            GOOD,
+            401,
+            "signature-stale",
+        ),
+        (
+            hooks,
+            &[(HOOK, "sha256=17d22895fa75d9b3c52714c4f36e7c626d1b0815e3194945a2254eba2dc3451f")],
+            GOOD,
+            202,
+            "",
+        ),
+        (
+            hooks,
+            &[(HOOK, "sha256=17d22895fa75d9b3c52714c4f36e7c626d1b0815e3194945a2254eba2dc3451f")],
+            "{}",
+            401,
+            "signature-invalid",
+        ),
+        (hooks, &[AT, SIGNED], GOOD, 401, "signature-missing"),
+        // A plain sender can mend its body, and should hear of it.
+        (
+            hooks,
+            &[
+                (HOOK, "sha256=26fdd1fa954e197b30026836756feeaa54edd0cf182380970a5133f8441864b9"),
+                ("content-type", "application/json"),
+            ],
+            BROKEN,
+            400,
+            "not-json",
+        ),
+        // Nobody who says open as well gets around it.
+        ("http://torn.example/api/v1/events", &[], GOOD, 401, "signature-missing"),
+        ("http://torn.example/api/v1/events", &[AT, SIGNED], GOOD, 202, ""),
+        // A good signature mends no wrong token.
+        ("http://signed.example/api/v1/events/wrong", &[AT, SIGNED], GOOD, 401, "token-unknown"),
+    ];
+    for (url, headers, body, status, problem) in table {
+        let before = relay.intakes.lock().unwrap().len();
+        let answered = relay.ask("POST", url, headers, body.to_string()).await;
+        let found = (answered.status.as_u16(), answered.problem());
+        assert_eq!(found, (*status, (*problem).to_owned()), "{url} {headers:?} {body}");
+        assert_eq!(answered.headers.contains_key("www-authenticate"), *status == 401);
+        assert_eq!(relay.intakes.lock().unwrap().len() - before, usize::from(*status == 202), "{url}");
+        assert!(!answered.body.contains(&SECRET[..10]) && !answered.body.contains(&SIGNED.1[..10]));
+    }
+    assert_eq!(relay.counted("signed", "unauthorized"), 11);
+    let refused = |reason| relay.app.metrics.signatures_refused.with_label_values(&["signed", reason]).get();
+    assert_eq!((refused("header_missing"), refused("signature_mismatch")), (5, 3));
+
+    for (url, headers, verified) in [
+        (signed, [AT, SIGNED], Verified::Signature(Scheme::Clickfunnels)),
+        (by_token, [AT, SIGNED], Verified::TokenAndSignature(Scheme::Clickfunnels)),
+        ("/api/v1/events/cf-token", [AT, SIGNED], Verified::Token),
+        ("http://open.example/api/v1/events", [AT, SIGNED], Verified::Open),
+    ] {
+        assert_eq!(relay.ask("POST", url, &headers, GOOD).await.status, 202, "{url}");
+        assert_eq!(relay.last_intake().verified, verified, "{url}");
+    }
+}
+
+#[tokio::test]
+async fn a_signed_funnels_unusable_body_is_kept_and_warned_of() {
+    let relay = relay(Broker::Confirms, |_| {});
+    for url in ["http://signed.example/api/v1/events", "/api/v1/events/signed-token"] {
+        for (signature, body) in [(SIGNED_BROKEN, BROKEN), (EMPTY, "")] {
+            let answered = relay.ask("POST", url, &[AT, signature], body).await;
+            assert_eq!(answered.status, 202, "{url} {body:?}: {}", answered.body);
+            assert!(answered.json()["warning"].as_str().unwrap().contains("is kept"), "{url} {body:?}");
+            assert_eq!(relay.last_intake().body.0, body.as_bytes());
+        }
+    }
+    assert_eq!(relay.counted("signed", "accepted_with_warning"), 4);
+}
+
+#[tokio::test]
+async fn while_no_secret_can_be_read_nobody_is_let_in_and_nobody_is_told_that_they_are_wrong() {
+    let relay = relay(Broker::Confirms, |_| {});
+    let wrong = (SIGNATURE, SIGNED_BROKEN.1);
+    type Row<'a> = (&'a str, &'a [(&'a str, &'a str)], u16, &'a str);
+    let table: &[Row<'_>] = &[
+        ("http://unread.example/api/v1/events", &[AT, SIGNED], 503, "unverifiable"),
+        ("http://unread.example/api/v1/events", &[], 503, "unverifiable"),
+        ("/api/v1/events/unread-token", &[AT, SIGNED], 503, "unverifiable"),
+        ("http://faulty.example/api/v1/events", &[], 503, "unverifiable"),
+        // One of two can be read: what is not of that one may be of the other.
+        ("http://rotated.example/api/v1/events", &[AT, SIGNED], 202, ""),
+        ("http://rotated.example/api/v1/events", &[AT, wrong], 503, "unverifiable"),
+        ("http://rotated.example/api/v1/events", &[AT], 401, "signature-missing"),
+    ];
+    for (url, headers, status, problem) in table {
+        let answered = relay.ask("POST", url, headers, GOOD).await;
+        assert_eq!((answered.status.as_u16(), answered.problem().as_str()), (*status, *problem), "{url}");
+        assert_eq!(answered.headers.contains_key("retry-after"), *status == 503);
+        assert!(!answered.body.contains("nowhere"), "{}", answered.body);
+    }
+    assert_eq!(relay.counted("unread", "unverifiable"), 3);
+    assert_eq!(relay.intakes.lock().unwrap().len(), 1);
+    assert_eq!(relay.app.index.borrow().unreadable_secrets(), 2);
+}
+
 #[tokio::test]
 async fn an_intake_holds_the_request_to_the_byte() {
     let relay = relay(Broker::Confirms, |_| {});
@@ -233,12 +398,18 @@ async fn a_look_whether_we_are_here_is_no_event() {
         ("HEAD", "/api/v1/events/plain%20token?a=1"),
         ("GET", "/api/v1/events/cf-token?click_id={contact.custom_attributes.clickid}"),
         ("GET", "http://open.example/api/v1/events"),
+        ("GET", "http://signed.example/api/v1/events"),
+        ("HEAD", "/api/v1/events/signed-token"),
+        ("GET", "http://unread.example/api/v1/events"),
+        ("HEAD", "http://hooks.example/api/v1/events?a=1"),
     ];
     for (method, url) in pings {
         let answered = relay.ask(method, url, &[], "").await;
         assert_eq!(answered.status, 200, "{method} {url}");
         assert_eq!(relay.intakes.lock().unwrap().len(), 0, "{method} {url}");
     }
+    let unsigned = relay.ask("GET", "http://hooks.example/api/v1/events?event_parameter=lead", &[], "").await;
+    assert_eq!(unsigned.problem(), "signature-missing", "it says something, so it must be signed");
     let sent = relay.ask("GET", "http://pixel.example/api/v1/events?event_parameter=lead", &[], "").await;
     assert_eq!(sent.status, 202);
     assert_eq!(relay.last_intake().query, "event_parameter=lead");
@@ -309,6 +480,7 @@ async fn ingest_warns_of_exactly_what_the_worker_cannot_decode() {
             let intake = Intake {
                 id: carom_common::id::EventId::new(),
                 source: source.id.clone(),
+                verified: Default::default(),
                 received_at: jiff::Timestamp::now(),
                 query: url.split_once('?').map_or("", |(_, query)| query).to_owned(),
                 content_type,

@@ -16,6 +16,7 @@ fn intake(txid: usize) -> Intake {
     Intake {
         id: EventId::new(),
         source: "plain".parse().unwrap(),
+        verified: Default::default(),
         received_at: Timestamp::now(),
         query: format!("event=purchase&txid=copy-{txid}&payout=1"),
         content_type: None,

@@ -84,6 +84,7 @@ async fn what_the_broker_cannot_route_is_kept_and_replayed() -> Result<()> {
     let intake = Intake {
         id: EventId::new(),
         source: "plain".parse().unwrap(),
+        verified: Default::default(),
         received_at: Timestamp::now(),
         query: "event=purchase&txid=strayed".to_owned(),
         content_type: None,

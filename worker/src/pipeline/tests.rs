@@ -31,6 +31,7 @@ fn intake(query: &str) -> Intake {
     Intake {
         id: EventId::new(),
         source: "shop".parse().unwrap(),
+        verified: Default::default(),
         received_at: now(),
         query: query.into(),
         content_type: None,

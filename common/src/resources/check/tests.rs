@@ -105,6 +105,110 @@ fn a_source_that_nobody_authenticates_exists_only_where_it_says_open() {
     assert_eq!(warnings[0].key, "source[shop].open");
 }
 
+/// The good file with a signed source of its own, after the others.
+fn with_signed(source: &str, signature: &str) -> String {
+    format!(
+        "{GOOD}\n[[source]]\nid = \"signed\"\nadvertiser = \"acme\"\nkind = \"clickfunnels\"\n{source}\n\
+         [source.signature]\n{signature}\n"
+    )
+}
+
+#[test]
+fn a_signed_source_is_named_by_a_token_or_its_domain() {
+    const CLICKFUNNELS: &str = "scheme = \"clickfunnels\"\nsecrets = [{ env = \"PATH\" }]";
+    const DOMAIN: &str = "event_domains = [\"s.example\"]";
+    let table = [
+        (DOMAIN, None),
+        ("tokens = [\"another-token-of-letters\"]", None),
+        ("", Some("source[signed].event_domains")),
+        ("open = true\nevent_domains = [\"s.example\"]", Some("source[signed].signature")),
+    ];
+    for (source, expected) in table {
+        let (_, faults, _) = read(&with_signed(source, CLICKFUNNELS));
+        let keys: Vec<_> = faults.iter().map(|fault| fault.key.as_str()).collect();
+        assert_eq!(keys, Vec::from_iter(expected), "{source}: {faults:?}");
+    }
+    let unsigned = GOOD.replace("kind = ", &format!("{DOMAIN}\nkind = "));
+    let (_, faults, _) = read(&unsigned);
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    assert_eq!(faults[0].key, "source[shop].event_domains");
+}
+
+#[test]
+fn a_signature_that_cannot_work_is_told_by_its_key() {
+    const PLACE: &str = "secrets = [{ env = \"PATH\" }]";
+    let table = [
+        ("scheme = \"clickfunnels\"", "signature.secrets"),
+        ("scheme = \"clickfunnels\"\nsecrets = []", "signature.secrets"),
+        ("scheme = \"runes\"\nsecrets = []", "signature.scheme"),
+        ("scheme = \"hmac\"\ntolerence = \"1m\"", "signature.tolerence"),
+        (&format!("scheme = \"clickfunnels\"\nheader = \"X-A\"\n{PLACE}"), "signature.header"),
+        (&format!("scheme = \"clickfunnels\"\ntolerance = \"0s\"\n{PLACE}"), "signature.tolerance"),
+        (&format!("scheme = \"standard_webhooks\"\nsigned = \"{{body}}\"\n{PLACE}"), "signature.signed"),
+        (&format!("scheme = \"standard_webhooks\"\n{PLACE}"), "signature.secrets[0]"),
+        (&format!("scheme = \"hmac\"\n{PLACE}"), "signature.header"),
+        (&format!("scheme = \"hmac\"\nheader = \"X A\"\n{PLACE}"), "signature.header"),
+        (&format!("scheme = \"hmac\"\nheader = \"X-A\"\nprefix = \"a b\"\n{PLACE}"), "signature.prefix"),
+        (&format!("scheme = \"hmac\"\nheader = \"X-A\"\nsigned = \"{{bdy}}\"\n{PLACE}"), "signature.signed"),
+        (&format!("scheme = \"hmac\"\nheader = \"X-A\"\nsigned = \"v0\"\n{PLACE}"), "signature.signed"),
+        (
+            &format!("scheme = \"hmac\"\nheader = \"X-A\"\nsigned = \"{{timestamp}}.{{body}}\"\n{PLACE}"),
+            "signature.signed",
+        ),
+        (
+            &format!("scheme = \"hmac\"\nheader = \"X-A\"\ntimestamp_header = \"X-T\"\n{PLACE}"),
+            "signature.timestamp_header",
+        ),
+        (
+            &format!("scheme = \"hmac\"\nheader = \"X-A\"\nid_header = \"X-I\"\n{PLACE}"),
+            "signature.id_header",
+        ),
+        (&format!("scheme = \"hmac\"\nheader = \"X-A\"\ntolerance = \"1m\"\n{PLACE}"), "signature.tolerance"),
+    ];
+    for (signature, key) in table {
+        let (_, faults, _) = read(&with_signed("event_domains = [\"s.example\"]", signature));
+        let keys: Vec<_> = faults.iter().map(|fault| fault.key.as_str()).collect();
+        assert_eq!(keys[0], format!("source[signed].{key}"), "{signature}: {faults:?}");
+        // Where the scheme cannot be read, it is missing as well.
+        assert_eq!(keys.len(), 1 + usize::from(key == "signature.scheme"), "{signature}: {faults:?}");
+        assert!(faults[0].problem.len() + faults[0].remedy.len() > 20, "{:?}", faults[0]);
+    }
+}
+
+#[test]
+fn a_secret_that_is_written_out_is_a_fault_that_does_not_repeat_it() {
+    let table = [
+        ("secrets = [\"hush-hush-0123456789\"]", "signature.secrets[0]"),
+        ("secrets = \"hush-hush-0123456789\"", "signature.secrets"),
+        ("secrets = [{ env = \"hush-hush-0123456789\" }]", "signature.secrets[0]"),
+        ("secrets = [{ text = \"hush-hush-0123456789\" }]", "signature.secrets[0].text"),
+    ];
+    for (secrets, key) in table {
+        let signature = format!("scheme = \"clickfunnels\"\n{secrets}");
+        let (_, faults, _) = read(&with_signed("event_domains = [\"s.example\"]", &signature));
+        assert_eq!(faults[0].key, format!("source[signed].{key}"), "{faults:?}");
+        assert!(!format!("{faults:?}").contains("hush"), "{faults:?}");
+    }
+    let (_, faults, _) = read(&with_signed(
+        "event_domains = [\"s.example\"]",
+        "scheme = \"clickfunnels\"\nsecrets = [\"hush-hush-0123456789\"]",
+    ));
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    assert!(faults[0].problem.contains("never written out"), "{faults:?}");
+}
+
+#[test]
+fn a_secret_that_cannot_be_read_here_is_warned_of() {
+    let signature = "scheme = \"clickfunnels\"\nsecrets = [{ env = \"CAROM_NOBODY_SETS_THIS\" }]";
+    let (resources, faults, warnings) = read(&with_signed("event_domains = [\"s.example\"]", signature));
+    assert_eq!(faults, vec![]);
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert_eq!(warnings[0].key, "source[signed].signature.secrets[0]");
+
+    let document = serde_json::to_string(&resources.clone().sealed()).unwrap();
+    assert_eq!(serde_json::from_str::<Resources>(&document).unwrap(), resources.sealed(), "{document}");
+}
+
 #[test]
 fn what_is_written_to_the_store_holds_no_token() {
     let (resources, _, _) = read(GOOD);

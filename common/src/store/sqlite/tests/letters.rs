@@ -7,6 +7,7 @@ fn intake() -> Intake {
     Intake {
         id: EventId::new(),
         source: "shop".parse().unwrap(),
+        verified: Default::default(),
         received_at: at(1),
         query: String::new(),
         content_type: None,
