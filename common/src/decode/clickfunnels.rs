@@ -36,6 +36,13 @@ pub(super) fn decode(intake: &Intake, source: &Source, query: &Parameters) -> Re
     let name = name(row, typed.name.clone());
     let money = Money::of(row, &view, &typed);
     let key = row.and_then(|row| key(row, &view)).map(bounded);
+    if let Some(row) = row.filter(|row| row.claim.is_some() && key.is_none()) {
+        let template = row.key.as_deref().unwrap_or_default();
+        notes.push((
+            Code::Decoded,
+            format!("it lacks what its key {template} is made of, and claims nothing"),
+        ));
+    }
     let claim = row.zip(key.clone()).and_then(|(row, key)| claim(row, key, &view, &money, &typed, at, test));
     let (named, found_by) = click_id::find(&view, source, query);
     let order = order::of(&view);

@@ -1,3 +1,9 @@
+mod click_ids;
+mod envelopes;
+mod fixtures;
+mod fuzz;
+mod rules;
+
 use super::*;
 use crate::conversion::Says;
 use crate::event;
@@ -28,6 +34,11 @@ fn clickfunnels(query: &str, body: &Value) -> Decoded {
 
 fn plain(query: &str, body: &str) -> Decoded {
     decode(&intake(query, body.as_bytes()), &source("plain")).unwrap()
+}
+
+/// A fixture's body.
+fn fixture(file: &str) -> Value {
+    serde_json::from_slice(&fixtures::bodies(file)[0]).unwrap()
 }
 
 fn order() -> Value {

@@ -4,7 +4,6 @@ use super::envelope::{self, View};
 use super::{Parameters, bounded, person, printable};
 use crate::event::Visit;
 use serde_json::Value;
-use std::collections::HashSet;
 
 /// Which visits of a contact, an order or an invoice are told, the most telling first.
 const VISITS: [&str; 3] = ["last_visit_with_utm", "last_visit", "first_visit"];
@@ -29,10 +28,22 @@ const AD_CLICK_IDS: [&str; 16] = [
     "irclickid",
 ];
 
-/// The visits that a body lists, each once, in its order of telling.
+/// The visits that a body lists, each once, the most telling first. One visit may be listed on the contact
+/// and on the order, and the pages of the two differ.
 pub(super) fn of(view: &View) -> Vec<Visit> {
-    let mut seen = HashSet::new();
-    places(view).filter_map(visit).filter(|visit| seen.insert(visit.id.clone())).collect()
+    let mut visits: Vec<Visit> = Vec::new();
+    for visit in places(view).filter_map(visit) {
+        let Some(known) = visits.iter_mut().find(|known| known.id == visit.id) else {
+            visits.push(visit);
+            continue;
+        };
+        for (name, value) in visit.parameters {
+            if known.parameters.iter().all(|(other, _)| *other != name) {
+                known.parameters.push((name, value));
+            }
+        }
+    }
+    visits
 }
 
 /// The addresses that the contact landed on, in the order in which they are asked for a click id.
