@@ -240,4 +240,72 @@ mod tests {
         assert_eq!(name("qualified").as_deref(), Some("qualified"));
         assert_eq!(name("other").as_deref(), Some("tag_added"));
     }
+
+    /// The table of `docs/event-mapping.md`.
+    fn table() -> String {
+        let code = |text: &Option<String>| text.as_ref().map_or(String::new(), |text| format!("`{text}`"));
+        let mut table =
+            "| type | where | kind | name | claims | key |\n| --- | --- | --- | --- | --- | --- |\n"
+                .to_owned();
+        for row in &DEFAULT.row {
+            let conditions: Vec<_> = row.when.iter().map(told).collect();
+            let claim = row.claim.map_or(String::new(), |claim| {
+                let mut told = serde_json::to_value(claim).unwrap().as_str().unwrap().to_owned();
+                if let Some(name) = &row.counts_as {
+                    told.push_str(&format!(" as `{name}`"));
+                }
+                if claim == ClaimKind::Refund {
+                    told.push_str(if row.whole { " in full of" } else { " of" });
+                    told.push_str(
+                        &row.refund.as_ref().map_or(" what is not said".to_owned(), |at| pointed(at)),
+                    );
+                }
+                if let Some((at, evidence)) = row.value.as_ref().zip(row.evidence) {
+                    let evidence = serde_json::to_value(evidence).unwrap();
+                    told.push_str(&format!("; worth{} by {}", pointed(at), evidence.as_str().unwrap()));
+                }
+                told
+            });
+            table.push_str(&format!(
+                "| `{}` | {} | {} | {} | {claim} | {} |\n",
+                row.event,
+                conditions.join(", "),
+                row.kind.as_str(),
+                code(&row.parameter),
+                code(&row.key),
+            ));
+        }
+        table
+    }
+
+    fn pointed(pointer: &str) -> String {
+        format!(" `{}`", pointer.trim_start_matches("/data/"))
+    }
+
+    fn told(when: &When) -> String {
+        let texts =
+            when.is.iter().map(|text| if text.is_empty() { "none".to_owned() } else { format!("`{text}`") });
+        let texts: Vec<_> = texts.collect();
+        let at = pointed(&when.at).trim().to_owned();
+        match (when.at_most, when.at_least) {
+            (Some(most), _) => format!("{at} ≤ {most}"),
+            (_, Some(least)) => format!("{at} ≥ {least}"),
+            _ => format!("{at} is {}", texts.join(" or ")),
+        }
+    }
+
+    #[test]
+    fn the_document_has_the_table_as_the_data_has_it() {
+        let document = include_str!("../../docs/event-mapping.md");
+        let (_, documented) = document.split_once("<!-- table -->\n\n").unwrap_or_default();
+        assert!(documented == table(), "put this behind its mark in docs/event-mapping.md:\n{}", table());
+    }
+
+    #[test]
+    fn what_the_document_shows_as_an_example_is_sound() {
+        let document = include_str!("../../docs/event-mapping.md");
+        let (_, example) = document.split_once("[[source.mapping]]\n").unwrap();
+        let row: Row = toml::from_str(example.split_once("```").unwrap().0).unwrap();
+        assert_eq!(faults(&row), vec![]);
+    }
 }
