@@ -16,16 +16,17 @@ pub enum Placeholder<'a> {
     Path(&'a str),
 }
 
-/// Reads a query value as a placeholder, if it is one.
+/// Reads a query value as a placeholder, if it is one. Besides the spellings of the specification, `[x]` and
+/// `{x}`, people type `{{x}}` and `${x}`.
 pub fn parse(value: &str) -> Option<Placeholder<'_>> {
-    let inner = |open, close| value.trim().strip_prefix(open)?.strip_suffix(close).map(str::trim);
-    match inner('[', ']') {
-        Some("event_name") => return Some(Placeholder::EventName),
-        Some("amount") => return Some(Placeholder::Amount),
-        Some(path) if is_path(path) => return Some(Placeholder::Path(path)),
-        _ => {}
+    let value = value.trim();
+    let spellings = [("{{", "}}"), ("${", "}"), ("{", "}"), ("[", "]")];
+    let inner = spellings.iter().find_map(|(open, close)| value.strip_prefix(open)?.strip_suffix(close))?;
+    match inner.trim() {
+        "event_name" => Some(Placeholder::EventName),
+        "amount" => Some(Placeholder::Amount),
+        path => is_path(path).then_some(Placeholder::Path(path)),
     }
-    inner('{', '}').filter(|path| is_path(path)).map(Placeholder::Path)
 }
 
 fn is_path(text: &str) -> bool {
@@ -35,12 +36,54 @@ fn is_path(text: &str) -> bool {
     text.len() <= 200 && text.split('.').all(word)
 }
 
-/// What stands at a path: in `data`, then in the body itself. `{contact.x}` means `data.contact.x`, or
-/// `data.x` where the subject is the contact. Text and numbers only.
+/// A part of a conversion key's template, such as `order:{data.id}`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyPart<'a> {
+    /// Text as it is.
+    Text(&'a str),
+    /// A path in braces.
+    Path(&'a str),
+}
+
+impl<'a> KeyPart<'a> {
+    /// The parts of a template, in their order; none where a brace has no partner or holds no path.
+    pub fn all(template: &'a str) -> Option<Vec<Self>> {
+        let mut parts = Vec::new();
+        let mut rest = template;
+        while let Some((text, after)) = rest.split_once('{') {
+            let (path, after) = after.split_once('}')?;
+            if text.contains('}') || !is_path(path) {
+                return None;
+            }
+            parts.extend([Self::Text(text), Self::Path(path)]);
+            rest = after;
+        }
+        parts.push(Self::Text(rest));
+        (!rest.contains('}')).then_some(parts)
+    }
+}
+
+/// Where an event keeps its contact besides `contact` itself.
+const CONTACTS: [&str; 2] = ["order.contact", "primary_contact"];
+
+/// What stands at a path: in `data`, then in the body itself. `{contact.x}` means the event's contact,
+/// wherever that stands, or `data.x` where the subject is the contact. Text and numbers only.
 pub fn resolve(body: &Value, path: &str) -> Option<String> {
     let data = body.get("data").unwrap_or(body);
     let of_contact = path.strip_prefix("contact.");
-    walk(data, path).or_else(|| walk(data, of_contact?)).or_else(|| walk(body, path)).and_then(text)
+    let elsewhere = || CONTACTS.iter().find_map(|contact| walk(walk(data, contact)?, of_contact?));
+    let found =
+        walk(data, path).or_else(elsewhere).or_else(|| walk(data, of_contact?)).or_else(|| walk(body, path));
+    found.and_then(text)
+}
+
+/// The same in a body of ClickFunnels Classic, whose contacts have no `custom_attributes`: what would be one
+/// stands in the contact itself and in its `additional_info`.
+pub fn resolve_classic(body: &Value, path: &str) -> Option<String> {
+    let attribute = || path.strip_prefix("contact.custom_attributes.");
+    let filled = |path: &str| resolve(body, path).filter(|text| !text.trim().is_empty());
+    let field = |place: &str| filled(&format!("contact.{place}{}", attribute()?));
+    filled(path).or_else(|| field("")).or_else(|| field("additional_info."))
 }
 
 fn walk<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
@@ -71,7 +114,25 @@ mod tests {
         assert_eq!(parse("[amount]"), Some(Placeholder::Amount));
         let path = "contact.custom_attributes.clickid";
         assert_eq!(parse("{contact.custom_attributes.clickid}"), Some(Placeholder::Path(path)));
-        for plain in ["", "{}", "[]", "{a b}", "{a..b}", "x{a}", "purchase", "{\"a\":1}"] {
+        for spelt in ["${a.b}", "{{a.b}}", "{{ a.b }}", "[a.b]", " {a.b} "] {
+            assert_eq!(parse(spelt), Some(Placeholder::Path("a.b")), "{spelt}");
+        }
+        assert_eq!(parse("{{amount}}"), Some(Placeholder::Amount));
+        for plain in [
+            "",
+            "{}",
+            "{{}}",
+            "${}",
+            "$",
+            "{{a}",
+            "%a%",
+            "[]",
+            "{a b}",
+            "{a..b}",
+            "x{a}",
+            "purchase",
+            "{\"a\":1}",
+        ] {
             assert_eq!(parse(plain), None, "{plain}");
         }
     }
@@ -87,5 +148,41 @@ mod tests {
         assert_eq!(resolve(&classic, path).as_deref(), Some("7"));
         assert_eq!(resolve(&json!({"data": null}), path), None);
         assert_eq!(resolve(&json!([1]), "0"), Some("1".into()));
+    }
+
+    #[test]
+    fn the_contact_of_an_invoice_or_an_appointment_is_the_contact_too() {
+        let path = "contact.custom_attributes.clickid";
+        for at in ["order", "primary_contact"] {
+            let contact = json!({"custom_attributes": {"clickid": "a"}});
+            let data = if at == "order" { json!({"contact": contact}) } else { contact };
+            assert_eq!(resolve(&json!({"data": {at: data}}), path).as_deref(), Some("a"), "{at}");
+        }
+    }
+
+    #[test]
+    fn an_attribute_of_a_classic_contact_stands_in_the_contact() {
+        let path = "contact.custom_attributes.clickid";
+        for data in [
+            json!({"contact": {"clickid": "a"}}),
+            json!({"contact": {"clickid": "a", "additional_info": {"clickid": "b"}}}),
+            json!({"contact": {"additional_info": {"clickid": "a"}}}),
+            json!({"clickid": "a"}),
+            json!({"additional_info": {"clickid": "a"}}),
+        ] {
+            let body = json!({"data": data});
+            assert_eq!(resolve_classic(&body, path).as_deref(), Some("a"), "{body}");
+            assert_eq!(resolve(&body, path), None);
+        }
+    }
+
+    #[test]
+    fn a_keys_template_is_split_or_refused() {
+        use KeyPart::{Path, Text};
+        assert_eq!(KeyPart::all("order:{data.id}"), Some(vec![Text("order:"), Path("data.id"), Text("")]));
+        assert_eq!(KeyPart::all("x"), Some(vec![Text("x")]));
+        for bad in ["{", "}", "a}b", "{}", "{a b}", "{a}}", "{{a}}"] {
+            assert_eq!(KeyPart::all(bad), None, "{bad}");
+        }
     }
 }

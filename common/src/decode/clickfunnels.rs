@@ -1,252 +1,201 @@
-//! ClickFunnels' webhooks, version 2 (specification 001 and 003).
+//! ClickFunnels' webhooks, of either version and of Classic (specification 000, 001 and 003).
+//!
+//! The body is brought to one form first; the mapping's row then says what it is to us, and each of the
+//! files beside this one reads one thing from it.
 
-use super::{Decoded, Parameters, Undecodable, bounded, hex, parameters, plain};
-use crate::attribution::{self, FoundBy, Named};
+use super::envelope::View;
+use super::{
+    Decoded, Parameters, Undecodable, bounded, click_id, order, parameters, person, plain, visits, worth,
+};
+use crate::attribution::{self, Named};
 use crate::conversion::{Claim, Evidence, Refund, Says};
-use crate::event::{Envelope, Event, Kind, Origin, Person};
+use crate::event::{Envelope, Event, Kind};
 use crate::intake::Intake;
 use crate::mapping::{self, ClaimKind, Row};
 use crate::money::{self, Amount};
-use crate::placeholder::{self, Placeholder};
+use crate::placeholder::{self, KeyPart, Placeholder};
 use crate::source::Source;
 use crate::trace::Code;
 use jiff::Timestamp;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
-use uuid::Uuid;
 
 pub(super) fn decode(intake: &Intake, source: &Source, query: &Parameters) -> Result<Decoded, Undecodable> {
-    let body = Value::Object(parameters::object(&intake.body.0)?);
+    let view = View::of(parameters::object(&intake.body.0)?, &intake.body.0);
     let mut notes = Vec::new();
-    let given_type = body.get("event_type").and_then(Value::as_str);
-    let raw_type: String = mapping::canonical(given_type.unwrap_or("unknown")).chars().take(100).collect();
-    let row = mapping::find(&raw_type, &body);
+    let row = mapping::find(&source.mapping, &view.raw_type, view.body());
     if row.is_none() {
-        notes.push((Code::TypeUnknown, format!("{raw_type} is no type that the mapping knows")));
+        let detail = match view.envelope {
+            Envelope::Unknown => "its envelope is none that we know, and it names no type".to_owned(),
+            _ => format!("{} is no type that the mapping knows", view.raw_type),
+        };
+        notes.push((Code::TypeUnknown, detail));
     }
-    let source_event_id = body.get("event_id").and_then(placeholder::text).map(|id| normalised(&id));
-    let key = match &source_event_id {
-        Some(id) => format!(
-            "cf:{}:{id}",
-            text_at(&body, &["/workspace_id", "/data/workspace_id"]).unwrap_or_default()
-        ),
-        None => format!("cf:body:{}", hex(&Sha256::digest(&intake.body.0))),
-    };
-    let at = text_at(&body, &["/created_at"]).and_then(|at| at.parse::<Timestamp>().ok());
-    let event_parameter = static_value(query, &plain::EVENT);
-    let value = row.and_then(|row| value(row, &body));
-    let value =
-        if static_value(query, &plain::VALUE).is_some() { plain::value(query, &mut notes) } else { value };
-    let test = ["/data/live_mode", "/data/order/live_mode"]
-        .iter()
-        .any(|at| body.pointer(at) == Some(&Value::Bool(false)));
-    let conversion_key = row.and_then(|row| fill_key(row.key.as_deref()?, &body, source_event_id.as_deref()));
-    let claim = row.and_then(|row| {
-        claim(
-            row,
-            conversion_key.clone()?,
-            value,
-            event_parameter.as_deref(),
-            &body,
-            at.unwrap_or(intake.received_at),
-            test,
-        )
-    });
-    let (named, found_by) = click_id(&body, source, query);
+    let at = view.at.unwrap_or(intake.received_at);
+    let test = is_test(view.body());
+    let typed = Typed::of(query, &view, &mut notes);
+    let name = name(row, typed.name.clone());
+    let money = Money::of(row, &view, &typed);
+    let key = row.and_then(|row| key(row, &view)).map(bounded);
+    if let Some(row) = row.filter(|row| row.claim.is_some() && key.is_none()) {
+        let template = row.key.as_deref().unwrap_or_default();
+        notes.push((
+            Code::Decoded,
+            format!("it lacks what its key {template} is made of, and claims nothing"),
+        ));
+    }
+    let claim = row.zip(key.clone()).and_then(|(row, key)| claim(row, key, &view, &money, &typed, at, test));
+    let (named, found_by) = click_id::find(&view, source, query);
+    let order = order::of(&view);
+    let of_key = claim.as_ref().and_then(|claim| Some(claim.key.split_once(':')?.1.to_owned()));
     let event = Event {
         id: intake.id,
         advertiser: source.advertiser.clone(),
         source: source.id.clone(),
-        source_event_id: source_event_id.map(bounded),
-        key: bounded(key),
-        name: event_parameter.or_else(|| row.and_then(|row| row.parameter.clone())),
-        number: row.and_then(|row| row.number),
+        source_event_id: view.event_id.clone().map(bounded),
+        key: bounded(view.dedupe_key()),
+        raw_type: view.raw_type.clone(),
+        number: row.and_then(|row| row.number).or_else(|| plain::number(name.as_deref()?)),
+        name,
         kind: row.map_or(Kind::Ignored, |row| row.kind),
-        ledger_key: conversion_key.clone(),
-        envelope: Envelope::V2,
-        origin: Origin::default(),
-        order: None,
-        foreign_click: None,
-        raw_type,
-        at: at.unwrap_or(intake.received_at),
+        ledger_key: key,
+        envelope: view.envelope,
+        origin: view.origin.clone(),
+        order: order.as_ref().map(|order| order.id.clone()),
+        foreign_click: match &named {
+            Named::Foreign(text) => Some(text.clone()),
+            _ => None,
+        },
+        at,
         received_at: intake.received_at,
-        value,
-        transaction: conversion_key
-            .as_deref()
-            .and_then(|key| key.split_once(':'))
-            .map(|(_, id)| bounded(id.to_owned())),
+        value: money.event,
+        transaction: of_key.or_else(|| order.as_ref().map(|order| order.id.clone())).map(bounded),
         test,
-        person: person(&body, intake),
-        data: body.get("data").cloned().unwrap_or_default(),
+        person: person::of(&view, intake.visitor),
+        data: Value::Null,
     };
-    Ok(Decoded { event, named, found_by, claim, order: None, visits: Vec::new(), erases: false, notes })
+    let visits = visits::of(&view);
+    let erases = view.raw_type == "contact.deleted";
+    let event = Event { data: view.into_data(), ..event };
+    Ok(Decoded { event, named, found_by, claim, order, visits, erases, notes })
 }
 
-/// An event id may come with or without dashes, in either case.
-fn normalised(id: &str) -> String {
-    Uuid::try_parse(id).map_or_else(|_| id.to_ascii_lowercase(), |id| id.as_hyphenated().to_string())
+/// What was typed into the endpoint's URL, or is found at the paths that were typed there.
+struct Typed {
+    name: Option<String>,
+    value: Option<Amount>,
+    currency: Option<iso_currency::Currency>,
 }
 
-fn text_at(body: &Value, pointers: &[&str]) -> Option<String> {
-    pointers
-        .iter()
-        .find_map(|at| body.pointer(at).and_then(placeholder::text))
-        .filter(|text| !text.is_empty())
+impl Typed {
+    fn of(query: &Parameters, view: &View, notes: &mut Vec<(Code, String)>) -> Self {
+        let meant = |names: &[&str]| {
+            let given = query.first(names)?;
+            let text = match placeholder::parse(&given) {
+                Some(Placeholder::EventName | Placeholder::Amount) => None,
+                Some(Placeholder::Path(path)) => click_id::resolve(view, path),
+                None => Some(given),
+            };
+            text.filter(|text| !text.trim().is_empty() && !attribution::is_placeholder(text.trim()))
+        };
+        let currency = meant(&["currency"]).and_then(|code| money::currency(&code));
+        let value = meant(&plain::VALUE).and_then(|text| plain::amount(&text, notes));
+        let value = value.map(|amount| Amount { amount, currency });
+        Self { name: meant(&plain::EVENT).map(|name| super::printable(name.trim(), 100)), value, currency }
+    }
 }
 
-/// A value that was typed into the endpoint's URL, and is no placeholder.
-fn static_value(query: &Parameters, names: &[&str]) -> Option<String> {
-    let value = query.first(names).filter(|value| !attribution::is_placeholder(value))?;
-    Some(value.chars().take(100).collect())
+/// A name that was typed counts for what the mapping gives a name to, and for what it does not know: an
+/// update of a contact or an order is no `purchase` because its endpoint's URL says so.
+fn name(row: Option<&Row>, typed: Option<String>) -> Option<String> {
+    match row {
+        None => typed,
+        Some(row) => row.parameter.as_ref().map(|own| typed.unwrap_or_else(|| own.clone())),
+    }
 }
 
-fn value(row: &Row, body: &Value) -> Option<Amount> {
-    let amount = money::decimal_in(body.pointer(row.value.as_deref()?)?)?;
-    let currency =
-        row.currency.as_deref().and_then(|at| body.pointer(at)?.as_str()).and_then(money::currency);
-    Some(Amount { amount, currency })
+/// The money of an event.
+struct Money {
+    /// What it is worth; of a refund, what went back.
+    event: Option<Amount>,
+    /// What its sale is worth, by it.
+    sale: Option<Amount>,
+    /// What went back.
+    refunded: Option<Amount>,
 }
 
-/// Fills a key such as `order:{data.id}`; none where the body lacks a part of it.
-fn fill_key(template: &str, body: &Value, event_id: Option<&str>) -> Option<String> {
+impl Money {
+    /// A value that was typed counts before what the body says; a currency that was typed only where the
+    /// body names none.
+    fn of(row: Option<&Row>, view: &View, typed: &Typed) -> Self {
+        let Some(row) = row else {
+            return Self { event: typed.value, sale: None, refunded: None };
+        };
+        let complete = |found: Amount| Amount { currency: found.currency.or(typed.currency), ..found };
+        let instead = |found: Amount| typed.value.unwrap_or_else(|| complete(found));
+        let sale = worth::value(row, view).map(complete);
+        let refunded = worth::refunded(row, view).map(instead);
+        if row.claim == Some(ClaimKind::Refund) {
+            return Self { event: refunded, sale: sale.map(instead), refunded };
+        }
+        let sale = typed.value.or(sale);
+        Self { event: sale, sale, refunded }
+    }
+}
+
+/// Fills a row's key; none where the body lacks a part of it.
+fn key(row: &Row, view: &View) -> Option<String> {
     let mut key = String::new();
-    let mut rest = template;
-    while let Some((before, after)) = rest.split_once('{') {
-        let (path, after) = after.split_once('}')?;
-        key.push_str(before);
-        key.push_str(&match path {
-            "contact_id" => contact_id(body)?,
-            "event_id" => event_id?.to_owned(),
-            path => text_at(body, &[&format!("/{}", path.replace('.', "/"))])?,
-        });
-        rest = after;
+    for part in KeyPart::all(row.key.as_deref()?)? {
+        match part {
+            KeyPart::Text(text) => key.push_str(text),
+            KeyPart::Path("contact_id") => key.push_str(&person::contact(view)?),
+            KeyPart::Path("event_id") => key.push_str(view.event_id.as_ref().unwrap_or(&view.hash)),
+            KeyPart::Path("body_sha256") => key.push_str(&view.hash),
+            KeyPart::Path(path) => key.push_str(&view.text(&[&format!("/{}", path.replace('.', "/"))])?),
+        }
     }
-    key.push_str(rest);
-    Some(bounded(key))
-}
-
-fn contact_id(body: &Value) -> Option<String> {
-    if text_at(body, &["/subject_type"]).as_deref() == Some("Contact") {
-        return text_at(body, &["/data/id", "/subject_id"]);
-    }
-    let elsewhere =
-        ["/data/contact_id", "/data/contact/id", "/data/order/contact_id", "/data/order/contact/id"];
-    text_at(body, &elsewhere).or_else(|| {
-        let type_ = text_at(body, &["/event_type"])?;
-        type_.starts_with("contact.").then(|| text_at(body, &["/data/id"])).flatten()
-    })
-}
-
-fn person(body: &Value, intake: &Intake) -> Person {
-    let is_contact = text_at(body, &["/subject_type"]).as_deref() == Some("Contact");
-    let own = |name: &str| {
-        if is_contact { text_at(body, &[&format!("/data/{name}")]) } else { None }
-    };
-    let nested = |name: &str| {
-        text_at(body, &[&format!("/data/contact/{name}"), &format!("/data/order/contact/{name}")])
-    };
-    let form =
-        |name: &str| text_at(body, &[&format!("/data/data/contact/{name}"), &format!("/data/data/{name}")]);
-    Person {
-        visitor: intake.visitor,
-        contact: contact_id(body),
-        email: own("email_address").or_else(|| nested("email_address")).or_else(|| form("email")),
-        phone: own("phone_number").or_else(|| nested("phone_number")).or_else(|| form("phone_number")),
-    }
+    Some(key)
 }
 
 fn claim(
     row: &Row,
     key: String,
-    value: Option<Amount>,
-    name: Option<&str>,
-    body: &Value,
+    view: &View,
+    money: &Money,
+    typed: &Typed,
     at: Timestamp,
     test: bool,
 ) -> Option<Claim> {
     let evidence = row.evidence.unwrap_or(Evidence::Order);
+    let subject = bounded(view.text(&["/data/id", "/subject_id"]).unwrap_or_default());
     let says = match row.claim? {
         ClaimKind::Pending => Says::Pending,
         ClaimKind::Approved => Says::Approved,
         ClaimKind::Rejected => Says::Rejected,
         ClaimKind::Void => Says::Void,
         ClaimKind::State => Says::Nothing,
-        ClaimKind::Refund => {
-            let subject = text_at(body, &["/data/id"]).unwrap_or_default();
-            Says::Refund(Refund {
-                subject: bounded(subject),
-                evidence,
-                amount: value.map(|value| value.amount),
-                of: None,
-                whole: false,
-            })
-        }
+        ClaimKind::Refund => Says::Refund(Refund {
+            subject: subject.clone(),
+            evidence,
+            amount: money.refunded.map(|refunded| refunded.amount),
+            of: row.of.as_deref().and_then(|at| view.text(&[at])).map(bounded),
+            whole: row.whole,
+        }),
     };
-    let name = name.map(ToOwned::to_owned).or_else(|| row.parameter.clone());
-    let name = name.filter(|_| matches!(says, Says::Pending | Says::Approved));
-    Some(Claim { key, name, says, value, evidence, subject: String::new(), at, test })
+    let own = || row.counts_as.clone().or_else(|| row.parameter.clone());
+    let name =
+        if matches!(says, Says::Pending | Says::Approved) { typed.name.clone().or_else(own) } else { None };
+    Some(Claim { key, name, says, value: money.sale, evidence, subject, at, test })
 }
 
-/// Looks for the click id in the order of the domain: attributes, form fields, landing pages, the query.
-/// A placeholder found on the way counts only where nothing better is found.
-fn click_id(body: &Value, source: &Source, query: &Parameters) -> (Named, FoundBy) {
-    let mut placeholder = None;
-    let mut consider = |value: Option<String>, found_by: FoundBy| match attribution::named(&value?) {
-        Named::Nothing => None,
-        Named::Placeholder(text) => {
-            placeholder.get_or_insert((Named::Placeholder(text), found_by));
-            None
-        }
-        named => Some((named, found_by)),
-    };
-    for at in ["/data", "/data/contact", "/data/order/contact", "/data/primary_contact"] {
-        let attributes = body.pointer(&format!("{at}/custom_attributes"));
-        if let Some(found) = consider(by_key(attributes, &source.click_id_keys), FoundBy::CustomAttribute) {
-            return found;
-        }
+/// Whether a body says anywhere that it is of a test order. What a form was filled with says nothing.
+fn is_test(body: &Value) -> bool {
+    match body {
+        Value::Object(fields) => fields.iter().any(|(name, value)| match value {
+            Value::Bool(live) => name == "live_mode" && !live,
+            value => is_test(value),
+        }),
+        Value::Array(items) => items.iter().any(is_test),
+        _ => false,
     }
-    for at in ["/data/data", "/data/data/contact"] {
-        if let Some(found) = consider(by_key(body.pointer(at), &source.click_id_keys), FoundBy::FormField) {
-            return found;
-        }
-    }
-    for page in landing_pages(body) {
-        let keys: Vec<_> = source.click_id_keys.iter().map(String::as_str).collect();
-        let parameters = page
-            .split_once('?')
-            .map(|(_, query)| Parameters::of_query(query.split('#').next().unwrap_or(query)));
-        if let Some(found) =
-            consider(parameters.and_then(|parameters| parameters.first(&keys)), FoundBy::LandingPage)
-        {
-            return found;
-        }
-    }
-    for key in &source.click_id_keys {
-        let value = query.first(&[key]).and_then(|value| match placeholder::parse(&value) {
-            Some(Placeholder::Path(path)) => placeholder::resolve(body, path),
-            _ => Some(value),
-        });
-        if let Some(found) = consider(value, FoundBy::Query) {
-            return found;
-        }
-    }
-    placeholder.unwrap_or((Named::Nothing, FoundBy::None))
-}
-
-fn by_key(object: Option<&Value>, keys: &[String]) -> Option<String> {
-    let object = object?.as_object()?;
-    keys.iter().find_map(|key| {
-        let (_, value) = object.iter().find(|(name, _)| name.eq_ignore_ascii_case(key))?;
-        placeholder::text(value).filter(|text| !text.trim().is_empty())
-    })
-}
-
-fn landing_pages(body: &Value) -> impl Iterator<Item = &str> {
-    let subjects = ["/data/contact", "/data", "/data/order", "/data/order/contact"];
-    let visits = ["last_visit_with_utm", "last_visit", "first_visit"];
-    subjects.into_iter().flat_map(move |subject| {
-        visits.into_iter().filter_map(move |visit| {
-            body.pointer(&format!("{subject}/visits/{visit}/landing_page"))?.as_str()
-        })
-    })
 }

@@ -3,14 +3,21 @@
 //! Pure. It decides nothing about other events and looks nothing up. An unknown type is an event all the
 //! same; only bytes that are not what the source's kind says are refused.
 
-mod clickfunnels;
 mod parameters;
 mod plain;
+mod clickfunnels;
+mod envelope;
+mod worth;
+mod order;
+mod person;
+mod visits;
+mod click_id;
 
 use crate::attribution::{FoundBy, Named};
 use crate::conversion::Claim;
 use crate::event::{Event, OrderSeen, Visit};
 use crate::intake::Intake;
+use crate::placeholder;
 use crate::source::{Kind, Source};
 use crate::trace::Code;
 use serde_json::Value;
@@ -97,13 +104,26 @@ fn prune(value: &mut Value, levels: usize) -> bool {
     cut
 }
 
-/// A key that is fit for an index whatever a sender puts into it: long ones end in their hash.
+/// A key that is fit for an index whatever a sender puts into it: long ones end in their hash. It has 200
+/// bytes at most.
 fn bounded(key: String) -> String {
     if key.len() <= 200 && !key.contains('\0') {
         return key;
     }
-    let head: String = key.chars().filter(|c| *c != '\0').take(64).collect();
+    let head: String = key.chars().filter(|c| *c != '\0').take(32).collect();
     format!("{head}…{}", hex(&Sha256::digest(key.as_bytes())))
+}
+
+/// The first characters of a text, without what no terminal should see.
+fn printable(text: &str, most: usize) -> String {
+    text.chars().filter(|c| !c.is_control()).take(most).collect()
+}
+
+/// What an object holds under a name in any case, where that is text, a number or a truth and not blank.
+fn by_key<'a>(object: &'a Value, key: &'a str) -> impl Iterator<Item = String> + 'a {
+    let fields = object.as_object().into_iter().flatten();
+    let named = fields.filter(move |(name, _)| name.eq_ignore_ascii_case(key));
+    named.filter_map(|(_, value)| placeholder::text(value)).filter(|text| !text.trim().is_empty())
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -46,6 +46,11 @@ impl Parameters {
         })
     }
 
+    /// All of them, in their order.
+    pub(super) fn pairs(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value))
+    }
+
     /// The names that came more than once.
     pub fn repeated(&self) -> Vec<String> {
         let mut seen = HashSet::new();

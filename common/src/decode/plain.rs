@@ -1,6 +1,6 @@
 //! Plain sources: `click_id`, `event_parameter`, `payout` and their kin as parameters (specification 000).
 
-use super::{Decoded, Parameters, Undecodable, bounded};
+use super::{Decoded, Parameters, Undecodable, bounded, person, printable};
 use crate::attribution::{self, FoundBy, Named};
 use crate::conversion::{Claim, Evidence, Refund, Says};
 use crate::event::{Envelope, Event, Kind, Origin, Person};
@@ -9,6 +9,7 @@ use crate::money::{self, Amount};
 use crate::source::Source;
 use crate::trace::Code;
 use jiff::Timestamp;
+use rust_decimal::Decimal;
 
 /// The names that an event's parameter may come under.
 pub(super) const EVENT: [&str; 4] = ["event_parameter", "event", "event_name", "et"];
@@ -55,9 +56,9 @@ pub(super) fn decode(intake: &Intake, source: &Source, query: &Parameters) -> Re
     };
     let person = Person {
         visitor: intake.visitor,
-        contact: parameters.first(&["contact_id"]),
-        email: parameters.first(&["email"]),
-        phone: parameters.first(&["phone"]),
+        contact: given(&parameters, "contact_id").map(bounded),
+        email: given(&parameters, "email").as_deref().and_then(person::email),
+        phone: given(&parameters, "phone"),
     };
     let status = parameters.first(&["status"]);
     let claim = claim(
@@ -82,7 +83,10 @@ pub(super) fn decode(intake: &Intake, source: &Source, query: &Parameters) -> Re
         envelope: Envelope::Plain,
         origin: Origin::default(),
         order: None,
-        foreign_click: None,
+        foreign_click: match &named {
+            Named::Foreign(text) => Some(text.clone()),
+            _ => None,
+        },
         at: intake.received_at,
         received_at: intake.received_at,
         value,
@@ -93,6 +97,12 @@ pub(super) fn decode(intake: &Intake, source: &Source, query: &Parameters) -> Re
     };
     let found_by = if named == Named::Nothing { FoundBy::None } else { FoundBy::Query };
     Ok(Decoded { event, named, found_by, claim, order: None, visits: Vec::new(), erases: false, notes })
+}
+
+/// A parameter that is not a macro which nobody filled in.
+fn given(parameters: &Parameters, name: &str) -> Option<String> {
+    let value = parameters.first(&[name]).filter(|value| !attribution::is_placeholder(value.trim()))?;
+    Some(printable(value.trim(), 254))
 }
 
 fn kind(name: &str) -> Kind {
@@ -112,23 +122,29 @@ fn conversion_name(name: &str, kind: Kind) -> &str {
 }
 
 /// The number in `event1` to `event10`.
-fn number(name: &str) -> Option<u8> {
+pub(super) fn number(name: &str) -> Option<u8> {
     let digits = name.to_ascii_lowercase().strip_prefix("event")?.trim_start().parse().ok()?;
     (1..=10).contains(&digits).then_some(digits)
 }
 
-pub(super) fn value(parameters: &Parameters, notes: &mut Vec<(Code, String)>) -> Option<Amount> {
+fn value(parameters: &Parameters, notes: &mut Vec<(Code, String)>) -> Option<Amount> {
     let given = parameters.first(&VALUE).filter(|text| !attribution::is_placeholder(text))?;
-    let Some(amount) = money::decimal(&given) else {
-        notes.push((Code::Decoded, "its value is not a decimal number, and is left out".to_owned()));
-        return None;
-    };
+    let amount = amount(&given, notes)?;
     let code = parameters.first(&["currency"]);
     let currency = code.as_deref().and_then(money::currency);
     if code.is_some() && currency.is_none() {
         notes.push((Code::Decoded, "its currency is not of ISO 4217, and is left out".to_owned()));
     }
     Some(Amount { amount, currency })
+}
+
+/// Reads a value that came as a parameter, and tells where it is none.
+pub(super) fn amount(given: &str, notes: &mut Vec<(Code, String)>) -> Option<Decimal> {
+    let amount = money::decimal(given);
+    if amount.is_none() {
+        notes.push((Code::Decoded, "its value is not a decimal number, and is left out".to_owned()));
+    }
+    amount
 }
 
 fn claim(

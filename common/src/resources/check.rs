@@ -5,8 +5,8 @@ use super::Resources;
 use super::place::{Place, Places};
 use crate::config::Fault;
 use crate::secret::SecretRef;
-use crate::source::Source;
-use crate::{postback, template};
+use crate::source::{Kind, Source};
+use crate::{mapping, postback, template};
 use std::collections::{HashMap, HashSet};
 
 /// All faults, and all warnings.
@@ -132,7 +132,20 @@ fn sources(resources: &Resources, places: &Places, faults: &mut Vec<Fault>, warn
                 }
             }
         }
-        if source.click_id_keys.is_empty() {
+        for (index, row) in source.mapping.iter().enumerate() {
+            let prefix = format!("mapping[{index}].");
+            faults.extend(mapping::faults(row).into_iter().map(|fault| at(place, &prefix, fault)));
+            if !mapping::is_known(&row.event) {
+                let problem = format!("`{}` is no type of the catalogue", row.event);
+                let remedy = "it counts only where the sender sends it under that very name";
+                warnings.push(fault(place, &format!("{prefix}event"), problem, remedy));
+            }
+        }
+        if source.kind == Kind::Plain && !source.mapping.is_empty() {
+            let remedy = "remove it: a plain event is what its event_parameter says";
+            faults.push(fault(place, "mapping", "is of sources of kind \"clickfunnels\"", remedy));
+        }
+        if source.click_id_keys.iter().all(|key| key.trim().is_empty()) {
             faults.push(fault(place, "click_id_keys", "is empty", "leave it out to use the usual names"));
         }
     }

@@ -224,3 +224,38 @@ fn a_token_that_two_sources_share_is_a_fault() {
     assert_eq!(faults.len(), 1, "{faults:?}");
     assert_eq!(faults[0].key, "source[other].tokens[0]");
 }
+
+#[test]
+fn a_row_of_a_sources_mapping_that_could_not_work_is_told_with_its_key() {
+    let with = |row: &str| {
+        let source = "tokens = [\"a-token-of-enough-letters\"]";
+        read(&GOOD.replace(source, &format!("{source}\n[[source.mapping]]\n{row}")))
+    };
+    let good =
+        "event = \"contacts/applied_tag.created\"\nkind = \"kpi\"\nkey = \"tag:{data.id}\"\nnumber = 3";
+    let (resources, faults, warnings) = with(good);
+    assert_eq!((faults, warnings), (vec![], vec![]));
+    assert_eq!(resources.sources[0].mapping[0].number, Some(3));
+    for (row, key) in [
+        (good.replace("= 3", "= 11"), "source[shop].mapping[0].number"),
+        (good.replace("{data.id}", "1"), "source[shop].mapping[0].key"),
+        (format!("{good}\nvalue = \"data.id\""), "source[shop].mapping[0].value"),
+        (format!("{good}\nevidence = \"hearsay\""), "source[shop].mapping[0].evidence"),
+        (format!("{good}\nwhen = [{{ at = \"x\", is = [\"a\"] }}]"), "source[shop].mapping[0].when[0].at"),
+        (good.replace("kpi", "conversion"), "source[shop].mapping[0].claim"),
+        (good.replace("kpi", "kip"), "source[shop].mapping[0].kind"),
+        (format!("{good}\ncolour = \"red\""), "source[shop].mapping[0].colour"),
+    ] {
+        let (_, faults, _) = with(&row);
+        let keys: Vec<_> = faults.iter().map(|fault| fault.key.as_str()).collect();
+        assert!(keys.contains(&key), "{key} in {faults:#?}");
+    }
+    let (_, faults, warnings) = with(&good.replace("contacts/applied_tag.created", "moon.landed"));
+    assert_eq!(faults, vec![]);
+    assert_eq!(warnings[0].key, "source[shop].mapping[0].event");
+    let (_, faults, _) = read(&GOOD.replace(
+        "kind = \"clickfunnels\"",
+        &format!("kind = \"plain\"\nmapping = [{{ event = \"a\", kind = \"kpi\" }}]"),
+    ));
+    assert_eq!(faults[0].key, "source[shop].mapping");
+}

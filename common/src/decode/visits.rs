@@ -1,0 +1,99 @@
+//! Visits: what ClickFunnels recorded on its own pages about how a contact came. They are touches.
+
+use super::envelope::{self, View};
+use super::{Parameters, bounded, person, printable};
+use crate::event::Visit;
+use serde_json::Value;
+
+/// Which visits of a contact, an order or an invoice are told, the most telling first.
+const VISITS: [&str; 3] = ["last_visit_with_utm", "last_visit", "first_visit"];
+
+/// The click ids of ad platforms, by the parameter's name.
+const AD_CLICK_IDS: [&str; 16] = [
+    "gclid",
+    "gbraid",
+    "wbraid",
+    "dclid",
+    "fbclid",
+    "ttclid",
+    "msclkid",
+    "twclid",
+    "li_fat_id",
+    "sccid",
+    "rdt_cid",
+    "epik",
+    "yclid",
+    "dicbo",
+    "tblci",
+    "irclickid",
+];
+
+/// The visits that a body lists, each once, the most telling first. One visit may be listed on the contact
+/// and on the order, and the pages of the two differ.
+pub(super) fn of(view: &View) -> Vec<Visit> {
+    let mut visits: Vec<Visit> = Vec::new();
+    for visit in places(view).filter_map(visit) {
+        let Some(known) = visits.iter_mut().find(|known| known.id == visit.id) else {
+            visits.push(visit);
+            continue;
+        };
+        for (name, value) in visit.parameters {
+            if known.parameters.iter().all(|(other, _)| *other != name) {
+                known.parameters.push((name, value));
+            }
+        }
+    }
+    visits
+}
+
+/// The addresses that the contact landed on, in the order in which they are asked for a click id.
+pub(super) fn landing_pages(view: &View) -> impl Iterator<Item = &str> {
+    places(view).filter_map(|visit| visit.get("landing_page")?.as_str())
+}
+
+/// The query of a page's address.
+pub(super) fn query_of(page: &str) -> Option<Parameters> {
+    let (_, query) = page.split_once('?')?;
+    Some(Parameters::of_query(query.split('#').next().unwrap_or(query)))
+}
+
+fn places(view: &View) -> impl Iterator<Item = &Value> {
+    let subjects = person::CONTACTS.into_iter().chain(["/data/order", "/data"]);
+    subjects.flat_map(move |subject| {
+        VISITS.into_iter().filter_map(move |name| view.at(&format!("{subject}/visits/{name}")))
+    })
+}
+
+fn visit(value: &Value) -> Option<Visit> {
+    let text = |name: &str| value.get(name)?.as_str().map(str::trim).filter(|text| !text.is_empty());
+    let at = text("started_at").or_else(|| text("created_at")).and_then(envelope::time)?;
+    let page = text("landing_page");
+    let mut parameters: Vec<(String, String)> = Vec::new();
+    let mut add = |name: &str, value: &str| {
+        let name = name.to_ascii_lowercase();
+        let telling = name.starts_with("utm_") || AD_CLICK_IDS.contains(&name.as_str());
+        let known = parameters.iter().any(|(known, _)| *known == name);
+        if telling && !known && !value.trim().is_empty() && name.len() <= 64 && parameters.len() < 32 {
+            parameters.push((name, printable(value, 500)));
+        }
+    };
+    for (name, value) in value.as_object()? {
+        if let Some(value) = value.as_str() {
+            add(name, value);
+        }
+    }
+    for (name, value) in page.and_then(query_of).iter().flat_map(Parameters::pairs) {
+        if let Some(value) = value.as_str() {
+            add(name, value);
+        }
+    }
+    let id = text("uuid").map_or_else(|| format!("{at} {}", page.unwrap_or_default()), str::to_owned);
+    Some(Visit {
+        id: bounded(id),
+        at,
+        parameters,
+        landing_page: page.map(|page| printable(page.split(['?', '#']).next().unwrap_or(page), 500)),
+        referrer: text("referrer").map(|referrer| printable(referrer, 1000)),
+        device: text("device_type").map(|device| printable(device, 64).to_lowercase()),
+    })
+}
