@@ -131,6 +131,7 @@ fn candidate(event: &Event) -> Candidate {
         body: Body::default(),
         visitor: None,
         parked: None,
+        verified: Default::default(),
     };
     Candidate {
         who: Who::of(&event, &Hasher::new(b"key")),
