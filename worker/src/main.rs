@@ -9,6 +9,7 @@ mod unpack;
 mod in_hand;
 mod pipeline;
 mod dedupe;
+mod payouts;
 mod select;
 mod handover;
 mod connectors;

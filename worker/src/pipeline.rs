@@ -4,6 +4,7 @@
 //! store runs `decide` inside the transaction that makes the decision durable.
 
 use crate::dedupe::{self, Judgement};
+use crate::payouts;
 use crate::select::{self, News};
 use carom_common::attribution::{self, Attribution, Clues, FoundBy};
 use carom_common::click::Click;
@@ -140,17 +141,28 @@ pub fn decide(candidate: &Candidate, known: &Known, rules: &Rules, now: Timestam
         tell(Code::OrderBump, "it is part of the total".to_owned());
     }
     let claim = claim.map(|(claim, _)| claim);
-    let change = claim.as_ref().map(|claim| {
+    let mut change = claim.as_ref().map(|claim| {
         let click = found.click.as_ref().map(|click| click.id);
         conversion::apply(known.conversion.clone(), &event.advertiser, claim, click)
     });
-    match &change {
-        Some(change) => tell(Code::Conversion, told(change)),
+    let foreign = found.foreign.clone().or_else(|| event.foreign_click.clone());
+    let event = Event { foreign_click: foreign, ..event.clone() };
+    let mut payout = None;
+    match &mut change {
+        Some(change) => {
+            tell(Code::Conversion, told(change));
+            for corrected in [change.corrected, change.refund_corrected].into_iter().flatten() {
+                tell(Code::Corrected, corrected.to_string());
+            }
+            let paid = payouts::settle(change, &event, found.click.as_ref(), known, &rules.resources);
+            for (code, detail) in paid.decisions {
+                tell(code, detail);
+            }
+            payout = paid.claim;
+        }
         None => tell(Code::NoConversion, event.kind.as_str().to_owned()),
     }
 
-    let foreign = found.foreign.clone().or_else(|| event.foreign_click.clone());
-    let event = Event { foreign_click: foreign, ..event.clone() };
     let conversion = change.as_ref().map(|change| (&change.conversion, &change.steps[..]));
     let news = News { event: &event, click: found.click.as_ref(), conversion };
     let selection = select::select(&news, &rules.resources.connectors, now);
@@ -169,7 +181,7 @@ pub fn decide(candidate: &Candidate, known: &Known, rules: &Rules, now: Timestam
         found_by: found.found_by,
         foreign_click: found.foreign,
         paid_at: settles.map(|claim| claim.at),
-        payout: None,
+        payout,
         conversion: change.map(|change| change.conversion),
         deliveries: selection.deliveries,
     };
@@ -242,7 +254,7 @@ fn awaits(candidate: &Candidate, known: &Known, found: &Attribution, foreign_ids
 
 /// Whether more is known of a conversion than its refunds.
 fn sale_is_known(conversion: &Conversion) -> bool {
-    conversion.approved || conversion.refunds.is_empty()
+    conversion.opened || conversion.approved
 }
 
 /// Keys as a trace shows them: what kinds of things, and no personal data.

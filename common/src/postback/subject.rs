@@ -113,7 +113,10 @@ impl<'a> Subject<'a> {
     /// A click id that the event names and that is none of ours. One of ours that was not attributed is
     /// lost, or another advertiser's, and tells nobody anything; nor does a macro that nobody filled.
     fn foreign_click_id(&self) -> Text<'a> {
-        self.data(&["click_id", "clickid"]).filter(|id| id.parse::<ClickId>().is_err() && !is_unfilled(id))
+        let ours = |id: &Cow<'_, str>| id.parse::<ClickId>().is_ok();
+        borrowed(self.facts.event.foreign_click.as_deref()).or_else(|| {
+            self.data(&["click_id", "clickid"]).filter(|id| !ours(id) && !is_unfilled(id))
+        })
     }
 
     /// What came with the click: its parameter, else the event's field of that name.

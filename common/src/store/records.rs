@@ -5,7 +5,7 @@ use crate::click::Click;
 use crate::conversion::{Claim, Conversion, Status};
 use crate::dead_letter::Letter;
 use crate::delivery::{Delivery, Reason};
-use crate::event::{ConversionFacts, Event, OrderSeen, Visit};
+use crate::event::{ConversionFacts, Event, Kind, OrderSeen, Visit};
 use crate::id::{AdvertiserId, ClickId, ConnectorId, DeliveryId, EventId, OfferId};
 use crate::identity::Who;
 use crate::intake::{Intake, Parked};
@@ -456,7 +456,7 @@ pub enum LetterStanding {
     Unheard,
 }
 
-/// What an event came to, for `trace`.
+/// What an event came to, for `trace`: `--json` prints it as it is.
 #[derive(Clone, Debug, Serialize)]
 pub struct EventTrace {
     /// The event.
@@ -464,12 +464,9 @@ pub struct EventTrace {
     /// How far it has come: `parked`, `decided` or `handed_over`.
     pub progress: String,
     /// The click that it was attributed to.
-    pub click: Option<Click>,
-    /// How its click was found.
-    pub found_by: FoundBy,
-    /// The click id as it was given, of ours or not, attributed or not.
-    pub click_given: Option<String>,
-    /// The conversion's key and how it stands now.
+    pub click: ClickRecord,
+    /// What it is under its key, and how the conversion under that stands now; none where the mapping
+    /// gives it no key.
     pub conversion: Option<ConversionRecord>,
     /// Its deliveries.
     pub deliveries: Vec<DeliveryRecord>,
@@ -479,19 +476,38 @@ pub struct EventTrace {
     pub decisions: Vec<Decision>,
 }
 
-/// A conversion as traces show it.
+/// An event's click as traces show it.
+#[derive(Clone, Debug, Serialize)]
+pub struct ClickRecord {
+    /// Its id, of ours or another tracker's; also where it leads to no recorded click.
+    pub id: Option<String>,
+    /// How it was found.
+    pub found_by: FoundBy,
+    /// The click, where it is recorded and the event is attributed to it.
+    pub recorded: Option<Click>,
+}
+
+/// What an event is under its key, as traces show it.
 #[derive(Clone, Debug, Serialize)]
 pub struct ConversionRecord {
-    /// Its key.
+    /// The key, such as `order:22642`; of a milestone `tag:4`, of an identity `contact:24359`.
     pub key: String,
-    /// Where it stands.
-    pub status: Status,
+    /// What this event is to us.
+    pub kind: Kind,
+    /// Where the conversion stands; none where there is none under the key.
+    pub status: Option<Status>,
     /// The event parameter under which it counts.
     pub name: Option<String>,
-    /// What it is worth.
+    /// What it is worth; where only refunds of it are known, what was refunded.
     pub amount: Option<String>,
     /// In which currency.
     pub currency: Option<String>,
+    /// What has been refunded.
+    pub refunded: Option<String>,
+    /// What the offer's rule gives for it.
+    pub payout: Option<String>,
+    /// In which currency.
+    pub payout_currency: Option<String>,
 }
 
 /// Figures about what waits, for metrics.

@@ -2,8 +2,10 @@
 
 use super::{json_line, reading};
 use carom_common::config::Config;
+use carom_common::conversion::Status;
 use carom_common::id::{ClickId, DeliveryId, EventId};
 use carom_common::store::{AttemptRecord, EventTrace, Store};
+use std::collections::HashSet;
 use uuid::Uuid;
 
 /// How many events of one click or key are shown.
@@ -15,8 +17,8 @@ pub async fn run(config: &Config, id: &str, json: bool) -> anyhow::Result<()> {
     let events = find(&store, id).await?;
     anyhow::ensure!(
         !events.is_empty(),
-        "nothing is known of `{id}`: give the id of an event, click or delivery, a funnel's event id, or a \
-         conversion's key such as order:22642"
+        "nothing is known of `{id}`: give the id of an event, click or delivery, a funnel's event id, the id of \
+         an order or contact, an e-mail or phone number, or a conversion's key such as order:22642"
     );
     for event in events {
         if let Some(trace) = store.trace_of_event(event).await? {
@@ -43,10 +45,15 @@ async fn find(store: &Store, id: &str) -> anyhow::Result<Vec<EventId>> {
             return Ok(of_click);
         }
     }
-    let found = store.events_by_key(None, id).await?;
-    if found.is_empty() && Uuid::try_parse(id).is_ok() {
-        return Ok(store.events_by_key(None, &Uuid::try_parse(id)?.as_hyphenated().to_string()).await?);
+    let mut found = store.events_by_key(None, id).await?;
+    if let Ok(uuid) = Uuid::try_parse(id) {
+        // A sender's id may come without dashes, or in capitals.
+        found.extend(store.events_by_key(None, &uuid.as_hyphenated().to_string()).await?);
+        found.extend(store.events_about(&uuid.as_hyphenated().to_string()).await?);
     }
+    found.extend(store.events_about(id).await?);
+    let mut seen = HashSet::new();
+    found.retain(|event| seen.insert(*event));
     Ok(found)
 }
 
@@ -55,13 +62,31 @@ fn tell(trace: &EventTrace) {
     let name = event.name.as_deref().unwrap_or("unnamed");
     println!("event {}  {} as {name}, from {}, {}", event.id, event.raw_type, event.source, trace.progress);
     println!("  happened {}, received {}", event.at, event.received_at);
-    if let Some(click) = &trace.click {
-        println!("  click {} on {} at {}", click.id, click.offer, click.at);
+    let click = &trace.click;
+    match (&click.recorded, &click.id) {
+        (Some(recorded), _) => println!(
+            "  click {} found by {}, on {} at {}",
+            recorded.id,
+            click.found_by.as_str(),
+            recorded.offer,
+            recorded.at
+        ),
+        (None, Some(id)) => println!("  click {id} given by {}, none of ours", click.found_by.as_str()),
+        (None, None) => println!("  no click"),
     }
     if let Some(conversion) = &trace.conversion {
-        let amount = conversion.amount.as_deref().unwrap_or("no value");
-        let currency = conversion.currency.as_deref().unwrap_or("");
-        println!("  conversion {} {} {amount} {currency}", conversion.key, conversion.status.as_str());
+        let status = conversion.status.map_or("no conversion", Status::as_str);
+        let money = |amount: &Option<String>, currency: &Option<String>| {
+            let amount = amount.as_deref().unwrap_or("none");
+            format!("{amount} {}", currency.as_deref().unwrap_or("")).trim_end().to_owned()
+        };
+        println!(
+            "  {} {}: {status}, worth {}, payout {}",
+            conversion.kind.as_str(),
+            conversion.key,
+            money(&conversion.amount, &conversion.currency),
+            money(&conversion.payout, &conversion.payout_currency),
+        );
     }
     println!("  decisions");
     for decision in &trace.decisions {

@@ -146,6 +146,9 @@ fn keep(connection: &Connection, candidate: &Candidate, resolution: Resolution) 
         Verdict::Duplicate { first } => {
             resolved.duplicate = true;
             traced_with = first;
+            if first != event {
+                subjects::also_came_as(connection, first, event)?;
+            }
         }
         Verdict::Resume(deliveries) => {
             resolved.deliveries = deliveries;

@@ -21,7 +21,7 @@ impl Store {
     pub async fn events_about(&self, given: &str) -> Result<Vec<EventId>, Error> {
         let hasher = self.hasher().await?;
         let mut subjects: Vec<_> =
-            ["order", "contact", "click"].iter().map(|what| format!("{what}:{given}")).collect();
+            ["order", "contact", "click", "intake"].iter().map(|what| format!("{what}:{given}")).collect();
         subjects.extend(hasher.email(given));
         subjects.extend(hasher.phone(given));
         self.read(move |connection| {
@@ -75,5 +75,12 @@ pub(super) fn note(
     for subject in subjects.into_iter().flatten() {
         insert.execute((subject, event.id.0.as_bytes()))?;
     }
+    Ok(())
+}
+
+/// Notes that an event came by another intake as well, whose id its sender was told.
+pub(super) fn also_came_as(connection: &Connection, event: EventId, intake: EventId) -> Result<(), Error> {
+    let sql = "INSERT OR IGNORE INTO subjects (subject, event_id) VALUES (?1, ?2)";
+    connection.prepare_cached(sql)?.execute((format!("intake:{intake}"), event.0.as_bytes()))?;
     Ok(())
 }

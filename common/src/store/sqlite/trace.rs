@@ -3,10 +3,11 @@
 use super::column::{document, millis, rows, time, word};
 use super::{Store, attempts, clicks, conversions, deliveries};
 use crate::conversion::Conversion;
-use crate::event::Event;
+use crate::event::{Event, Kind};
 use crate::id::{ClickId, DeliveryId, EventId};
-use crate::store::{ConversionRecord, Error, EventTrace, Scope};
+use crate::store::{ClickRecord, ConversionRecord, Error, EventTrace, Scope};
 use crate::trace::Decision;
+use iso_currency::Currency;
 use rusqlite::{Connection, OptionalExtension};
 use uuid::Uuid;
 
@@ -105,20 +106,27 @@ fn trace_of_event(connection: &Connection, id: EventId) -> Result<Option<EventTr
     };
     let event: Event = document("event", &event)?;
     let click = click.map(|click| ClickId(Uuid::from_bytes(click)));
-    let conversion = key.map_or(Ok(None), |key| conversions::find(connection, &event.advertiser, &key))?;
+    let key = key.or_else(|| event.ledger_key.clone());
+    let conversion = match &key {
+        Some(key) => conversions::find(connection, &event.advertiser, key)?,
+        None => None,
+    };
     let deliveries = deliveries::of_event(connection, id)?;
     let mut tried = Vec::new();
     for delivery in &deliveries {
         tried.extend(attempts::of_delivery(connection, delivery.id)?);
     }
     tried.sort_by_key(|attempt| attempt.sequence);
+    let recorded = click.map_or(Ok(None), |id| clicks::find(connection, id))?;
     Ok(Some(EventTrace {
-        event,
         progress,
-        click: click.map_or(Ok(None), |id| clicks::find(connection, id))?,
-        found_by: word("found_by", found_by)?,
-        click_given,
-        conversion: conversion.map(record),
+        click: ClickRecord {
+            id: click.map(|id| id.to_string()).or(click_given),
+            found_by: word("found_by", found_by)?,
+            recorded,
+        },
+        conversion: key.map(|key| record(key, event.kind, conversion)),
+        event,
         deliveries,
         attempts: tried,
         decisions: decisions(connection, id)?,
@@ -132,14 +140,22 @@ fn decisions(connection: &Connection, event: EventId) -> Result<Vec<Decision>, E
     })
 }
 
-fn record(conversion: Conversion) -> ConversionRecord {
-    let currency = conversion.value.and_then(|value| value.currency);
+fn record(key: String, kind: Kind, conversion: Option<Conversion>) -> ConversionRecord {
+    let code = |currency: Currency| currency.code().to_owned();
+    let refunded = conversion.as_ref().and_then(Conversion::refunded);
+    let value = conversion.as_ref().and_then(|conversion| conversion.value);
+    let amount = value.map(|value| value.amount).or(refunded);
+    let payout = conversion.as_ref().and_then(|conversion| conversion.payout);
     ConversionRecord {
-        key: conversion.key,
-        status: conversion.status,
-        name: conversion.name,
-        amount: conversion.value.map(|value| value.amount.to_string()),
-        currency: currency.map(|currency| currency.code().to_owned()),
+        key,
+        kind,
+        status: conversion.as_ref().map(|conversion| conversion.status),
+        amount: amount.map(|amount| amount.to_string()),
+        currency: conversion.as_ref().and_then(Conversion::currency).map(code),
+        refunded: refunded.map(|amount| amount.to_string()),
+        payout: payout.map(|payout| payout.amount.to_string()),
+        payout_currency: payout.and_then(|payout| payout.currency).map(code),
+        name: conversion.and_then(|conversion| conversion.name),
     }
 }
 

@@ -75,7 +75,7 @@ async fn an_intake_that_comes_again_before_it_was_handed_over_goes_on_where_it_s
     let expected = [Code::Delivered, Code::Resumed, Code::HandedOver, Code::Resumed];
     assert_eq!(codes(&store, &first).await, expected);
     assert_eq!(store.events_of_click(earned.id, 10).await.unwrap(), [first.id]);
-    assert_eq!(store.trace_of_event(first.id).await.unwrap().unwrap().click, Some(earned));
+    assert_eq!(store.trace_of_event(first.id).await.unwrap().unwrap().click.recorded, Some(earned));
 }
 
 #[tokio::test]
