@@ -21,6 +21,7 @@ mod isolation;
 mod dead_letters;
 mod strange_messages;
 mod bad_input;
+mod signatures;
 mod secrets;
 mod health;
 mod broker_versions;
