@@ -22,6 +22,7 @@ mod isolation;
 mod dead_letters;
 mod strange_messages;
 mod bad_input;
+mod signatures;
 mod secrets;
 mod health;
 mod broker_versions;
