@@ -17,6 +17,7 @@ pub mod event;
 pub mod money;
 pub mod attribution;
 pub mod conversion;
+pub mod payout;
 pub mod connector;
 pub mod template;
 pub mod postback;

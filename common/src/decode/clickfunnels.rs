@@ -179,9 +179,11 @@ fn claim(
                 amount: value.map(|value| value.amount),
                 of: None,
                 whole: false,
+                partial: false,
             })
         }
     };
+    let value = value.filter(|_| !matches!(says, Says::Refund(_)));
     let name = name.map(ToOwned::to_owned).or_else(|| row.parameter.clone());
     let name = name.filter(|_| matches!(says, Says::Pending | Says::Approved));
     Some(Claim { key, name, says, value, evidence, subject: String::new(), at, test })

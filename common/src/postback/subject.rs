@@ -33,6 +33,8 @@ impl Values for Subject<'_> {
         match name {
             "VALUE" => self.money().map(|money| money.amount.to_string().into()),
             "CURRENCY" => self.money()?.currency.map(|currency| currency.code().to_owned().into()),
+            "PAYOUT" => self.payout().map(|payout| payout.amount.to_string().into()),
+            "PAYOUT_CURRENCY" => self.payout()?.currency.map(|currency| currency.code().to_owned().into()),
             "EVENT_NAME" => {
                 let told = self.facts.conversion.as_ref().and_then(|conversion| conversion.name.as_deref());
                 borrowed(told.or(event.name.as_deref()).or(Some(&event.raw_type)))
@@ -104,6 +106,10 @@ impl<'a> Subject<'a> {
     fn money(&self) -> Option<&'a Amount> {
         let conversion = self.facts.conversion.as_ref().and_then(|conversion| conversion.value.as_ref());
         conversion.or(self.facts.event.value.as_ref())
+    }
+
+    fn payout(&self) -> Option<&'a Amount> {
+        self.facts.conversion.as_ref().and_then(|conversion| conversion.payout.as_ref())
     }
 
     /// A click id that the event names and that is none of ours. One of ours that was not attributed is

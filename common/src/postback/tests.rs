@@ -27,7 +27,8 @@ fn facts() -> Facts {
                 ["value", "999"], ["extra", "of the click"]],
             "referrer": "https://blog.example/", "user_agent": "Firefox",
         },
-        "conversion": {"key": "order:22642", "status": "approved", "value": {"amount": "396.00", "currency": "USD"}},
+        "conversion": {"key": "order:22642", "status": "approved", "value": {"amount": "396.00", "currency": "USD"},
+            "payout": {"amount": "118.80", "currency": "EUR"}},
     }))
     .unwrap()
 }
@@ -67,6 +68,7 @@ fn connector(webhook: Webhook) -> Connector {
         name: String::new(),
         mode: crate::connector::Mode::Enabled,
         triggers: Vec::new(),
+        fire_at: crate::connector::FireAt::Approved,
         webhook,
     }
 }
