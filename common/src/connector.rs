@@ -23,6 +23,9 @@ pub struct Connector {
     pub mode: Mode,
     /// The events that it fires on; any one is enough.
     pub triggers: Vec<Trigger>,
+    /// When a conversion is told: once it is approved, or as soon as it is seen.
+    #[serde(default)]
+    pub fire_at: FireAt,
     /// The request that it makes.
     pub webhook: Webhook,
 }
@@ -38,6 +41,17 @@ pub enum Mode {
     Test,
     /// Nothing is selected.
     Disabled,
+}
+
+/// When a connector is told of a conversion. Either way it is told once, under one id.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FireAt {
+    /// When it is first known to have been approved.
+    #[default]
+    Approved,
+    /// When it is first seen, pending or approved.
+    Pending,
 }
 
 /// What a connector fires on.

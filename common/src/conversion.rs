@@ -1,13 +1,20 @@
 //! A conversion: events that count, gathered under one key, with a state that only moves forward.
 //!
 //! Pure: what an event claims, applied to what is known. Several events of one purchase (one order can
-//! fire about eight) end in one conversion, whatever their order of arrival.
+//! fire about eight) end in one conversion, whatever their order of arrival: what it is worth, what of that
+//! went back and where it stands are functions of the set of claims. Only what was told of it, and when,
+//! depends on their order. See `docs/conversions.md`.
+
+pub mod ledger;
 
 use crate::id::{AdvertiserId, ClickId};
 use crate::money::Amount;
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
+use std::fmt;
+
+pub use ledger::{Line, Statement};
 
 /// Where a conversion stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -30,6 +37,20 @@ pub enum Status {
 }
 
 impl Status {
+    /// How far it has come; it never comes back. Partly and wholly refunded are as far: which of them it is
+    /// is read off the ledger, whatever came first. Money that came outranks a rejection, and nothing
+    /// outranks a test.
+    fn rank(self) -> u8 {
+        match self {
+            Self::Pending => 0,
+            Self::Void => 1,
+            Self::Rejected => 2,
+            Self::Approved => 3,
+            Self::PartiallyRefunded | Self::Refunded => 4,
+            Self::Test => 5,
+        }
+    }
+
     /// The status as it is stored, shown and sent.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -56,7 +77,7 @@ pub enum Evidence {
     Transaction,
 }
 
-/// One line of a conversion's refund ledger.
+/// What one event reports of a refund: a line for the ledger.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refund {
     /// What it was reported on, such as `4` for transaction 4. With `evidence` it is the line's key.
@@ -72,6 +93,9 @@ pub struct Refund {
     /// reported too, and are the same money.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub whole: bool,
+    /// Whether it says that only a part went back. It counts where no amount is known to tell by.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub partial: bool,
 }
 
 /// What one event claims about a conversion.
@@ -112,34 +136,140 @@ pub enum Says {
     Nothing,
 }
 
-/// A conversion as the store keeps it.
+/// A conversion as the store keeps it. Rows that were written before a field was there still read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Conversion {
     /// Whose it is.
     pub advertiser: AdvertiserId,
     /// Its key within the advertiser.
     pub key: String,
-    /// The event parameter under which it counts.
+    /// The event parameter under which it counts: that of the claim which first approved it.
     pub name: Option<String>,
     /// Where it stands.
     pub status: Status,
-    /// What it is worth, by the weightiest report so far.
+    /// What it is worth, by the weightiest evidence so far.
     pub value: Option<Amount>,
-    /// How much that report weighs.
+    /// How much that evidence weighs.
     pub evidence: Evidence,
-    /// Whether it has ever been approved. Its conversion step was selected then.
+    /// Every statement of its worth, the latest of each subject.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub statements: Vec<Statement>,
+    /// Whether anybody has said that it exists: its first step was offered then.
+    #[serde(default)]
+    pub opened: bool,
+    /// Whether it has ever been approved. Its conversion step was selected then. A test never is.
     pub approved: bool,
-    /// What had been refunded when its last refund step was selected.
+    /// The event's own time of its approval: the earliest of those that approve it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_at: Option<Timestamp>,
+    /// What was told of its worth when it was approved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told: Option<Amount>,
+    /// What had been refunded in all when its last refund step was selected.
     pub refund_selected: Option<Decimal>,
     /// Its refund ledger.
-    pub refunds: Vec<Refund>,
+    pub refunds: Vec<Line>,
     /// The click that earned it, decided once.
     pub click: Option<ClickId>,
+    /// What the offer's rule gives for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payout: Option<Amount>,
+    /// The rule that says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payout_rule: Option<String>,
+    /// What the offer's rule for refunds gives for what had been refunded at the last refund step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refund_payout: Option<Amount>,
+    /// Whether its rule pays once per click, and has paid for another: it is told to nobody.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub already_paid: bool,
+    /// Whether its rule makes it a KPI: it fires no conversion trigger.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub kpi: bool,
+}
+
+impl Conversion {
+    /// A conversion that nothing is known of yet.
+    pub fn new(advertiser: AdvertiserId, key: impl Into<String>) -> Self {
+        Self {
+            advertiser,
+            key: key.into(),
+            name: None,
+            status: Status::Pending,
+            value: None,
+            evidence: Evidence::Order,
+            statements: Vec::new(),
+            opened: false,
+            approved: false,
+            first_at: None,
+            told: None,
+            refund_selected: None,
+            refunds: Vec::new(),
+            click: None,
+            payout: None,
+            payout_rule: None,
+            refund_payout: None,
+            already_paid: false,
+            kpi: false,
+        }
+    }
+
+    /// What has been refunded in all; none where nobody said how much.
+    pub fn refunded(&self) -> Option<Decimal> {
+        ledger::refunded(&self.refunds, &self.statements)
+    }
+
+    /// An amount of this conversion's money, in its currency.
+    pub fn money(&self, amount: Decimal) -> Amount {
+        Amount { amount, currency: self.value.and_then(|value| value.currency) }
+    }
+
+    /// A row of before kept only the value that had won, and told that.
+    fn with_statements(mut self) -> Self {
+        if let Some(value) = self.value.filter(|_| self.statements.is_empty()) {
+            let evidence = self.evidence;
+            self.statements.push(Statement { evidence, subject: String::new(), value, at: None });
+            self.told = self.told.or(Some(value).filter(|_| self.approved));
+        }
+        self.opened |= self.approved;
+        self
+    }
+
+    /// Where it stands, by all that is known and what is claimed now.
+    fn status_by(&self, claim: &Claim) -> Status {
+        if claim.test || self.status == Status::Test {
+            return Status::Test;
+        }
+        if !self.refunds.is_empty() {
+            return self.status_by_ledger();
+        }
+        if self.approved {
+            return Status::Approved;
+        }
+        let claimed = match claim.says {
+            Says::Rejected => Status::Rejected,
+            Says::Void => Status::Void,
+            _ => Status::Pending,
+        };
+        if claimed.rank() > self.status.rank() { claimed } else { self.status }
+    }
+
+    /// Part or whole: by the amounts where both are known, else by what the reports say. Most do not say,
+    /// because most refunds are whole; so without a word of a part it is whole.
+    fn status_by_ledger(&self) -> Status {
+        let part = match (self.refunded(), self.value) {
+            (Some(refunded), Some(value)) => refunded < value.amount,
+            _ => self.refunds.iter().any(|line| line.partial) && !self.refunds.iter().any(|line| line.whole),
+        };
+        if part { Status::PartiallyRefunded } else { Status::Refunded }
+    }
 }
 
 /// One thing to tell connectors about a conversion.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
+    /// It exists, and is not approved yet: for connectors that choose to be told then.
+    Pending,
     /// It is approved.
     Conversion,
     /// So much has been refunded in all.
@@ -147,12 +277,29 @@ pub enum Step {
 }
 
 impl Step {
-    /// The step's part of a delivery's stable id. `10.0` and `10.00` are the same step.
+    /// The step's part of a delivery's stable id. `10.0` and `10.00` are the same step; and so are pending
+    /// and approved, so that whoever is told of a pending conversion is not told again (guarantee G4).
     pub fn id(&self) -> String {
         match self {
-            Self::Conversion => "conversion".to_owned(),
+            Self::Pending | Self::Conversion => "conversion".to_owned(),
             Self::Refund(amount) => format!("refund:{}", amount.normalize()),
         }
+    }
+}
+
+/// What was told, and is not what is known now. Nothing is sent for that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Corrected {
+    /// What was told; none where no amount was known then.
+    pub before: Option<Amount>,
+    /// What is known now.
+    pub after: Option<Amount>,
+}
+
+impl fmt::Display for Corrected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |amount: Option<Amount>| amount.map_or("no amount".to_owned(), |known| known.to_string());
+        write!(f, "{} was told and {} is known now", shown(self.before), shown(self.after))
     }
 }
 
@@ -163,96 +310,101 @@ pub struct Change {
     pub conversion: Conversion,
     /// What to tell, in this order.
     pub steps: Vec<Step>,
+    /// Whether this claim is the first to say that the conversion exists, pending or approved.
+    pub first_seen: bool,
+    /// The claim made its value another than what was told at its approval.
+    pub corrected: Option<Corrected>,
+    /// The claim made what was refunded less than what was told.
+    pub refund_corrected: Option<Corrected>,
 }
 
 /// Applies a claim to what is known of its conversion. A late or weaker claim never lowers a state: a
 /// sale that arrives after its refund stays refunded.
+///
+/// `click` is the one that the claim's event is attributed to. It fills a missing one until the conversion
+/// is approved, and replaces none.
 pub fn apply(
     known: Option<Conversion>,
     advertiser: &AdvertiserId,
     claim: &Claim,
     click: Option<ClickId>,
 ) -> Change {
-    let mut conversion = known.unwrap_or_else(|| Conversion {
-        advertiser: advertiser.clone(),
-        key: claim.key.clone(),
-        name: None,
-        status: Status::Pending,
-        value: None,
-        evidence: claim.evidence,
-        approved: false,
-        refund_selected: None,
-        refunds: Vec::new(),
-        click: None,
-    });
-    let was_approved = conversion.approved;
-    if conversion.name.is_none() || (claim.says == Says::Approved && !was_approved && claim.name.is_some()) {
+    let mut conversion = known
+        .map_or_else(|| Conversion::new(advertiser.clone(), claim.key.clone()), Conversion::with_statements);
+    let before = conversion.clone();
+    let approves = claim.says == Says::Approved;
+    if conversion.name.is_none() || (approves && !before.approved && claim.name.is_some()) {
         conversion.name = claim.name.clone().or(conversion.name);
     }
-    if !was_approved {
-        conversion.click = click.or(conversion.click);
+    if !before.approved {
+        conversion.click = conversion.click.or(click);
     }
-    let outweighs = conversion.value.is_none() || claim.evidence >= conversion.evidence;
-    if let Some(value) = claim.value.filter(|_| outweighs && !matches!(claim.says, Says::Refund(_))) {
+    take(&mut conversion, claim);
+    let first_seen = conversion.opened && !before.opened;
+    let mut change =
+        Change { conversion, steps: Vec::new(), first_seen, corrected: None, refund_corrected: None };
+    if change.conversion.status != Status::Test {
+        correct(&mut change, &before);
+        tell(&mut change, &before);
+    }
+    change
+}
+
+/// Takes in what is claimed. All of it comes out the same in any order of the claims.
+fn take(conversion: &mut Conversion, claim: &Claim) {
+    if let Some(value) = claim.value {
+        let (evidence, subject) = (claim.evidence, claim.subject.clone());
+        ledger::state(&mut conversion.statements, Statement { evidence, subject, value, at: Some(claim.at) });
+    }
+    if let Some((evidence, value)) = ledger::value(&conversion.statements) {
+        conversion.evidence = evidence;
         conversion.value = Some(value);
-        conversion.evidence = claim.evidence;
     }
-    if claim.test || conversion.status == Status::Test {
-        conversion.status = Status::Test;
-        return Change { conversion, steps: Vec::new() };
-    }
+    conversion.opened |= matches!(claim.says, Says::Pending | Says::Approved);
     match &claim.says {
-        Says::Approved => conversion.approved = true,
-        Says::Refund(refund) => record(&mut conversion.refunds, refund),
+        Says::Approved => {
+            conversion.approved = true;
+            conversion.first_at =
+                Some(conversion.first_at.map_or(claim.at, |earliest| earliest.min(claim.at)));
+        }
+        Says::Refund(refund) => ledger::record(&mut conversion.refunds, refund, claim.at),
         Says::Pending | Says::Rejected | Says::Void | Says::Nothing => {}
     }
-    let refunded = refunded(&conversion.refunds);
-    conversion.status = status(&conversion, refunded, &claim.says);
-    let mut steps = Vec::new();
-    if conversion.approved && !was_approved {
-        steps.push(Step::Conversion);
+    conversion.status = conversion.status_by(claim);
+    if conversion.status == Status::Test {
+        conversion.approved = false;
+        conversion.first_at = None;
     }
-    if let Some(amount) =
-        refunded.filter(|amount| conversion.approved && conversion.refund_selected != Some(*amount))
-    {
+}
+
+/// Notes what this claim makes another than what was told. What is told of a refund only grows, so that
+/// less was refunded than what was told is a correction, and no step.
+fn correct(change: &mut Change, before: &Conversion) {
+    let now = &change.conversion;
+    if before.approved && before.value != now.value && now.told != now.value {
+        change.corrected = Some(Corrected { before: now.told, after: now.value });
+    }
+    let refunded = now.refunded();
+    if before.refunded() != refunded && refunded < now.refund_selected {
+        let money = |amount: Option<Decimal>| amount.map(|amount| now.money(amount));
+        change.refund_corrected =
+            Some(Corrected { before: money(now.refund_selected), after: money(refunded) });
+    }
+}
+
+/// Adds the steps that are new, with the money known now.
+fn tell(change: &mut Change, before: &Conversion) {
+    let conversion = &mut change.conversion;
+    if conversion.approved && !before.approved {
+        conversion.told = conversion.value;
+        change.steps.push(Step::Conversion);
+    } else if change.first_seen && conversion.status == Status::Pending {
+        change.steps.push(Step::Pending);
+    }
+    let told = conversion.refund_selected.unwrap_or_default();
+    if let Some(amount) = conversion.refunded().filter(|amount| conversion.approved && *amount > told) {
         conversion.refund_selected = Some(amount);
-        steps.push(Step::Refund(amount));
-    }
-    Change { conversion, steps }
-}
-
-/// Adds a line, or what the line did not say before.
-fn record(ledger: &mut Vec<Refund>, refund: &Refund) {
-    let same = |line: &&mut Refund| line.subject == refund.subject && line.evidence == refund.evidence;
-    match ledger.iter_mut().find(same) {
-        Some(line) => line.amount = refund.amount.or(line.amount),
-        None => ledger.push(refund.clone()),
-    }
-}
-
-/// What has been refunded in all, by the weightiest kind of report; none where nobody said how much.
-pub fn refunded(ledger: &[Refund]) -> Option<Decimal> {
-    [Evidence::Transaction, Evidence::Invoice, Evidence::Order].into_iter().find_map(|evidence| {
-        let lines = ledger.iter().filter(|line| line.evidence == evidence).filter_map(|line| line.amount);
-        lines.map(|amount| amount.abs()).reduce(|sum, amount| sum.saturating_add(amount))
-    })
-}
-
-fn status(conversion: &Conversion, refunded: Option<Decimal>, says: &Says) -> Status {
-    if !conversion.refunds.is_empty() {
-        let whole = conversion.value.map(|value| value.amount);
-        return match (refunded, whole) {
-            (Some(refunded), Some(whole)) if refunded < whole => Status::PartiallyRefunded,
-            _ => Status::Refunded,
-        };
-    }
-    if conversion.approved {
-        return Status::Approved;
-    }
-    match (says, conversion.status) {
-        (Says::Rejected, _) | (_, Status::Rejected) => Status::Rejected,
-        (Says::Void, _) | (_, Status::Void) => Status::Void,
-        _ => Status::Pending,
+        change.steps.push(Step::Refund(amount));
     }
 }
 

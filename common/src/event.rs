@@ -246,6 +246,9 @@ pub struct ConversionFacts {
     /// What it was worth then; of a refund step, what has been refunded in all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<Amount>,
+    /// What the offer's rule gives for this step, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payout: Option<Amount>,
 }
 
 #[cfg(test)]

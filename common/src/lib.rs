@@ -20,6 +20,7 @@ pub mod identity;
 pub mod attribution;
 pub mod order;
 pub mod conversion;
+pub mod payout;
 pub mod connector;
 pub mod template;
 pub mod postback;

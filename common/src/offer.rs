@@ -2,6 +2,7 @@
 
 use crate::click::Click;
 use crate::id::{AdvertiserId, OfferId};
+use crate::payout;
 use crate::template::location::{Location, Unfit};
 use crate::template::{Fault, Values, catalogue};
 use crate::time::Span;
@@ -38,6 +39,12 @@ pub struct Offer {
     /// How old a visitor's newest click may be when an event names none.
     #[serde(default = "default_window")]
     pub attribution_window: Span,
+    /// What it gives for conversions: `[[offer.payout]]`, in their order; the first that matches counts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub payout: Vec<payout::Rule>,
+    /// What holds where none matches; an offer with rules must say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payout_default: Option<payout::Fallback>,
 }
 
 fn default_target() -> String {
@@ -72,7 +79,14 @@ impl Offer {
 
     /// Every fault of the offer, for `check`.
     pub fn faults(&self) -> Vec<Fault> {
-        TrackingUrl::parse(&self.tracking_url).err().unwrap_or_default()
+        let mut faults = TrackingUrl::parse(&self.tracking_url).err().unwrap_or_default();
+        faults.extend(payout::check::faults(self));
+        faults
+    }
+
+    /// What is allowed and probably not meant, for `check`.
+    pub fn warnings(&self) -> Vec<Fault> {
+        payout::check::warnings(self)
     }
 }
 

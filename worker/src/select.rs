@@ -1,12 +1,11 @@
 //! Selection: which connectors are told of an event, each with a delivery of a stable id, or why not.
 
 use carom_common::click::Click;
-use carom_common::connector::{Connector, Mode, Trigger};
+use carom_common::connector::{Connector, FireAt, Mode, Trigger};
 use carom_common::conversion::{Conversion, Step};
 use carom_common::delivery::Delivery;
 use carom_common::event::{ConversionFacts, Event, Facts, Kind};
 use carom_common::id::DeliveryId;
-use carom_common::money::Amount;
 use carom_common::trace::Code;
 use jiff::Timestamp;
 
@@ -41,12 +40,20 @@ pub fn select(news: &News<'_>, connectors: &[Connector], now: Timestamp) -> Sele
         let id = &connector.id;
         if connector.mode == Mode::Disabled || !connector.webhook.enabled {
             selection.decisions.push((Code::SkippedDisabled, id.to_string()));
-        } else if told.is_empty() {
+            continue;
+        }
+        if let Some(code) = told.withheld {
+            selection.decisions.push((code, id.to_string()));
+        } else if told.news.is_empty() {
             selection.decisions.push((Code::SkippedTrigger, id.to_string()));
-        } else if connector.mode == Mode::Test {
+        }
+        if told.news.is_empty() {
+            continue;
+        }
+        if connector.mode == Mode::Test {
             selection.decisions.push((Code::SkippedTestMode, id.to_string()));
         } else {
-            for (delivery, conversion) in told {
+            for (delivery, conversion) in told.news {
                 selection.decisions.push((Code::Selected, format!("{id} by delivery {delivery}")));
                 selection.deliveries.push(Delivery {
                     id: delivery,
@@ -62,15 +69,32 @@ pub fn select(news: &News<'_>, connectors: &[Connector], now: Timestamp) -> Sele
     selection
 }
 
+/// What one connector is told, and why it is not told of a step that its triggers name.
+#[derive(Default)]
+struct Told {
+    news: Vec<(DeliveryId, Option<ConversionFacts>)>,
+    withheld: Option<Code>,
+}
+
 /// What one connector is told. Several triggers on the same step are one request; a step and a raw type
 /// are two, as they are two kinds of news.
-fn told(news: &News<'_>, connector: &Connector) -> Vec<(DeliveryId, Option<ConversionFacts>)> {
-    let mut told = Vec::new();
+fn told(news: &News<'_>, connector: &Connector) -> Told {
+    let mut told = Told::default();
     if let Some((conversion, steps)) = news.conversion {
         for step in steps {
-            if connector.triggers.iter().any(|trigger| fires_on_step(trigger, step, conversion, news.event)) {
-                let id = DeliveryId::of_step(&connector.id, &conversion.key, &step.id());
-                told.push((id, Some(facts(conversion, step))));
+            let fires = |trigger: &&Trigger| fires_on_step(trigger, step, conversion, news.event);
+            // A pending step and the approval after it are one delivery by its id; whoever was told of the
+            // one is known to the store, and is not told of the other.
+            let early = *step == Step::Pending && connector.fire_at == FireAt::Approved;
+            if early || !connector.triggers.iter().any(|trigger| fires(&trigger)) {
+                continue;
+            }
+            match withheld(step, conversion, connector, news.event) {
+                Some(code) => told.withheld = Some(code),
+                None => {
+                    let id = DeliveryId::of_step(&connector.id, &conversion.key, &step.id());
+                    told.news.push((id, Some(facts(conversion, step))));
+                }
             }
         }
     }
@@ -83,18 +107,33 @@ fn told(news: &News<'_>, connector: &Connector) -> Vec<(DeliveryId, Option<Conve
         Trigger::Conversion | Trigger::Refund => false,
     });
     if by_event {
-        told.push((DeliveryId::of_event(&connector.id, &news.event.key), None));
+        told.news.push((DeliveryId::of_event(&connector.id, &news.event.key), None));
     }
     told
 }
 
+/// Why nothing is told of a step that fires: the payout rule has paid for this click, or makes it a KPI,
+/// which fires by its name and number alone. A refund follows its sale: who was not told of the one is not
+/// told of the other, or would take back what it never gave.
+fn withheld(step: &Step, conversion: &Conversion, connector: &Connector, event: &Event) -> Option<Code> {
+    if conversion.already_paid {
+        return Some(Code::AlreadyPaid);
+    }
+    // The number is the event's own, and a refund's event has none of its sale's.
+    let of_sale = |trigger: &Trigger| match (trigger, step) {
+        (Trigger::Conversion | Trigger::Refund, _) | (Trigger::Number(_), Step::Refund(_)) => false,
+        _ => fires_on_step(trigger, &Step::Conversion, conversion, event),
+    };
+    (conversion.kpi && !connector.triggers.iter().any(of_sale)).then_some(Code::SkippedKpi)
+}
+
 fn fires_on_step(trigger: &Trigger, step: &Step, conversion: &Conversion, event: &Event) -> bool {
     match (trigger, step) {
-        (Trigger::Conversion, Step::Conversion) | (Trigger::Refund, Step::Refund(_)) => true,
-        (Trigger::Name(name), Step::Conversion) => {
+        (Trigger::Conversion, Step::Pending | Step::Conversion) | (Trigger::Refund, Step::Refund(_)) => true,
+        (Trigger::Name(name), Step::Pending | Step::Conversion) => {
             conversion.name.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(name))
         }
-        (Trigger::Number(number), Step::Conversion) => event.number == Some(*number),
+        (Trigger::Number(number), Step::Pending | Step::Conversion) => event.number == Some(*number),
         _ => false,
     }
 }
@@ -104,12 +143,13 @@ fn is_named(event: &Event, name: &str) -> bool {
 }
 
 fn facts(conversion: &Conversion, step: &Step) -> ConversionFacts {
-    let currency = conversion.value.and_then(|value| value.currency);
-    let (name, value) = match step {
-        Step::Conversion => (conversion.name.clone(), conversion.value),
-        Step::Refund(amount) => (Some("refund".to_owned()), Some(Amount { amount: *amount, currency })),
+    let (name, value, payout) = match step {
+        Step::Pending | Step::Conversion => (conversion.name.clone(), conversion.value, conversion.payout),
+        Step::Refund(amount) => {
+            (Some("refund".to_owned()), Some(conversion.money(*amount)), conversion.refund_payout)
+        }
     };
-    ConversionFacts { key: conversion.key.clone(), name, status: conversion.status, value }
+    ConversionFacts { key: conversion.key.clone(), name, status: conversion.status, value, payout }
 }
 
 #[cfg(test)]

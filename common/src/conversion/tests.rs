@@ -24,8 +24,14 @@ fn claim(says: Says, evidence: Evidence, value: &str) -> Claim {
 }
 
 fn refund(subject: &str, evidence: Evidence, text: &str) -> Claim {
-    let line =
-        Refund { subject: subject.into(), evidence, amount: text.parse().ok(), of: None, whole: false };
+    let line = Refund {
+        subject: subject.into(),
+        evidence,
+        amount: text.parse().ok(),
+        of: None,
+        whole: false,
+        partial: false,
+    };
     Claim { name: None, ..claim(Says::Refund(line), evidence, "") }
 }
 

@@ -180,6 +180,9 @@ fn claim(
             amount: money.refunded.map(|refunded| refunded.amount),
             of: row.of.as_deref().and_then(|at| view.text(&[at])).map(bounded),
             whole: row.whole,
+            partial: view
+                .text(&["/data/status", "/data/billing_status"])
+                .is_some_and(|status| status.to_ascii_lowercase().starts_with("partial")),
         }),
     };
     let own = || row.counts_as.clone().or_else(|| row.parameter.clone());

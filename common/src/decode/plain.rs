@@ -167,10 +167,19 @@ fn claim(
             let amount = value.map(|value| value.amount.abs());
             // Each report of an amount of its own is a refund of its own.
             let subject = amount.map_or_else(String::new, |amount| amount.normalize().to_string());
-            Says::Refund(Refund { subject, evidence: Evidence::Transaction, amount, of: None, whole: false })
+            Says::Refund(Refund {
+                subject,
+                evidence: Evidence::Transaction,
+                amount,
+                of: None,
+                whole: false,
+                partial: false,
+            })
         }
         _ => return None,
     };
     let name = (kind == Kind::Conversion).then(|| name.to_owned());
+    // A refund's parameters say what went back, and nothing of what the sale is worth.
+    let value = value.filter(|_| kind == Kind::Conversion);
     Some(Claim { key, name, says, value, evidence: Evidence::Order, subject: String::new(), at, test: false })
 }

@@ -29,6 +29,8 @@ fn offer(tracking_url: &str) -> Offer {
         tracking_url: tracking_url.to_owned(),
         target: default_target(),
         attribution_window: default_window(),
+        payout: vec![],
+        payout_default: None,
     }
 }
 

@@ -33,6 +33,8 @@ impl Values for Subject<'_> {
         match name {
             "VALUE" => self.money().map(|money| money.amount.to_string().into()),
             "CURRENCY" => self.money()?.currency.map(|currency| currency.code().to_owned().into()),
+            "PAYOUT" => self.payout().map(|payout| payout.amount.to_string().into()),
+            "PAYOUT_CURRENCY" => self.payout()?.currency.map(|currency| currency.code().to_owned().into()),
             "EVENT_NAME" => {
                 let told = self.facts.conversion.as_ref().and_then(|conversion| conversion.name.as_deref());
                 borrowed(told.or(event.name.as_deref()).or(Some(&event.raw_type)))
@@ -110,13 +112,16 @@ impl<'a> Subject<'a> {
         conversion.or(self.facts.event.value.as_ref())
     }
 
+    fn payout(&self) -> Option<&'a Amount> {
+        self.facts.conversion.as_ref().and_then(|conversion| conversion.payout.as_ref())
+    }
+
     /// A click id that the event names and that is none of ours. One of ours that was not attributed is
     /// lost, or another advertiser's, and tells nobody anything; nor does a macro that nobody filled.
     fn foreign_click_id(&self) -> Text<'a> {
         let ours = |id: &Cow<'_, str>| id.parse::<ClickId>().is_ok();
-        borrowed(self.facts.event.foreign_click.as_deref()).or_else(|| {
-            self.data(&["click_id", "clickid"]).filter(|id| !ours(id) && !is_unfilled(id))
-        })
+        borrowed(self.facts.event.foreign_click.as_deref())
+            .or_else(|| self.data(&["click_id", "clickid"]).filter(|id| !ours(id) && !is_unfilled(id)))
     }
 
     /// What came with the click: its parameter, else the event's field of that name.

@@ -28,7 +28,8 @@ fn facts() -> Facts {
             "referrer": "https://blog.example/", "user_agent": "Firefox",
             "device": "tablet", "country": "DE",
         },
-        "conversion": {"key": "order:22642", "status": "approved", "value": {"amount": "396.00", "currency": "USD"}},
+        "conversion": {"key": "order:22642", "status": "approved", "value": {"amount": "396.00", "currency": "USD"},
+            "payout": {"amount": "118.80", "currency": "EUR"}},
     }))
     .unwrap()
 }
@@ -68,6 +69,7 @@ fn connector(webhook: Webhook) -> Connector {
         name: String::new(),
         mode: crate::connector::Mode::Enabled,
         triggers: Vec::new(),
+        fire_at: crate::connector::FireAt::Approved,
         webhook,
     }
 }

@@ -21,6 +21,7 @@ pub fn check(resources: &Resources, places: &Places) -> (Vec<Fault>, Vec<Fault>)
     sources(resources, places, &mut faults, &mut warnings);
     for (offer, place) in resources.offers.iter().zip(&places.offers) {
         faults.extend(offer.faults().into_iter().map(|fault| at(place, "", fault)));
+        warnings.extend(offer.warnings().into_iter().map(|fault| at(place, "", fault)));
     }
     for (connector, place) in resources.connectors.iter().zip(&places.connectors) {
         if connector.triggers.is_empty() {

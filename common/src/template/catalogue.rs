@@ -70,8 +70,10 @@ pub static CONNECTOR: Catalogue = Catalogue {
     syntax: Syntax::All,
     prefix: None,
     macros: macros! {
-        "VALUE" | "revenue" | "payout" | "amount" => "What the conversion is worth, else the event; of a refund, all that has been refunded.",
+        "VALUE" | "revenue" | "amount" => "What the conversion is worth, else the event; of a refund, all that has been refunded.",
         "CURRENCY" => "The ISO 4217 code of the value's currency, where the sender named one.",
+        "PAYOUT" => "What the offer's payout rule gives for this step; of a refund, for all that has been refunded. Without a rule that pays there is none.",
+        "PAYOUT_CURRENCY" => "The ISO 4217 code of the payout's currency.",
         "EVENT_NAME" | "event_param" | "event_parameter" => "The name of the conversion's step, such as purchase or refund, else the event's mapped name, else its source's type.",
         "EVENT_TYPE" => "The event's type in its source's own words, such as order.created.",
         "EVENT_NUMBER" => "The number of a custom event, 1 to 10.",

@@ -16,6 +16,7 @@ impl Values for Given {
 fn given() -> Given {
     let values = [
         ("VALUE", "396.00"),
+        ("PAYOUT", "118.80"),
         ("EMAIL", "a{{VALUE}}[value]{value}@b"),
         ("contact.tags.0", "x"),
         ("extra", "ü&"),
@@ -33,8 +34,8 @@ fn the_three_spellings_are_macros_where_they_should_be() {
         ("", ""),
         ("plain % text", "plain % text"),
         ("{{VALUE}}", "396.00"),
-        ("{{value}} {{ Revenue }} {{\tpayout\n}}", "396.00 396.00 396.00"),
-        ("[revenue]{payout}[VALUE]{Amount}", "396.00396.00396.00396.00"),
+        ("{{value}} {{ Revenue }} {{\tamount\n}}", "396.00 396.00 396.00"),
+        ("[revenue]{payout}[VALUE]{Amount}", "396.00118.80396.00396.00"),
         ("{{contact.tags.0}}{{extra}}", "xü&"),
         // Not of the catalogue: text.
         ("[extra] {extra} {contact.tags.0} [0] {} []", "[extra] {extra} {contact.tags.0} [0] {} []"),
@@ -43,7 +44,7 @@ fn the_three_spellings_are_macros_where_they_should_be() {
         ("{value] [value} {value [value", "{value] [value} {value [value"),
         (r#"{"amount":{"value":{value},"x":[[value]]}}"#, r#"{"amount":{"value":396.00,"x":[396.00]}}"#),
         ("{{VALUE}}}", "396.00}"),
-        ("[category:{payout}/quantity:1]", "[category:396.00/quantity:1]"),
+        ("[category:{payout}/quantity:1]", "[category:118.80/quantity:1]"),
         ("}} ]] %7B%7BVALUE%7D%7D", "}} ]] %7B%7BVALUE%7D%7D"),
         ("ü{value}ü", "ü396.00ü"),
     ] {

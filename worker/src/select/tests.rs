@@ -1,7 +1,8 @@
 use super::*;
-use carom_common::conversion::{Evidence, Status};
+use carom_common::conversion::Status;
 use carom_common::event::Person;
 use carom_common::id::EventId;
+use carom_common::money::Amount;
 use serde_json::json;
 
 fn event(raw_type: &str, name: &str, kind: Kind) -> Event {
@@ -33,16 +34,11 @@ fn event(raw_type: &str, name: &str, kind: Kind) -> Event {
 
 fn conversion() -> Conversion {
     Conversion {
-        advertiser: "acme".parse().unwrap(),
-        key: "order:1".into(),
         name: Some("purchase".into()),
         status: Status::Approved,
         value: Some(Amount { amount: 396.into(), currency: None }),
-        evidence: Evidence::Order,
         approved: true,
-        refund_selected: None,
-        refunds: vec![],
-        click: None,
+        ..Conversion::new("acme".parse().unwrap(), "order:1")
     }
 }
 

@@ -318,6 +318,7 @@ fn a_refund_says_what_went_back_apart_from_what_the_sale_is_worth() {
             amount: Some("100.00".parse().unwrap()),
             of: Some("4".into()),
             whole: false,
+            partial: false,
         })
     );
     let whole = claim("cf2_orders_transaction.updated.refunded.json", &[]);

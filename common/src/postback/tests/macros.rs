@@ -17,6 +17,9 @@ fn every_macro_has_its_value() {
         ("VALUE", Some("396.00")),
         ("revenue", Some("396.00")),
         ("CURRENCY", Some("USD")),
+        ("PAYOUT", Some("118.80")),
+        ("payout", Some("118.80")),
+        ("PAYOUT_CURRENCY", Some("EUR")),
         ("EVENT_NAME", Some("purchase")),
         ("EVENT_TYPE", Some("one-time-order.completed")),
         ("EVENT_NUMBER", None),
@@ -80,6 +83,19 @@ fn money_and_status_come_from_no_link_and_no_raw_body() {
     }
     assert_eq!(value("data.amount", &facts).as_deref(), Some("7"), "by name of its own it may be had");
     assert_eq!(value("param.value", &facts).as_deref(), Some("999"));
+}
+
+#[test]
+fn a_payout_is_what_the_offers_rule_gives_and_never_the_value() {
+    let mut facts = facts();
+    facts.event.data = json!({"payout": "7", "payout_currency": "USD"});
+    facts.conversion.as_mut().unwrap().payout = None;
+    for name in ["PAYOUT", "payout", "PAYOUT_CURRENCY"] {
+        assert_eq!(value(name, &facts), None, "{name}: no rule gave one");
+    }
+    assert_eq!(value("data.payout", &facts).as_deref(), Some("7"), "by name of its own it may be had");
+    facts.conversion = None;
+    assert_eq!(value("PAYOUT", &facts), None);
 }
 
 #[test]

@@ -94,16 +94,10 @@ fn click(visitor: VisitorId, at: Timestamp) -> Click {
 
 fn conversion(key: &str) -> Conversion {
     Conversion {
-        advertiser: "acme".parse().unwrap(),
-        key: key.to_owned(),
         name: Some("purchase".to_owned()),
         status: Status::Approved,
-        value: None,
-        evidence: Evidence::Order,
         approved: true,
-        refund_selected: None,
-        refunds: Vec::new(),
-        click: None,
+        ..Conversion::new("acme".parse().unwrap(), key)
     }
 }
 
@@ -150,8 +144,13 @@ fn candidate(event: &Event) -> Candidate {
 
 /// A delivery of the event's conversion, which has the event's key.
 fn delivery(event: &Event, to: &str) -> Delivery {
-    let conversion =
-        ConversionFacts { key: event.key.clone(), name: None, status: Status::Approved, value: None };
+    let conversion = ConversionFacts {
+        key: event.key.clone(),
+        name: None,
+        status: Status::Approved,
+        value: None,
+        payout: None,
+    };
     Delivery {
         id: DeliveryId::of_step(&connector(to), &event.key, "conversion"),
         connector: connector(to),

@@ -3,7 +3,7 @@
 use super::column::{document, millis, rows, time, word};
 use super::{Store, attempts, clicks, conversions, deliveries};
 use crate::conversion::Conversion;
-use crate::event::{Event, Kind};
+use crate::event::Event;
 use crate::id::{ClickId, DeliveryId, EventId};
 use crate::store::{ClickRecord, ConversionRecord, Error, EventTrace, Scope};
 use crate::trace::Decision;
@@ -125,7 +125,7 @@ fn trace_of_event(connection: &Connection, id: EventId) -> Result<Option<EventTr
             found_by: word("found_by", found_by)?,
             recorded,
         },
-        conversion: key.map(|key| record(key, event.kind, conversion)),
+        conversion: key.map(|key| record(key, &event, conversion)),
         event,
         deliveries,
         attempts: tried,
@@ -140,18 +140,20 @@ fn decisions(connection: &Connection, event: EventId) -> Result<Vec<Decision>, E
     })
 }
 
-fn record(key: String, kind: Kind, conversion: Option<Conversion>) -> ConversionRecord {
+fn record(key: String, event: &Event, conversion: Option<Conversion>) -> ConversionRecord {
     let code = |currency: Currency| currency.code().to_owned();
     let refunded = conversion.as_ref().and_then(Conversion::refunded);
     let value = conversion.as_ref().and_then(|conversion| conversion.value);
     let amount = value.map(|value| value.amount).or(refunded);
+    // A refund whose sale is unknown states its currency, and the conversion has none yet.
+    let currency = value.or(event.value.filter(|_| refunded.is_some())).and_then(|value| value.currency);
     let payout = conversion.as_ref().and_then(|conversion| conversion.payout);
     ConversionRecord {
         key,
-        kind,
+        kind: event.kind,
         status: conversion.as_ref().map(|conversion| conversion.status),
         amount: amount.map(|amount| amount.to_string()),
-        currency: conversion.as_ref().and_then(Conversion::currency).map(code),
+        currency: currency.map(code),
         refunded: refunded.map(|amount| amount.to_string()),
         payout: payout.map(|payout| payout.amount.to_string()),
         payout_currency: payout.and_then(|payout| payout.currency).map(code),
