@@ -24,6 +24,7 @@ pub mod resources;
 pub mod stack;
 pub mod client;
 pub mod fixture;
+pub mod table;
 pub mod eventually;
 pub mod load;
 pub mod accounting;

@@ -16,6 +16,7 @@ mod schedule;
 mod duplicates;
 mod copies;
 mod out_of_order;
+mod table;
 mod connectors;
 mod isolation;
 mod dead_letters;
