@@ -25,6 +25,8 @@ pub mod stack;
 pub mod client;
 pub mod fixture;
 pub mod table;
+pub mod order;
+pub mod shuffle;
 pub mod eventually;
 pub mod load;
 pub mod accounting;

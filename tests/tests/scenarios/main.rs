@@ -16,6 +16,8 @@ mod schedule;
 mod duplicates;
 mod copies;
 mod out_of_order;
+mod late;
+mod permutations;
 mod table;
 mod connectors;
 mod isolation;
