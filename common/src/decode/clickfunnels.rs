@@ -104,13 +104,11 @@ impl Typed {
     }
 }
 
-/// A name that was typed counts for what the mapping gives a name to, and for what it does not know: an
-/// update of a contact or an order is no `purchase` because its endpoint's URL says so.
+/// A name that was typed counts for what the mapping gives a name to: an update of a contact, or what is of
+/// an unknown type, is no `purchase` because its endpoint's URL says so.
 fn name(row: Option<&Row>, typed: Option<String>) -> Option<String> {
-    match row {
-        None => typed,
-        Some(row) => row.parameter.as_ref().map(|own| typed.unwrap_or_else(|| own.clone())),
-    }
+    let own = row?.parameter.as_ref()?;
+    Some(typed.unwrap_or_else(|| own.clone()))
 }
 
 /// The money of an event.

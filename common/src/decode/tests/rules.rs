@@ -358,6 +358,8 @@ fn a_name_or_a_value_in_the_url_counts_for_what_has_one() {
     assert_eq!(decoded.claim.unwrap().name.as_deref(), Some("upsell"));
     let updated = clickfunnels("event_parameter=purchase", &fixture("cf2_contact.updated.json"));
     assert_eq!(updated.event.name, None);
+    let unknown = clickfunnels("event_parameter=purchase", &json!({"event_type": "moon.landed", "data": {}}));
+    assert_eq!((unknown.event.name, unknown.event.kind), (None, event::Kind::Ignored));
     let numbered = clickfunnels("event_parameter=event7", &fixture("cf2_contacts_applied_tag.created.json"));
     assert_eq!((numbered.event.name.as_deref(), numbered.event.number), (Some("event7"), Some(7)));
     // What is typed as a path is what stands there.

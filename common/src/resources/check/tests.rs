@@ -255,7 +255,7 @@ fn a_row_of_a_sources_mapping_that_could_not_work_is_told_with_its_key() {
     assert_eq!(warnings[0].key, "source[shop].mapping[0].event");
     let (_, faults, _) = read(&GOOD.replace(
         "kind = \"clickfunnels\"",
-        &format!("kind = \"plain\"\nmapping = [{{ event = \"a\", kind = \"kpi\" }}]"),
+        "kind = \"plain\"\nmapping = [{ event = \"a\", kind = \"kpi\" }]",
     ));
     assert_eq!(faults[0].key, "source[shop].mapping");
 }
