@@ -337,7 +337,7 @@ pub fn apply(
         conversion.name = claim.name.clone().or(conversion.name);
     }
     if !before.approved {
-        conversion.click = conversion.click.or(click);
+        conversion.click = click.or(conversion.click);
     }
     take(&mut conversion, claim);
     let first_seen = conversion.opened && !before.opened;
