@@ -36,7 +36,11 @@ pub fn settle(
     let of_source = || resources.source(&event.source).and_then(|source| source.offer.as_ref());
     let offer = click.map(|click| &click.offer).or_else(of_source).and_then(|id| resources.offer(id));
     let Some(offer) = offer else {
-        paid.decisions.push((Code::NoOffer, "no payout rule applies".to_owned()));
+        // Whoever has no rules at all is not told that none applies.
+        let mut own = resources.offers.iter().filter(|offer| offer.advertiser == event.advertiser);
+        if own.any(|offer| offer.payout_default.is_some()) {
+            paid.decisions.push((Code::NoOffer, "no payout rule applies".to_owned()));
+        }
         return paid;
     };
     for step in change.steps.clone() {
@@ -54,7 +58,9 @@ pub fn settle(
             value,
         };
         let settled = payout::decide(offer, &case);
-        paid.decisions.push((Code::Payout, told(offer, &settled)));
+        if settled.rule != payout::NONE {
+            paid.decisions.push((Code::Payout, told(offer, &settled)));
+        }
         if matches!(step, Step::Refund(_)) {
             change.conversion.refund_payout = settled.payout;
             continue;
