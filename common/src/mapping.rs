@@ -108,6 +108,19 @@ pub fn is_raw_type(text: &str) -> bool {
     TYPES.contains(canonical(text)) || text.contains(['.', '/'])
 }
 
+/// The types of the catalogue, in no order.
+pub fn catalogue() -> impl Iterator<Item = &'static str> {
+    TYPES.iter().copied()
+}
+
+/// The types that matter to conversions: those that are, change or refund one, and those that tell who
+/// somebody is. `own` are a source's own rows, which come before those that ship.
+pub fn that_matter(own: &[Row]) -> impl Iterator<Item = String> {
+    let matters =
+        |row: &&Row| matches!(row.kind, Kind::Conversion | Kind::Refund | Kind::Adjustment | Kind::Identity);
+    own.iter().chain(&DEFAULT.row).filter(matters).map(|row| row.event.clone())
+}
+
 impl When {
     fn holds(&self, body: &Value) -> bool {
         let found = body.pointer(&self.at);

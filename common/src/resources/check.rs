@@ -1,6 +1,8 @@
 //! Checking resources against each other: ids that are double, names that lead nowhere, sources that
 //! nobody authenticates, requests that can never be made.
 
+mod api;
+
 use super::Resources;
 use super::place::{Place, Places};
 use crate::config::Fault;
@@ -124,6 +126,7 @@ fn sources(resources: &Resources, places: &Places, faults: &mut Vec<Fault>, warn
                 }
             }
         }
+        api::check(source, place, faults, warnings);
         if source.click_id_keys.is_empty() {
             faults.push(fault(place, "click_id_keys", "is empty", "leave it out to use the usual names"));
         }
