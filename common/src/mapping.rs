@@ -114,11 +114,13 @@ pub fn catalogue() -> impl Iterator<Item = &'static str> {
 }
 
 /// The types that matter to conversions: those that are, change or refund one, and those that tell who
-/// somebody is. `own` are a source's own rows, which come before those that ship.
+/// somebody is. `own` are a source's own rows, which come before those that ship. Types of Classic have
+/// neither dot nor hyphen: nobody subscribes to them by name.
 pub fn that_matter(own: &[Row]) -> impl Iterator<Item = String> {
     let matters =
         |row: &&Row| matches!(row.kind, Kind::Conversion | Kind::Refund | Kind::Adjustment | Kind::Identity);
-    own.iter().chain(&DEFAULT.row).filter(matters).map(|row| row.event.clone())
+    let by_name = |row: &&Row| row.event.contains(['.', '-']);
+    own.iter().chain(&DEFAULT.row).filter(matters).filter(by_name).map(|row| row.event.clone())
 }
 
 impl When {

@@ -180,9 +180,12 @@ mod tests {
 
     #[test]
     fn a_type_that_the_sources_own_mapping_makes_a_conversion_is_recommended_too() {
-        let own = mapping::find("one-time-order.completed", &serde_json::Value::Null).unwrap();
-        let own = Row { event: "blogs/post.created".to_owned(), ..own.clone() };
-        assert!(api("").types(&[own]).contains("blogs/post.created"));
+        let own = |event: &str| -> Row {
+            toml::from_str(&format!("event = \"{event}\"\nkind = \"conversion\"")).unwrap()
+        };
+        let types = api("").types(&[own("blogs/post.created"), own("purchase_created")]);
+        assert!(types.contains("blogs/post.created"));
+        assert!(!types.contains("purchase_created"), "Classic's types are not subscribed to by name");
     }
 
     #[test]
