@@ -37,6 +37,7 @@ pub mod topology;
 pub mod config;
 pub mod resources;
 pub mod secret;
+pub mod spelling;
 pub mod telemetry;
 pub mod backoff_policy;
 pub mod amqp;

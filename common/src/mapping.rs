@@ -161,6 +161,21 @@ pub fn is_raw_type(text: &str) -> bool {
     is_known(text) || text.contains(['.', '/'])
 }
 
+/// The types of the catalogue, in no order.
+pub fn catalogue() -> impl Iterator<Item = &'static str> {
+    TYPES.iter().copied()
+}
+
+/// The types that matter to conversions: those that are, change or refund one, and those that tell who
+/// somebody is. `own` are a source's own rows, which come before those that ship. Types of Classic have
+/// neither dot nor hyphen: nobody subscribes to them by name.
+pub fn that_matter(own: &[Row]) -> impl Iterator<Item = String> {
+    let matters =
+        |row: &&Row| matches!(row.kind, Kind::Conversion | Kind::Refund | Kind::Adjustment | Kind::Identity);
+    let by_name = |row: &&Row| row.event.contains(['.', '-']);
+    own.iter().chain(&DEFAULT.row).filter(matters).filter(by_name).map(|row| row.event.clone())
+}
+
 impl When {
     fn holds(&self, body: &Value) -> bool {
         let text = body.pointer(&self.at).and_then(placeholder::text).unwrap_or_default();

@@ -1,10 +1,14 @@
 //! A source: who may send events to us, and how we know them.
 
+pub mod api;
+pub mod endpoint;
+
 use crate::id::{AdvertiserId, OfferId, SourceId};
 use crate::mapping::Row;
 use crate::secret::{SecretRef, TokenHash};
 use crate::signature::Signature;
 use crate::time::Span;
+use api::Api;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::PathBuf;
@@ -61,6 +65,27 @@ pub struct Source {
     /// Products whose orders are upsells whenever they come: the funnel's one-time offers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub one_time_offers: Vec<String>,
+    /// How its sender's own API is used, where it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api: Option<Api>,
+}
+
+impl Source {
+    /// The same without the text of any token: neither in `tokens` nor in the URL of its endpoint.
+    #[must_use]
+    pub fn sealed(mut self) -> Self {
+        let hashes = self.token_hashes();
+        if let Some(url) = self.api.as_mut().and_then(|api| api.endpoint_url.as_mut()) {
+            *url = endpoint::sealed(url, &hashes);
+        }
+        self.tokens = std::mem::take(&mut self.tokens).into_iter().map(Token::sealed).collect();
+        self
+    }
+
+    /// The hashes of its tokens, of those that can be read now.
+    pub fn token_hashes(&self) -> Vec<TokenHash> {
+        self.tokens.iter().filter_map(|token| token.hash().ok()).collect()
+    }
 }
 
 /// A source's token as configuration gives it.

@@ -20,6 +20,7 @@
 // What a scenario is written with, in the order in which it needs it.
 pub mod broker;
 pub mod receiver;
+pub mod clickfunnels;
 pub mod resources;
 pub mod stack;
 pub mod client;

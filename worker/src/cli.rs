@@ -55,6 +55,11 @@ enum Command {
         #[command(subcommand)]
         command: commands::dlq::DlqCommand,
     },
+    /// ClickFunnels' own API: set our endpoint up, feed what never arrived.
+    Clickfunnels {
+        #[command(subcommand)]
+        command: commands::clickfunnels::ClickfunnelsCommand,
+    },
 }
 
 /// Does what was asked, and says how it went: 0 well, 1 not, 64 for bad configuration or arguments.
@@ -83,6 +88,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Trace { id, json } => commands::trace::run(&config, &id, json).await,
         Command::Log(args) => commands::log::run(&config, &args).await,
         Command::Dlq { command } => Box::pin(commands::dlq::run(&config, command)).await,
+        Command::Clickfunnels { command } => Box::pin(commands::clickfunnels::run(&config, command)).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -4,6 +4,7 @@
 
 pub mod apply;
 pub mod check;
+pub mod clickfunnels;
 pub mod dlq;
 pub mod log;
 pub mod migrate;

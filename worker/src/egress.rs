@@ -8,8 +8,9 @@
 //! - It ends at its deadline, which covers everything from the name to the last byte of the body.
 //! - It costs a bounded amount of memory, whatever comes back: hyper ends an HTTP/1 answer at 100 headers or
 //!   a head of 408 KiB (and holds no more than that of a body at once); HTTP/2 is bound to
-//!   [`HTTP2_HEADERS`] and [`HTTP2_WINDOW`] below; of a body the first `response_cap` bytes are kept, as
-//!   they came: nothing is decompressed. What is longer costs the connection.
+//!   [`HTTP2_HEADERS`] and [`HTTP2_WINDOW`] below; of a body the first `response_cap` bytes, or as
+//!   many as the caller asks for, are kept, as they came: nothing is decompressed. What is longer costs the
+//!   connection.
 //! - It shares nothing that another destination's attempts could use up (G7): no limit, no queue and no
 //!   retry budget across hosts. How many attempts there are at a time, and so how many sockets, is each
 //!   connector's limit to set. Attempts to one host over HTTP/2 do share its connection.
@@ -21,6 +22,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use carom_common::config::Config;
 use http::Method;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
@@ -64,10 +66,19 @@ const OURS: [HeaderName; 6] = [
 pub struct Settings {
     /// Ranges that deliveries may go to although they are not globally reachable.
     pub allow: Vec<IpNet>,
-    /// How many bytes of a body are kept.
+    /// How many bytes of a body are kept of an attempt's answer.
     pub response_cap: usize,
     /// The `User-Agent` of requests that bring none.
     pub user_agent: String,
+}
+
+/// What the operator has decided, by the configuration.
+pub fn settings(config: &Config) -> Settings {
+    Settings {
+        allow: config.egress.allow.clone(),
+        response_cap: config.egress.response_bytes,
+        user_agent: concat!("carom/", env!("CARGO_PKG_VERSION")).to_owned(),
+    }
 }
 
 /// Why there is no way out at all.
@@ -106,9 +117,11 @@ pub struct Exchange {
 pub struct Response {
     /// The HTTP status. Redirects are answers as any other.
     pub status: u16,
+    /// The headers, as they came.
+    pub headers: HeaderMap,
     /// How long the receiver asked us to wait, as it said it: unbounded.
     pub retry_after: Option<Duration>,
-    /// The first bytes of the body as they came, at most `response_cap`; not decompressed, perhaps not
+    /// The first bytes of the body as they came, at most as many as were asked for; not decompressed, perhaps not
     /// UTF-8.
     pub body_excerpt: Vec<u8>,
     /// The excerpt is not the whole body: it was longer, or the connection broke or the deadline came in
@@ -173,12 +186,17 @@ impl Egress {
 
     /// Makes one attempt, which ends `deadline` from now at the latest. Dropping the future ends it, too.
     pub async fn attempt(&self, request: Request, deadline: Duration) -> Exchange {
+        self.attempt_up_to(self.response_cap, request, deadline).await
+    }
+
+    /// The same, keeping `cap` bytes of the body: of an answer that is of use only when it is whole.
+    pub async fn attempt_up_to(&self, cap: usize, request: Request, deadline: Duration) -> Exchange {
         let started = Instant::now();
-        let result = self.exchange(request, started + deadline).await;
+        let result = self.exchange(cap, request, started + deadline).await;
         Exchange { duration: started.elapsed(), result }
     }
 
-    async fn exchange(&self, request: Request, until: Instant) -> Result<Response, Failure> {
+    async fn exchange(&self, cap: usize, request: Request, until: Instant) -> Result<Response, Failure> {
         let https = request.url.scheme() == "https";
         self.vet_literal(&request.url)?;
         let request = self.prepare(request)?;
@@ -192,9 +210,11 @@ impl Egress {
             .and_then(|value| value.to_str().ok())
             .and_then(|value| retry_after::parse(value, Timestamp::now()));
         let mut body_excerpt = Vec::new();
-        let reading = read_up_to(self.response_cap, &mut response, &mut body_excerpt);
+        let reading = read_up_to(cap, &mut response, &mut body_excerpt);
         let whole = timeout_at(until, reading).await.unwrap_or(false);
-        Ok(Response { status: response.status().as_u16(), retry_after, body_excerpt, truncated: !whole })
+        let headers = std::mem::take(response.headers_mut());
+        let status = response.status().as_u16();
+        Ok(Response { status, headers, retry_after, body_excerpt, truncated: !whole })
     }
 
     /// Vets a host that is an address, which no resolver will be asked about. The url crate has read every

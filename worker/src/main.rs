@@ -20,6 +20,7 @@ mod unrouted;
 
 // What goes along with it.
 mod egress;
+mod clickfunnels;
 mod follow;
 mod housekeeping;
 mod management;

@@ -50,6 +50,12 @@ pub struct Metrics {
     pub letters: IntGaugeVec,
     /// Whether measuring failed last time.
     pub measure_failing: IntGauge,
+    /// Reconciliations by source and how they ended.
+    pub reconcile_runs: IntCounterVec,
+    /// Events that never arrived and were fed by reconciling, by source.
+    pub reconcile_missing: IntCounterVec,
+    /// When a reconciliation last came to its end, by source.
+    pub reconcile_last_success: IntGaugeVec,
     lag: HistogramVec,
     attempts: IntCounterVec,
     attempt_duration: HistogramVec,
@@ -83,6 +89,9 @@ impl Metrics {
             tier_waiting: m.gauges("tier_deliveries", "Deliveries that wait in a retry tier by the store's account, by tier.", &["tier"]),
             letters: m.gauges("dead_letters", "Dead letters that lie there now, by connector and reason.", &["connector", "reason"]),
             measure_failing: m.gauge("measure_failing", "Whether the last measuring of the queues failed."),
+            reconcile_runs: m.counters("worker_reconcile_runs_total", "Reconciliations with a sender's API, by source and outcome.", &["source", "outcome"]),
+            reconcile_missing: m.counters("worker_reconcile_missing_total", "Events that never arrived and were fed by reconciling, by source.", &["source"]),
+            reconcile_last_success: m.gauges("worker_reconcile_last_success_timestamp_seconds", "When a reconciliation last came to its end, in seconds since 1970, by source.", &["source"]),
             lag: m.seconds_by("event_lag_seconds", "Time from intake to being taken from its queue, by queue.", SLOW, &["queue"]),
             attempts: m.counters("attempts_total", "Attempts, by connector, outcome and class of answer or failure.", &["connector", "outcome", "class"]),
             attempt_duration: m.seconds_by("attempt_duration_seconds", "Time of an attempt, by connector.", FAST, &["connector"]),

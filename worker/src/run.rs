@@ -8,7 +8,7 @@ use crate::in_hand::InHand;
 use crate::management::Management;
 use crate::metrics::Metrics;
 use crate::shared::Shared;
-use crate::{connectors, consume, follow, housekeeping, measure, unrouted};
+use crate::{clickfunnels, connectors, consume, follow, housekeeping, measure, unrouted};
 use anyhow::Context;
 use carom_common::amqp::{self, Link, Publisher, greet};
 use carom_common::backoff_policy::Reconnect;
@@ -83,11 +83,7 @@ async fn start(config: Config, metrics: Arc<Metrics>, close: CancellationToken) 
     let publisher = Publisher::start(publishing, config.broker.confirm_timeout.0, close, move |took| {
         confirms.observe(took.as_secs_f64());
     });
-    let egress = Egress::new(&egress::Settings {
-        allow: config.egress.allow.clone(),
-        response_cap: config.egress.response_bytes,
-        user_agent: concat!("carom/", env!("CARGO_PKG_VERSION")).to_owned(),
-    })?;
+    let egress = Egress::new(&egress::settings(&config))?;
     Ok(Shared {
         config,
         store,
@@ -151,6 +147,7 @@ fn spawn(shared: &Arc<Shared>, stop: &CancellationToken) -> anyhow::Result<TaskT
     tasks.spawn(connectors::run(shared.clone(), stop.clone()));
     tasks.spawn(measure::run(shared.clone(), Management::new(&shared.config.broker)?, stop.clone()));
     tasks.spawn(housekeeping::prune(shared.clone(), stop.clone()));
+    tasks.spawn(clickfunnels::timer::run(shared.clone(), stop.clone()));
     tasks.spawn(watch_broker(shared.clone(), stop.clone()));
     Ok(tasks)
 }

@@ -1,6 +1,8 @@
 //! Checking resources against each other: ids that are double, names that lead nowhere, sources that
 //! nobody authenticates, requests that can never be made.
 
+mod api;
+
 use super::Resources;
 use super::place::{Place, Places};
 use crate::config::Fault;
@@ -133,6 +135,7 @@ fn sources(resources: &Resources, places: &Places, faults: &mut Vec<Fault>, warn
                 }
             }
         }
+        api::check(source, place, faults, warnings);
         for (index, row) in source.mapping.iter().enumerate() {
             let prefix = format!("mapping[{index}].");
             faults.extend(mapping::faults(row).into_iter().map(|fault| at(place, &prefix, fault)));

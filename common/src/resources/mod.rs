@@ -59,10 +59,7 @@ impl Resources {
     /// The same without the text of any token: what is written to the store.
     #[must_use]
     pub fn sealed(mut self) -> Self {
-        for source in &mut self.sources {
-            source.tokens =
-                std::mem::take(&mut source.tokens).into_iter().map(crate::source::Token::sealed).collect();
-        }
+        self.sources = std::mem::take(&mut self.sources).into_iter().map(Source::sealed).collect();
         self
     }
 }

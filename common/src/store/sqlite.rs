@@ -7,6 +7,7 @@ mod attempts;
 mod clicks;
 mod column;
 mod conversions;
+mod cursors;
 mod deliveries;
 mod foreign;
 mod identities;

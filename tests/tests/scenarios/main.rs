@@ -30,6 +30,7 @@ mod secrets;
 mod health;
 mod broker_versions;
 mod shutdown;
+mod reconcile;
 mod crashes;
 
 use anyhow::Result;

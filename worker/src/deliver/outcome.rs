@@ -100,6 +100,7 @@ mod tests {
     fn answered(status: u16, retry_after: Option<u64>) -> Tried {
         let response = Response {
             status,
+            headers: Default::default(),
             retry_after: retry_after.map(Duration::from_secs),
             body_excerpt: b"token is s3cret-token".to_vec(),
             truncated: false,

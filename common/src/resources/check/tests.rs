@@ -1,3 +1,5 @@
+mod api;
+
 use super::*;
 use crate::resources::files;
 

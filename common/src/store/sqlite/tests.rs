@@ -1,5 +1,6 @@
 //! The store, on real files.
 
+mod cursors;
 mod letters;
 mod joining;
 mod listing;

@@ -38,6 +38,12 @@ async fn a_body_is_truncated_from_the_first_byte_beyond_the_cap() {
         let egress = Egress::new(&Settings { response_cap: cap, ..settings(&["127.0.0.0/8"]) }).unwrap();
         let answer = answer(&egress, get(&url), PATIENCE).await;
         assert_eq!((answer.body_excerpt.as_slice(), answer.truncated), (kept.as_bytes(), truncated));
+        // The caller's own bound counts instead, whichever is the greater.
+        let answer = egress.attempt_up_to(3, get(&url), PATIENCE).await.result.unwrap();
+        assert_eq!((answer.body_excerpt.as_slice(), answer.truncated), (b"abc".as_slice(), true));
+        let answer = egress.attempt_up_to(6, get(&url), PATIENCE).await.result.unwrap();
+        assert_eq!((answer.body_excerpt.as_slice(), answer.truncated), (b"abcdef".as_slice(), false));
+        assert_eq!(answer.headers["content-length"], "6");
     }
 }
 
