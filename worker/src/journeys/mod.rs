@@ -1,0 +1,5 @@
+//! Generated journeys, attributed twice: by Carom and by a second, deliberately simple attribution.
+
+mod journey;
+mod simple;
+mod by_hand;
