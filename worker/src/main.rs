@@ -28,6 +28,10 @@ mod measure;
 mod metrics;
 mod shared;
 
+// Whole journeys, attributed twice.
+#[cfg(test)]
+mod journeys;
+
 // What operators do.
 mod commands;
 
