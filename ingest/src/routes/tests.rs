@@ -325,6 +325,7 @@ async fn a_signed_source_takes_what_is_signed_and_nothing_else() {
         (by_token, [AT, SIGNED], Verified::TokenAndSignature(Scheme::Clickfunnels)),
         ("/api/v1/events/cf-token", [AT, SIGNED], Verified::Token),
         ("http://open.example/api/v1/events", [AT, SIGNED], Verified::Open),
+        ("http://torn.example/api/v1/events", [AT, SIGNED], Verified::Signature(Scheme::Clickfunnels)),
     ] {
         assert_eq!(relay.ask("POST", url, &headers, GOOD).await.status, 202, "{url}");
         assert_eq!(relay.last_intake().verified, verified, "{url}");

@@ -146,7 +146,7 @@ fn a_signature_that_cannot_work_is_told_by_its_key() {
         ("scheme = \"hmac\"\ntolerence = \"1m\"", "signature.tolerence"),
         (&format!("scheme = \"clickfunnels\"\nheader = \"X-A\"\n{PLACE}"), "signature.header"),
         (&format!("scheme = \"clickfunnels\"\ntolerance = \"0s\"\n{PLACE}"), "signature.tolerance"),
-        (&format!("scheme = \"standard_webhooks\"\nsigned = \"{{body}}\"\n{PLACE}"), "signature.signed"),
+        (&format!("scheme = \"clickfunnels\"\nsigned = \"{{body}}\"\n{PLACE}"), "signature.signed"),
         (&format!("scheme = \"standard_webhooks\"\n{PLACE}"), "signature.secrets[0]"),
         (&format!("scheme = \"hmac\"\n{PLACE}"), "signature.header"),
         (&format!("scheme = \"hmac\"\nheader = \"X A\"\n{PLACE}"), "signature.header"),
