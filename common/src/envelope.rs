@@ -151,6 +151,7 @@ mod tests {
             ),
             visitor: None,
             parked: None,
+            key: None,
         }
     }
 

@@ -180,6 +180,7 @@ async fn take(app: &App, source: &Source, opened: bool, head: &Parts, body: Body
         body: intake::Body(bytes),
         visitor: crate::visitor::known(&head.headers),
         parked: None,
+        key: None,
     };
     confirm(app, intake, warning).await
 }

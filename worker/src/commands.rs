@@ -5,6 +5,7 @@
 pub mod apply;
 pub mod check;
 pub mod dlq;
+pub mod forget;
 pub mod log;
 pub mod migrate;
 pub mod trace;

@@ -22,6 +22,7 @@ fn intake(txid: usize) -> Intake {
         body: Body::default(),
         visitor: None,
         parked: None,
+        key: None,
     }
 }
 

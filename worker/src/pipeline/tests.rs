@@ -37,6 +37,7 @@ fn intake(query: &str) -> Intake {
         body: Body::default(),
         visitor: None,
         parked: None,
+        key: None,
     }
 }
 

@@ -4,8 +4,11 @@ use crate::store::Error;
 use rusqlite::{Connection, TransactionBehavior};
 
 /// The step at index n leads from version n to n + 1.
-const MIGRATIONS: &[&str] =
-    &[include_str!("migrations/0001_foundation.sql"), include_str!("migrations/0002_identities.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_foundation.sql"),
+    include_str!("migrations/0002_identities.sql"),
+    include_str!("migrations/0003_retention.sql"),
+];
 
 /// The version that this binary reads and writes.
 pub(super) const CURRENT: u32 = MIGRATIONS.len() as u32;

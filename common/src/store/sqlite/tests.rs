@@ -138,6 +138,7 @@ fn candidate(event: &Event) -> Candidate {
         body: Body::default(),
         visitor: None,
         parked: None,
+        key: None,
     };
     Candidate {
         who: Who::of(&event, &Hasher::new(b"key")),
@@ -149,6 +150,7 @@ fn candidate(event: &Event) -> Candidate {
         visits: Vec::new(),
         erases: false,
         upsell_window: Duration::from_secs(3_600),
+        spared: Vec::new(),
         intake: Arc::new(intake),
         decisions: Vec::new(),
     }

@@ -13,6 +13,7 @@ fn intake() -> Intake {
         body: Default::default(),
         visitor: None,
         parked: None,
+        key: None,
     }
 }
 
