@@ -22,6 +22,7 @@ mod dead_letters;
 mod strange_messages;
 mod bad_input;
 mod secrets;
+mod privacy;
 mod health;
 mod broker_versions;
 mod shutdown;

@@ -1,10 +1,12 @@
 //! The store, on real files.
 
+mod erasing;
 mod letters;
 mod joining;
 mod listing;
 mod opening;
 mod resolving;
+mod retaining;
 mod settling;
 mod writing;
 
