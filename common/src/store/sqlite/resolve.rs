@@ -196,7 +196,7 @@ fn keep(connection: &Connection, candidate: &Candidate, resolution: Resolution) 
             keep_event(connection, candidate, "parked", None)?;
             let mut intake = Intake::clone(&candidate.intake);
             redact::intake(&mut intake, &candidate.spared);
-            // What is masked, or waits long enough to be masked otherwise, keeps the key that it was read by.
+            // A key can be the hash of the body, and what is masked hashes to another.
             intake.key = Some(candidate.event.key.clone());
             let parked =
                 |released| Intake { parked: Some(Parked { released, ..park.parked }), ..intake.clone() };
