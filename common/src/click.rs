@@ -132,6 +132,36 @@ impl Click {
         }
     }
 
+    /// The click without its details: when, on what, by which visitor. Attribution needs no more.
+    #[must_use]
+    pub fn without_details(self) -> Self {
+        // Every field by name: whoever adds one decides here whether it is a detail.
+        let Self {
+            id,
+            advertiser,
+            offer,
+            target,
+            visitor,
+            at,
+            parameters: _,
+            referrer: _,
+            user_agent: _,
+            device,
+            country,
+            address: _,
+            gpc,
+            not_a_touch,
+        } = self;
+        let bare = Self::new(advertiser, offer, visitor, at);
+        Self { id, target, device, country, gpc, not_a_touch, ..bare }
+    }
+
+    /// The click when its person was erased: without its details, of a visitor that nobody is.
+    #[must_use]
+    pub fn without_person(self) -> Self {
+        Self { visitor: VisitorId::new(), ..self.without_details() }
+    }
+
     /// The first value of a parameter of the redirect's query.
     pub fn parameter(&self, name: &str) -> Option<&str> {
         self.parameters.iter().find(|(given, _)| given == name).map(|(_, value)| value.as_str())

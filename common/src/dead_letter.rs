@@ -3,6 +3,7 @@
 use crate::click::Click;
 use crate::delivery::{Delivery, Reason};
 use crate::intake::{Body, Intake};
+use crate::redact;
 use crate::topology;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -57,14 +58,17 @@ impl Letter {
         Self { attempts, ..Self::new(queue, reason, at, Content::Delivery(Box::new(delivery))) }
     }
 
-    /// A letter about an intake.
-    pub fn of_intake(intake: Intake, reason: Reason, at: Timestamp) -> Self {
+    /// A letter about an intake. Its secrets are masked: a letter is storage, and a replay sends out again
+    /// what lies there.
+    pub fn of_intake(mut intake: Intake, reason: Reason, at: Timestamp) -> Self {
+        redact::intake(&mut intake, &[]);
         Self::new(topology::EVENTS.to_owned(), reason, at, Content::Intake(Box::new(intake)))
     }
 
-    /// A letter about a message that could not be read.
+    /// A letter about a message that could not be read. What looks like a secret in it is masked.
     pub fn of_message(queue: &str, bytes: &[u8], reason: Reason, at: Timestamp) -> Self {
-        Self::new(queue.to_owned(), reason, at, Content::Message(Body(bytes.to_vec())))
+        let (bytes, _) = redact::body(bytes, &[]);
+        Self::new(queue.to_owned(), reason, at, Content::Message(Body(bytes)))
     }
 
     /// A letter with nothing yet to say about attempts.
@@ -81,6 +85,18 @@ impl Letter {
             response: String::new(),
             content,
         }
+    }
+
+    /// The letter without what it says of a person: what is left of one whose person was erased.
+    #[must_use]
+    pub fn without_person(self) -> Self {
+        let content = match self.content {
+            Content::Delivery(delivery) => Content::Delivery(Box::new(delivery.without_person())),
+            Content::Intake(intake) => Content::Intake(Box::new(intake.without_content())),
+            Content::Click(click) => Content::Click(Box::new(click.without_person())),
+            Content::Message(_) => Content::Message(Body::default()),
+        };
+        Self { response: String::new(), content, ..self }
     }
 
     /// The same with more about the reason.

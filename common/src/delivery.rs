@@ -23,6 +23,14 @@ pub struct Delivery {
     pub facts: Facts,
 }
 
+impl Delivery {
+    /// What is left of it when its person was erased: ids, the event's kind and the conversion's state.
+    #[must_use]
+    pub fn without_person(self) -> Self {
+        Self { facts: self.facts.without_person(), ..self }
+    }
+}
+
 /// What became of one attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {

@@ -152,6 +152,7 @@ mod tests {
             ),
             visitor: None,
             parked: None,
+            key: None,
         }
     }
 

@@ -105,6 +105,15 @@ pub struct Event {
     pub data: Value,
 }
 
+impl Event {
+    /// What is left of it when its person was erased, or when its payload was kept for long enough: ids,
+    /// kinds, times and money, which are the ledger.
+    #[must_use]
+    pub fn without_person(self) -> Self {
+        Self { person: Person::default(), data: Value::Null, foreign_click: None, ..self }
+    }
+}
+
 /// The forms that bodies come in (specification 001 and 003).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -230,6 +239,14 @@ pub struct Facts {
     /// The conversion, where the event is of one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conversion: Option<ConversionFacts>,
+}
+
+impl Facts {
+    /// The facts that are nobody's: without the person, the sender's data and the click.
+    #[must_use]
+    pub fn without_person(self) -> Self {
+        Self { event: self.event.without_person(), click: None, conversion: self.conversion }
+    }
 }
 
 /// A conversion as it stood when a delivery was selected.

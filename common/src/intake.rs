@@ -35,6 +35,18 @@ pub struct Intake {
     /// Since when it waits for a click that is not recorded yet, if it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parked: Option<Parked>,
+    /// The dedupe key of its event, where its body was masked after that was read: a key can be the hash of
+    /// a body, and what is masked hashes to another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+}
+
+impl Intake {
+    /// That it came, and nothing of what it said.
+    #[must_use]
+    pub fn without_content(self) -> Self {
+        Self { query: String::new(), body: Body::default(), visitor: None, ..self }
+    }
 }
 
 /// How a sender proved to be its source. On the wire it is a text, such as `token+signature:hmac`.

@@ -14,6 +14,7 @@ pub mod intake;
 pub mod placeholder;
 pub mod mapping;
 pub mod decode;
+pub mod redact;
 pub mod event;
 pub mod money;
 pub mod identity;

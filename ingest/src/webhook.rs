@@ -200,6 +200,7 @@ async fn take(
         body: intake::Body(bytes),
         visitor: crate::visitor::known(&head.headers),
         parked: None,
+        key: None,
     };
     confirm(app, intake, warning).await
 }

@@ -19,7 +19,7 @@ use carom_common::envelope;
 use carom_common::id::ConnectorId;
 use carom_common::postback::{self, Postback, Unrenderable};
 use carom_common::resources::Resources;
-use carom_common::store::{AttemptKey, End, ExchangeRecord, Settlement};
+use carom_common::store::{AttemptKey, AttemptStanding, End, ExchangeRecord, Settlement};
 use carom_common::topology;
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
@@ -51,12 +51,16 @@ pub async fn message(
             return Err(PublishError::Lost);
         }
         let key = key(&delivery);
-        let settled = settle::surely("settled", || shared.store.settled(vec![key])).await;
-        if settled.contains(&key) {
-            shared.metrics.copies.with_label_values(&[delivery.connector.as_str()]).inc();
-            return Ok(());
+        let event = delivery.facts.event.id;
+        match settle::surely("attempt_standing", || shared.store.attempt_standing(key, event)).await {
+            AttemptStanding::Due => deliver(shared, delivery, false).await,
+            // Its letter is storage too: it carries nothing of who was erased.
+            AttemptStanding::Erased => deliver(shared, delivery.without_person(), true).await,
+            AttemptStanding::Settled => {
+                shared.metrics.copies.with_label_values(&[delivery.connector.as_str()]).inc();
+                Ok(())
+            }
         }
-        deliver(shared, delivery).await
     }))
     .await;
     ends.into_iter().collect::<Result<Vec<()>, _>>()?;
@@ -69,11 +73,15 @@ fn key(delivery: &Delivery) -> AttemptKey {
 }
 
 /// Makes the attempt, hands off what follows, and settles it.
-async fn deliver(shared: &Shared, delivery: Delivery) -> Result<(), PublishError> {
+async fn deliver(shared: &Shared, delivery: Delivery, erased: bool) -> Result<(), PublishError> {
     let in_flight = shared.metrics.in_flight.with_label_values(&[delivery.connector.as_str()]);
     in_flight.inc();
     let at = Timestamp::now();
-    let tried = attempt(shared, &delivery, at).await;
+    let tried = if erased {
+        Tried::dead(Reason::Erased, "it belongs to a person who was erased")
+    } else {
+        attempt(shared, &delivery, at).await
+    };
     in_flight.dec();
     let outcome = tried.outcome(delivery.attempt, &shared.config.retry.schedule);
     shared.metrics.attempt(&delivery, &tried.class, tried.exchange.as_ref(), &outcome);

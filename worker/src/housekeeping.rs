@@ -1,26 +1,69 @@
-//! Housekeeping: dropping the markers that are old enough.
+//! Housekeeping: dropping the markers that are old enough, and whatever else is kept for a time only.
 
 use crate::shared::Shared;
+use carom_common::store::{Perishable, Settings, Store};
 use jiff::{SignedDuration, Timestamp};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+/// How often there is a look at what is old enough, unless something is kept for less.
 const PRUNE_EVERY: Duration = Duration::from_secs(3_600);
 
-/// Drops markers older than `worker.marker_retention`, every hour until `stop`.
+/// Drops markers older than `worker.marker_retention` and what `[retention]` says, every hour until `stop`.
 pub async fn prune(shared: Arc<Shared>, stop: CancellationToken) {
+    let perishables = perishables(&shared);
+    let shortest = perishables.iter().map(|(_, span)| *span).min().unwrap_or(PRUNE_EVERY);
+    let every = shortest.clamp(Duration::from_secs(1), PRUNE_EVERY);
     loop {
-        let retention = SignedDuration::try_from(shared.config.worker.marker_retention.0).unwrap_or_default();
-        match shared.store.prune(Timestamp::now() - retention).await {
-            Ok(0) => {}
-            Ok(dropped) => info!(dropped, "markers.pruned"),
-            Err(error) => warn!(%error, "markers.prune_failed"),
+        match shared.store.prune(before(shared.config.worker.marker_retention.0)).await {
+            Ok(dropped) => pruned(&shared, "markers", dropped),
+            Err(error) => warn!(%error, kind = "markers", "retention.failed"),
         }
+        for (what, span) in &perishables {
+            if stop.is_cancelled() {
+                return;
+            }
+            match shared.store.expire(*what, before(*span)).await {
+                Ok(dropped) => pruned(&shared, what.as_str(), dropped),
+                Err(error) => warn!(%error, kind = what.as_str(), "retention.failed"),
+            }
+        }
+        empty_log(&shared).await;
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(PRUNE_EVERY) => {}
+            () = tokio::time::sleep(every) => {}
         }
+    }
+}
+
+/// What is pruned, after how long. Who was erased is remembered for as long as copies are recognised: what
+/// happened before and comes later than that is taken for news in any case.
+fn perishables(shared: &Shared) -> Vec<(Perishable, Duration)> {
+    let mut perishables = shared.config.retention.perishables();
+    perishables.push((Perishable::Tombstones, shared.config.worker.marker_retention.0));
+    perishables
+}
+
+fn before(span: Duration) -> Timestamp {
+    let now = Timestamp::now();
+    SignedDuration::try_from(span).ok().and_then(|span| now.checked_sub(span).ok()).unwrap_or(Timestamp::MIN)
+}
+
+fn pruned(shared: &Shared, kind: &str, rows: u64) {
+    shared.metrics.pruned.with_label_values(&[kind]).inc_by(rows);
+    if rows > 0 {
+        info!(kind, rows, "retention.pruned");
+    }
+}
+
+/// What was blanked or erased still lies in the write-ahead log, until that is emptied.
+async fn empty_log(shared: &Shared) {
+    let settings = Settings { path: shared.config.store.path.clone() };
+    let emptied = tokio::task::spawn_blocking(move || Store::empty_log(&settings)).await;
+    match emptied {
+        Ok(Ok(_)) | Err(_) => {}
+        Ok(Err(error)) => warn!(%error, "store.log_not_emptied"),
     }
 }

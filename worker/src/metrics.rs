@@ -10,6 +10,8 @@ use std::time::Duration;
 
 /// Everything that the worker counts.
 pub struct Metrics {
+    /// Rows pruned, by kind of data.
+    pub pruned: IntCounterVec,
     /// The registry behind them.
     pub registry: telemetry::Metrics,
     /// Events by source and what became of them.
@@ -72,6 +74,7 @@ impl Metrics {
         Self {
             events: m.counters("events_total", "Events taken from carom.events, by source and outcome.", &["source", "outcome"]),
             clicks: m.counter("clicks_recorded_total", "Clicks recorded in the store."),
+            pruned: m.counters("rows_pruned_total", "Rows of the store that were kept for long enough, by kind of data: deleted, or blanked where something refers to them.", &["kind"]),
             selected: m.counters("deliveries_selected_total", "Deliveries selected, by connector.", &["connector"]),
             in_flight: m.gauges("attempts_in_flight", "Attempts under way, by connector.", &["connector"]),
             copies: m.counters("delivery_copies_total", "Copies of settled deliveries that were not sent again, by connector.", &["connector"]),

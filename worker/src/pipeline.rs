@@ -16,6 +16,7 @@ use carom_common::event::{Envelope, Event, Kind};
 use carom_common::identity::{Hasher, Who};
 use carom_common::intake::{Intake, Parked};
 use carom_common::offer;
+use carom_common::redact;
 use carom_common::resources::Resources;
 use carom_common::retry::{Schedule, Tier};
 use carom_common::source::Source;
@@ -52,13 +53,17 @@ pub fn read(intake: Intake, rules: &Rules, now: Timestamp) -> Read {
         let detail = format!("there is no source {}", intake.source);
         return Read::Letter(Box::new(Letter::of_intake(intake, Reason::SourceRemoved, now).because(detail)));
     };
-    let decoded = match decode::decode(&intake, source) {
+    let mut decoded = match decode::decode(&intake, source) {
         Ok(decoded) => decoded,
         Err(error) => {
             let letter = Letter::of_intake(intake, Reason::UndecodableBody, now).because(error.to_string());
             return Read::Letter(Box::new(letter));
         }
     };
+    if let Some(key) = &intake.key {
+        decoded.event.key.clone_from(key);
+    }
+    let masked = redact::value(&mut decoded.event.data, &source.click_id_keys);
     let mut decisions = Vec::new();
     if intake.parked.is_none() {
         decisions.push(note(intake.received_at, Code::Received, format!("from source {}", intake.source)));
@@ -70,6 +75,9 @@ pub fn read(intake: Intake, rules: &Rules, now: Timestamp) -> Read {
             decoded.found_by.as_str()
         );
         decisions.push(note(now, Code::Decoded, detail));
+        if masked > 0 {
+            decisions.push(note(now, Code::Redacted, format!("{masked} values in its data")));
+        }
         decisions.extend(decoded.notes.into_iter().map(|(code, detail)| note(now, code, detail)));
     }
     let intake = Arc::new(intake);
@@ -83,6 +91,7 @@ pub fn read(intake: Intake, rules: &Rules, now: Timestamp) -> Read {
         visits: decoded.visits,
         erases: decoded.erases,
         upsell_window: source.upsell_window.0,
+        spared: source.click_id_keys.clone(),
         event: decoded.event,
         intake,
         decisions,

@@ -1,6 +1,6 @@
 //! Laying the environment over the file over the defaults, and naming each fault's place.
 
-use super::{Config, DEFAULTS, Fault, Faults};
+use super::{Config, DEFAULTS, Fault, Faults, retention};
 use toml::{Table, Value};
 
 /// Environment variables of ours that are no configuration keys.
@@ -23,6 +23,9 @@ pub(super) fn load(
         overlay_variable(&name, &value, &defaults, &mut layered, &mut faults);
     }
     let config = read(file, layered, &defaults, &mut faults);
+    if faults.is_empty() {
+        faults.extend(config.iter().flat_map(|config| retention::faults(file, config)));
+    }
     match config {
         Some(config) if faults.is_empty() => Ok(config),
         _ => Err(Faults(faults)),

@@ -5,8 +5,10 @@
 
 mod fault;
 mod layers;
+mod retention;
 
 pub use fault::{Fault, Faults};
+pub use retention::{Keep, Retention};
 
 use crate::retry::Schedule;
 use crate::time::Span;
@@ -39,6 +41,8 @@ pub struct Config {
     pub worker: Worker,
     /// Outbound requests.
     pub egress: Egress,
+    /// How long data is kept.
+    pub retention: Retention,
 }
 
 /// `[broker]`

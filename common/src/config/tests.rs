@@ -85,3 +85,23 @@ fn a_password_is_not_in_the_debug_form() {
     let config = load("[broker]\nurl = \"amqp://a:hunter2@b\"", &[]).unwrap();
     assert!(!format!("{config:?}").contains("hunter2"));
 }
+
+#[test]
+fn what_is_kept_is_kept_for_a_time_or_forever_and_for_no_less_than_it_is_needed() {
+    let config = load("[retention]\nlog = \"forever\"\nclicks = \"12h\"", &[]).unwrap();
+    assert_eq!(config.retention.log, Keep::Forever);
+    assert_eq!(config.retention.clicks.to_string(), "12h");
+    let spans = config.retention.perishables();
+    assert!(spans.iter().all(|(what, _)| what.as_str() != "log"));
+    for (file, key) in [
+        ("[retention]\nlog = \"0s\"", "retention.log"),
+        ("[retention]\nlog = \"off\"", "retention.log"),
+        ("[retention]\npayloads = \"48h\"", "retention.payloads"),
+    ] {
+        let faults = load(file, &[]).unwrap_err();
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        assert!(faults[0].contains(key) && faults[0].contains("; "), "{faults:?}");
+    }
+    let short = "[retention]\npayloads = \"5s\"\n[worker]\nmax_due = \"1s\"\nparking = \"1s\"\n[retry]\nschedule = [\"1s\"]";
+    assert!(load(short, &[]).is_ok());
+}

@@ -26,6 +26,7 @@ fn intake(query: &str, body: &[u8]) -> Intake {
         body: Body(body.to_vec()),
         visitor: None,
         parked: None,
+        key: None,
     }
 }
 

@@ -93,13 +93,34 @@ pub struct Candidate {
     pub erases: bool,
     /// How long after a paid order another one is an upsell.
     pub upsell_window: Duration,
-    /// The intake that it was read from: what is kept where it has to wait.
+    /// The names of its source's click id: what stands under them is not masked where the intake is kept.
+    pub spared: Vec<String>,
+    /// The intake that it was read from: what is kept, masked, where it has to wait.
     pub intake: Arc<Intake>,
     /// Decisions taken before the store was asked.
     pub decisions: Vec<Decision>,
 }
 
 impl Candidate {
+    /// The same of nobody: what is left where its person was erased. It waits for nothing.
+    #[must_use]
+    pub fn without_person(self) -> Self {
+        let named = match self.named {
+            Named::Click(id) => Named::Click(id),
+            _ => Named::Nothing,
+        };
+        Self {
+            event: self.event.without_person(),
+            named,
+            who: Who { order: self.who.order, ..Who::default() },
+            order: self.order.map(|order| OrderSeen { contact: None, ..order }),
+            visits: Vec::new(),
+            erases: true,
+            intake: Arc::new(Intake::clone(&self.intake).without_content()),
+            ..self
+        }
+    }
+
     /// The click to look up for it: one of our form.
     pub fn names_click(&self) -> Option<ClickId> {
         match self.named {
@@ -269,6 +290,115 @@ pub struct AttemptKey {
     pub round: u32,
     /// The attempt's number in that round.
     pub attempt: u32,
+}
+
+/// What the store says of an attempt that a message is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AttemptStanding {
+    /// It is to be made.
+    Due,
+    /// It is settled: the message is a copy.
+    Settled,
+    /// Its person was erased: it is not to be made.
+    Erased,
+}
+
+/// Somebody to be erased, within an advertiser.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Somebody {
+    /// Whose customer.
+    pub advertiser: AdvertiserId,
+    /// E-mail and phone, as keyed hashes.
+    pub marks: Vec<String>,
+    /// The keys of contacts, as in `contact:cf:24359`.
+    pub contacts: Vec<String>,
+}
+
+/// How much of somebody was erased.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Erased {
+    /// Events: what their senders said, and of whom.
+    pub events: u64,
+    /// Events among them that waited, with their bodies.
+    pub parked: u64,
+    /// Requests and answers in the webhook log.
+    pub attempts: u64,
+    /// Letters, as the store keeps them.
+    pub letters: u64,
+    /// Clicks: their details, and whose they are.
+    pub clicks: u64,
+    /// Visits on the funnel's pages.
+    pub visits: u64,
+    /// Other trackers' click ids.
+    pub foreign_clicks: u64,
+    /// Orders: who ordered.
+    pub orders: u64,
+    /// Persons, with all that was joined to them.
+    pub persons: u64,
+}
+
+impl std::ops::Add for Erased {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            events: self.events + other.events,
+            parked: self.parked + other.parked,
+            attempts: self.attempts + other.attempts,
+            letters: self.letters + other.letters,
+            clicks: self.clicks + other.clicks,
+            visits: self.visits + other.visits,
+            foreign_clicks: self.foreign_clicks + other.foreign_clicks,
+            orders: self.orders + other.orders,
+            persons: self.persons + other.persons,
+        }
+    }
+}
+
+impl std::ops::AddAssign for Erased {
+    fn add_assign(&mut self, other: Self) {
+        *self = *self + other;
+    }
+}
+
+/// What is kept for a time only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Perishable {
+    /// What events' senders said, and of whom.
+    Payloads,
+    /// Bodies of events that wait, and whose timer is lost.
+    Parked,
+    /// Details of clicks.
+    Clicks,
+    /// Visits on funnels' pages.
+    Visits,
+    /// Requests and answers of attempts.
+    Log,
+    /// The decisions in events' traces.
+    Decisions,
+    /// The content of letters that were replayed or purged.
+    Letters,
+    /// Who is who.
+    Identities,
+    /// Who was erased.
+    Tombstones,
+}
+
+impl Perishable {
+    /// The word for it, in logs and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Payloads => "payloads",
+            Self::Parked => "parked",
+            Self::Clicks => "clicks",
+            Self::Visits => "visits",
+            Self::Log => "log",
+            Self::Decisions => "decisions",
+            Self::Letters => "letters",
+            Self::Identities => "identities",
+            Self::Tombstones => "tombstones",
+        }
+    }
 }
 
 /// The result of one attempt, to be settled after its hand-off was confirmed.

@@ -9,6 +9,7 @@ mod column;
 mod conversions;
 mod cursors;
 mod deliveries;
+mod erase;
 mod foreign;
 mod identities;
 mod letters;
@@ -19,6 +20,7 @@ mod payouts;
 mod readers;
 mod resolve;
 mod resources;
+mod retention;
 mod schema;
 mod settle;
 mod subjects;
@@ -111,6 +113,17 @@ impl Store {
         Ok(())
     }
 
+    /// Empties the write-ahead log, where pages lie as they were before something was erased, and says
+    /// whether that was possible: somebody may have been reading all the time.
+    ///
+    /// # Errors
+    /// The file cannot be opened, or the database failed.
+    pub fn empty_log(settings: &Settings) -> Result<bool, Error> {
+        let connection = open_to_write(&settings.path)?;
+        let busy: i64 = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+        Ok(busy == 0)
+    }
+
     /// Waits until everything that is queued is durable, and ends the store for all its clones.
     pub async fn close(self) {
         // Readers go first, so that the writer is the last to leave and empties the write-ahead log.
@@ -147,6 +160,8 @@ fn open_to_write(path: &Path) -> Result<Connection, Error> {
     connection.set_prepared_statement_cache_capacity(128);
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "cache_size", -65_536)?;
+    // What is deleted is overwritten: an erased person is not to be found in the file's free pages.
+    connection.pragma_update(None, "secure_delete", "on")?;
     // A checkpoint syncs twice and writes all over the file: worth it every 32 MiB, not every 4. The log
     // is cut back after a reader has held one up.
     connection.pragma_update(None, "wal_autocheckpoint", 8_192)?;

@@ -17,6 +17,7 @@ fn intake(bytes: usize) -> Intake {
         body: Body(vec![b'x'; bytes]),
         visitor: None,
         parked: None,
+        key: None,
     }
 }
 

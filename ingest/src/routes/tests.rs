@@ -488,6 +488,7 @@ async fn ingest_warns_of_exactly_what_the_worker_cannot_decode() {
                 body,
                 visitor: None,
                 parked: None,
+                key: None,
             };
             let decoded = carom_common::decode::decode(&intake, source);
             assert_eq!(fine, decoded.is_ok(), "{url} {:?}", intake.body);

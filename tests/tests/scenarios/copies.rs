@@ -23,6 +23,7 @@ fn intake(txid: usize) -> Intake {
         body: Body::default(),
         visitor: None,
         parked: None,
+        key: None,
     }
 }
 

@@ -27,6 +27,7 @@ mod strange_messages;
 mod bad_input;
 mod signatures;
 mod secrets;
+mod privacy;
 mod health;
 mod broker_versions;
 mod shutdown;

@@ -38,6 +38,7 @@ fn intake(query: &str) -> Intake {
         body: Body::default(),
         visitor: None,
         parked: None,
+        key: None,
     }
 }
 
@@ -154,4 +155,29 @@ fn a_click_id_that_is_still_a_macro_is_told_as_one() {
     assert!(matches!(candidate.named, Named::Placeholder(_)));
     let resolution = decide(&candidate, &Known::default(), &rules(), now());
     assert!(codes(&resolution).contains(&"unresolved_macro"));
+}
+
+#[test]
+fn secrets_are_masked_before_there_is_a_candidate_and_a_kept_key_stands() {
+    let masked = candidate(intake("event=purchase&txid=1&password=hunter2&note=4111111111111111"));
+    assert_eq!(masked.event.data["password"], "…");
+    assert_eq!(masked.event.data["note"], "…1111");
+    let told: Vec<_> = masked.decisions.iter().filter(|one| one.code == Code::Redacted).collect();
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0].detail, "2 values in its data");
+    let clean = candidate(intake("event=purchase&txid=1"));
+    assert!(clean.decisions.iter().all(|one| one.code != Code::Redacted));
+
+    let again = candidate(Intake { key: Some("as it was read".into()), ..intake("txid=1") });
+    assert_eq!(again.event.key, "as it was read");
+}
+
+#[test]
+fn a_letter_holds_no_secrets() {
+    let Read::Letter(letter) =
+        read(Intake { source: "gone".parse().unwrap(), ..intake("password=hunter2") }, &rules(), now())
+    else {
+        panic!("there is no such source");
+    };
+    assert!(!serde_json::to_string(&letter).unwrap().contains("hunter2"));
 }

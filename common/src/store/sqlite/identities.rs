@@ -5,7 +5,7 @@
 //! whole company gives, or `test@…`, joins nobody.
 
 use super::clicks;
-use super::column::rows;
+use super::column::{millis, rows};
 use crate::attribution::FoundBy;
 use crate::click::Click;
 use crate::event::Event;
@@ -17,13 +17,14 @@ use std::collections::{BTreeSet, HashSet, VecDeque};
 use uuid::Uuid;
 
 /// On more persons than this a mark joins nobody.
-const SHARED_BY: usize = 20;
+pub(super) const SHARED_BY: usize = 20;
 /// How many persons a visitor is followed through at most.
 const MOST_PERSONS: usize = 500;
 /// How many of a visitor's newest clicks are looked at.
 const NEWEST: usize = 16;
 
-type Person = [u8; 16];
+/// A person: nothing but what browsers and contacts are joined to.
+pub(super) type Person = [u8; 16];
 
 /// Joins what an event names: the browser that sent it, that of the click that it names, the contact, the
 /// e-mail and the phone number.
@@ -42,6 +43,11 @@ pub(super) fn link(
         keys.extend(who.contact.clone());
     }
     if keys.len() + marks.len() < 2 {
+        for key in who.visitor.iter().chain(&who.contact) {
+            if let Some(person) = person(connection, advertiser, key)? {
+                see(connection, &person, event)?;
+            }
+        }
         return Ok(());
     }
     let mut persons = BTreeSet::new();
@@ -67,8 +73,9 @@ pub(super) fn link(
                 "INSERT OR IGNORE INTO marks SELECT advertiser, mark, ?1 FROM marks WHERE person = ?2",
             )?
             .execute((one, other))?;
-        connection.prepare_cached("DELETE FROM marks WHERE person = ?1")?.execute([other])?;
+        drop_person(connection, &other)?;
     }
+    see(connection, &one, event)?;
     for key in &keys {
         connection
             .prepare_cached("INSERT OR IGNORE INTO identities (advertiser, key, person) VALUES (?1, ?2, ?3)")?
@@ -78,6 +85,22 @@ pub(super) fn link(
         connection
             .prepare_cached("INSERT OR IGNORE INTO marks (advertiser, mark, person) VALUES (?1, ?2, ?3)")?
             .execute((advertiser, mark, one))?;
+    }
+    Ok(())
+}
+
+/// Notes that a person was seen.
+fn see(connection: &Connection, person: &Person, event: &Event) -> Result<(), Error> {
+    let sql = "INSERT INTO persons (person, seen_at) VALUES (?1, ?2)
+               ON CONFLICT (person) DO UPDATE SET seen_at = excluded.seen_at WHERE excluded.seen_at > seen_at";
+    connection.prepare_cached(sql)?.execute((person, millis(event.received_at)))?;
+    Ok(())
+}
+
+/// Takes a person out, with everything that is joined to them.
+pub(super) fn drop_person(connection: &Connection, person: &Person) -> Result<(), Error> {
+    for table in ["identities", "marks", "persons"] {
+        connection.prepare_cached(&format!("DELETE FROM {table} WHERE person = ?1"))?.execute([person])?;
     }
     Ok(())
 }
@@ -184,12 +207,14 @@ impl Reached<'_> {
     }
 }
 
-fn person(connection: &Connection, advertiser: &str, key: &str) -> Result<Option<Person>, Error> {
+/// The person that a browser or contact is joined to.
+pub(super) fn person(connection: &Connection, advertiser: &str, key: &str) -> Result<Option<Person>, Error> {
     let sql = "SELECT person FROM identities WHERE advertiser = ?1 AND key = ?2";
     Ok(connection.prepare_cached(sql)?.query_row((advertiser, key), |row| row.get(0)).optional()?)
 }
 
-fn persons_of(
+/// The persons that a mark was seen with, at most `limit` of them.
+pub(super) fn persons_of(
     connection: &Connection,
     advertiser: &str,
     mark: &str,
@@ -200,7 +225,8 @@ fn persons_of(
     rows(&mut *connection.prepare_cached(sql)?, (advertiser, mark, limit), |row| Ok(row.get(0)?))
 }
 
-fn marks_of(connection: &Connection, person: &Person) -> Result<Vec<String>, Error> {
+/// The marks that a person was seen with.
+pub(super) fn marks_of(connection: &Connection, person: &Person) -> Result<Vec<String>, Error> {
     rows(
         &mut *connection.prepare_cached("SELECT mark FROM marks WHERE person = ?1 ORDER BY mark")?,
         [person],

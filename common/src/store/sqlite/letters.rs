@@ -1,7 +1,7 @@
 //! Dead letters: buried, listed, and gone again by replay or purge.
 
 use super::column::{Condition, document, first, json, maybe_uuid, millis, rows, time, word};
-use super::{Store, deliveries, trace};
+use super::{Store, deliveries, erase, trace};
 use crate::dead_letter::{Content, Letter};
 use crate::delivery::Delivery;
 use crate::id::{ConnectorId, DeliveryId, EventId};
@@ -143,6 +143,8 @@ fn bury(connection: &Connection, letter: &Letter) -> Result<bool, Error> {
 
 /// Stores a letter; false where it is stored already, in whatever state.
 pub(super) fn insert(connection: &Connection, letter: &Letter, state: &str) -> Result<bool, Error> {
+    let erased = event(letter).map_or(Ok(false), |event| erase::is_erased(connection, event))?;
+    let letter = &if erased { letter.clone().without_person() } else { letter.clone() };
     let sql = "INSERT INTO letters (id, state, kind, connector, event_id, event_type, event_name, delivery_id, round,
                    reason, detail, attempts, last_status, at, queue, response)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)

@@ -38,6 +38,19 @@ pub(super) fn keep(
     Ok(())
 }
 
+/// Keeps an order without who ordered it.
+pub(super) fn forget_buyer(
+    connection: &Connection,
+    advertiser: &str,
+    key: &str,
+    order: Order,
+) -> Result<(), Error> {
+    let order = Order { buyer: None, ..order };
+    let sql = "UPDATE orders SET buyer = NULL, document = ?3 WHERE advertiser = ?1 AND key = ?2";
+    connection.prepare_cached(sql)?.execute((advertiser, key, json("order", &order)?))?;
+    Ok(())
+}
+
 /// The newest order that the same contact paid in the same funnel before the event, and not longer before
 /// it than `window`.
 pub(super) fn earlier(

@@ -3,14 +3,16 @@
 
 use super::column::{document, first, json, millis, word};
 use super::{
-    Store, clicks, conversions, deliveries, foreign, identities, orders, parking, payouts, subjects, trace,
-    visits,
+    Store, clicks, conversions, deliveries, erase, foreign, identities, orders, parking, payouts, subjects,
+    trace, visits,
 };
 use crate::conversion::Says;
 use crate::id::{AdvertiserId, ClickId, EventId};
 use crate::intake::{Intake, Parked};
+use crate::redact;
 use crate::store::{
-    Candidate, Decided, Error, Known, Marker, PayoutClaim, Progress, Resolution, Resolved, Verdict, sale_key,
+    Candidate, Decided, Error, Known, Marker, PayoutClaim, Progress, Resolution, Resolved, Somebody, Verdict,
+    sale_key,
 };
 use crate::trace::{Code, Decision};
 use rusqlite::Connection;
@@ -29,6 +31,9 @@ impl Store {
     {
         self.write(move |connection| {
             let resolve = |candidate: &Candidate| {
+                if candidate.erases || erase::is_of_the_erased(connection, candidate)? {
+                    return resolve_erased(connection, candidate, &decide);
+                }
                 let known = known(connection, candidate)?;
                 keep(connection, candidate, decide(candidate, &known))
             };
@@ -36,6 +41,42 @@ impl Store {
         })
         .await
     }
+}
+
+/// Resolves what is an erased person's, or erases one: it counts, is nobody's, and is told to nobody.
+fn resolve_erased(
+    connection: &Connection,
+    candidate: &Candidate,
+    decide: impl Fn(&Candidate, &Known) -> Resolution,
+) -> Result<Resolved, Error> {
+    let nobodys = candidate.clone().without_person();
+    let known = known(connection, &nobodys)?;
+    let mut resolution = decide(&nobodys, &known);
+    let Verdict::Decide(decided) = &mut resolution.verdict else {
+        return keep(connection, &nobodys, resolution);
+    };
+    decided.deliveries.clear();
+    decided.foreign_click = None;
+    decided.click_given = decided.click.as_ref().map(|click| click.id.to_string());
+    resolution.decisions.retain(|decision| decision.code != Code::Selected);
+    let at = resolution.decisions.last().map_or(candidate.event.received_at, |last| last.at);
+    let detail = match candidate.erases {
+        true => "it erases the person that it names",
+        false => "it is of a person who was erased; it counts and is told to nobody",
+    };
+    resolution.decisions.push(Decision { at, code: Code::Erased, detail: detail.to_owned() });
+    let resolved = keep(connection, &nobodys, resolution)?;
+    erase::mark(connection, candidate.event.id)?;
+    if candidate.erases {
+        let who = &candidate.who;
+        let somebody = Somebody {
+            advertiser: candidate.event.advertiser.clone(),
+            marks: who.email.iter().chain(&who.phone).cloned().collect(),
+            contacts: who.contact.iter().cloned().collect(),
+        };
+        erase::erase_now(connection, &somebody, candidate.event.at, at)?;
+    }
+    Ok(resolved)
 }
 
 fn known(connection: &Connection, candidate: &Candidate) -> Result<Known, Error> {
@@ -156,10 +197,12 @@ fn keep(connection: &Connection, candidate: &Candidate, resolution: Resolution) 
         }
         Verdict::Park(park) => {
             keep_event(connection, candidate, "parked", None)?;
-            let parked = |released| Intake {
-                parked: Some(Parked { released, ..park.parked }),
-                ..Intake::clone(&candidate.intake)
-            };
+            let mut intake = Intake::clone(&candidate.intake);
+            redact::intake(&mut intake, &candidate.spared);
+            // A key can be the hash of the body, and what is masked hashes to another.
+            intake.key = Some(candidate.event.key.clone());
+            let parked =
+                |released| Intake { parked: Some(Parked { released, ..park.parked }), ..intake.clone() };
             parking::park(connection, advertiser, &parked(true), &park.keys, park.parked.since)?;
             resolved.parked = true;
             resolved.timer = park.tier.map(|tier| (tier, parked(false)));

@@ -1,36 +1,35 @@
 //! Settling attempts, after their hand-off was confirmed; and knowing the copies of what is settled.
 
 use super::column::millis;
-use super::{Store, deliveries, letters, trace};
+use super::{Store, deliveries, erase, letters, trace};
 use crate::delivery::Reason;
-use crate::store::{AttemptKey, End, Error, ExchangeRecord, Settlement};
+use crate::id::EventId;
+use crate::store::{AttemptKey, AttemptStanding, End, Error, ExchangeRecord, Settlement};
 use crate::trace::{Code, Decision};
 use jiff::Timestamp;
 use rusqlite::Connection;
-use std::collections::HashSet;
 
 impl Store {
-    /// Which of these attempts are settled, so that a message for one is a copy: the attempt itself is,
-    /// its delivery is in a later round, or it was delivered in this one. The last is what a crash
-    /// between a retry's confirm and its settling leaves: the same attempt is made again and succeeds,
+    /// Whether an attempt of an event's delivery is to be made. A message for one that is settled is a copy:
+    /// the attempt itself is, its delivery is in a later round, or it was delivered in this one. The last is
+    /// what a crash between a retry's confirm and its settling leaves: the same attempt is made again and succeeds,
     /// and then the retry comes back.
     ///
     /// # Errors
     /// The database failed.
-    pub async fn settled(&self, keys: Vec<AttemptKey>) -> Result<HashSet<AttemptKey>, Error> {
+    pub async fn attempt_standing(&self, key: AttemptKey, event: EventId) -> Result<AttemptStanding, Error> {
         self.read(move |connection| {
             let sql = "SELECT EXISTS (SELECT 1 FROM attempts WHERE delivery_id = ?1 AND round = ?2 AND attempt = ?3)
                            OR EXISTS (SELECT 1 FROM deliveries WHERE id = ?1
-                                      AND (round > ?2 OR (round = ?2 AND standing = 'delivered')))";
-            let mut statement = connection.prepare_cached(sql)?;
-            let mut settled = HashSet::new();
-            for key in keys {
-                let parameters = (key.delivery.0.as_bytes(), key.round, key.attempt);
-                if statement.query_row(parameters, |row| row.get(0))? {
-                    settled.insert(key);
-                }
-            }
-            Ok(settled)
+                                      AND (round > ?2 OR (round = ?2 AND standing = 'delivered'))),
+                           EXISTS (SELECT 1 FROM events WHERE id = ?4 AND erased = 1)";
+            let parameters = (key.delivery.0.as_bytes(), key.round, key.attempt, event.0.as_bytes());
+            let found = connection.prepare_cached(sql)?.query_row(parameters, |row| Ok((row.get(0)?, row.get(1)?)));
+            Ok(match found? {
+                (true, _) => AttemptStanding::Settled,
+                (false, true) => AttemptStanding::Erased,
+                (false, false) => AttemptStanding::Due,
+            })
         })
         .await
     }
@@ -101,7 +100,13 @@ fn insert_attempt(
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
                ON CONFLICT (delivery_id, round, attempt) DO NOTHING";
     let delivery = &settlement.delivery;
-    let exchange = settlement.exchange.as_ref();
+    // It may have been under way while its person was erased.
+    let erased = erase::is_erased(connection, delivery.facts.event.id)?;
+    let blanked = settlement.exchange.clone().map(|exchange| match erased {
+        true => ExchangeRecord { url: String::new(), response: String::new(), ..exchange },
+        false => exchange,
+    });
+    let exchange = blanked.as_ref();
     let micros = |exchange: &ExchangeRecord| i64::try_from(exchange.duration.as_micros()).unwrap_or(i64::MAX);
     let inserted = connection.prepare_cached(sql)?.execute((
         delivery.id.0.as_bytes(),

@@ -1,4 +1,4 @@
-//! What `trace` finds an event by, besides its own ids: orders, contacts, people, click ids as given.
+//! What `trace` and `forget` find an event by, besides its own ids: orders, contacts, people, click ids as given.
 
 use super::Store;
 use super::column::rows;
@@ -69,6 +69,7 @@ pub(super) fn note(
         named("click", click),
         who.email.clone(),
         who.phone.clone(),
+        who.visitor.clone(),
     ];
     let sql = "INSERT OR IGNORE INTO subjects (subject, event_id) VALUES (?1, ?2)";
     let mut insert = connection.prepare_cached(sql)?;

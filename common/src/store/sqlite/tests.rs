@@ -1,11 +1,13 @@
 //! The store, on real files.
 
 mod cursors;
+mod erasing;
 mod letters;
 mod joining;
 mod listing;
 mod opening;
 mod resolving;
+mod retaining;
 mod settling;
 mod writing;
 
@@ -127,6 +129,7 @@ fn candidate(event: &Event) -> Candidate {
         visitor: None,
         parked: None,
         verified: Default::default(),
+        key: None,
     };
     Candidate {
         who: Who::of(&event, &Hasher::new(b"key")),
@@ -138,6 +141,7 @@ fn candidate(event: &Event) -> Candidate {
         visits: Vec::new(),
         erases: false,
         upsell_window: Duration::from_secs(3_600),
+        spared: Vec::new(),
         intake: Arc::new(intake),
         decisions: Vec::new(),
     }

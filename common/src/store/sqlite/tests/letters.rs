@@ -14,6 +14,7 @@ fn intake() -> Intake {
         body: Default::default(),
         visitor: None,
         parked: None,
+        key: None,
     }
 }
 

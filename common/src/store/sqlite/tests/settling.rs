@@ -1,12 +1,13 @@
 use super::*;
-use crate::store::{AttemptKey, LogFilter, Standing};
+use crate::store::{AttemptKey, AttemptStanding, LogFilter, Standing};
 
 fn key(delivery: &Delivery) -> AttemptKey {
     AttemptKey { delivery: delivery.id, round: delivery.round, attempt: delivery.attempt }
 }
 
 async fn is_copy(store: &Store, delivery: &Delivery) -> bool {
-    store.settled(vec![key(delivery)]).await.unwrap().contains(&key(delivery))
+    let standing = store.attempt_standing(key(delivery), delivery.facts.event.id).await.unwrap();
+    standing == AttemptStanding::Settled
 }
 
 async fn record(store: &Store, delivery: &Delivery) -> (Standing, u32, u32) {

@@ -1,0 +1,150 @@
+//! Names that say what stands under them: a secret, an id, a telephone number.
+//!
+//! Names are compared word by word, so that `cardNumber`, `card-number` and `form[card_number]` are the
+//! same, and `pinned`, `secretary` or `token_count` are no secrets.
+
+use super::card::Solid;
+
+/// Secret wherever these words follow each other in a name.
+const ANYWHERE: [&str; 40] = [
+    "creditcard",
+    "debitcard",
+    "cardnumber",
+    "cardno",
+    "cardnum",
+    "cardcode",
+    "cardexp",
+    "cardexpiry",
+    "cardexpiration",
+    "cardpin",
+    "ccnumber",
+    "ccnum",
+    "ccno",
+    "ccexp",
+    "ccexpiry",
+    "cvv",
+    "cvv2",
+    "cvc",
+    "cvc2",
+    "securitycode",
+    "expmonth",
+    "expyear",
+    "expirymonth",
+    "expiryyear",
+    "expirationmonth",
+    "expirationyear",
+    "iban",
+    "accountnumber",
+    "accountno",
+    "routingnumber",
+    "sortcode",
+    "ssn",
+    "socialsecurity",
+    "password",
+    "passwd",
+    "passphrase",
+    "pwd",
+    "secret",
+    "apikey",
+    "privatekey",
+];
+
+/// Secret where a name ends in these words: `token_count` is none.
+const AT_THE_END: [&str; 5] = ["token", "authorization", "nonce", "accesskey", "bearer"];
+
+/// Secret where they are the whole name. A `pin_code` is where somebody lives.
+const WHOLE: [&str; 4] = ["pin", "pan", "csc", "otp"];
+
+/// Secret where somebody wrote the words without anything between them.
+const ONE_WORD: [&str; 9] = [
+    "accesstoken",
+    "refreshtoken",
+    "authtoken",
+    "apitoken",
+    "stripetoken",
+    "sessiontoken",
+    "secretkey",
+    "clientsecret",
+    "apisecret",
+];
+
+/// What ids, references and times are called, besides what ends in `id`. A number under such a name may
+/// pass for a card's by chance: one in ten has the check digit.
+const NO_CARD: [&str; 17] = [
+    "ids",
+    "uuid",
+    "guid",
+    "ref",
+    "reference",
+    "at",
+    "on",
+    "time",
+    "timestamp",
+    "ts",
+    "date",
+    "order",
+    "invoice",
+    "tracking",
+    "expires",
+    "fbp",
+    "fbc",
+];
+
+/// How many words of a name are looked at together.
+const TOGETHER: usize = 4;
+
+/// Whether a name says that its value is a secret.
+pub(super) fn is_secret(name: &str) -> bool {
+    let words = words(name);
+    let last = words.len();
+    for from in 0..last {
+        let mut joined = String::new();
+        for (to, word) in words.iter().enumerate().skip(from).take(TOGETHER) {
+            joined.push_str(word);
+            let is = |known: &[&str]| known.contains(&&*joined);
+            let ends = to + 1 == last;
+            if is(&ANYWHERE) || (ends && is(&AT_THE_END)) || (from == 0 && ends && is(&WHOLE)) {
+                return true;
+            }
+        }
+    }
+    words.iter().any(|word| {
+        ONE_WORD.contains(&word.as_str())
+            || word.starts_with("creditcard")
+            || word.ends_with("password")
+            || word.ends_with("passwd")
+    })
+}
+
+/// How digits without anything between them are to be read under this name: an id is no card, and a
+/// telephone number is none in any form.
+pub(super) fn solid(name: &str) -> Solid {
+    let words = words(name);
+    if words.iter().any(|word| ["phone", "mobile", "telephone", "fax", "msisdn"].contains(&word.as_str())) {
+        return Solid::Phone;
+    }
+    let id = |word: &String| word.ends_with("id") || NO_CARD.contains(&word.as_str());
+    let named = words.iter().any(|word| ["order", "invoice", "tracking"].contains(&word.as_str()));
+    if named || words.last().is_some_and(id) { Solid::Kept } else { Solid::Masked }
+}
+
+/// The words of a name, in lower case: they end at what is no letter or digit, and where a capital follows a
+/// small letter.
+fn words(name: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut small = false;
+    // A name that is longer than this is none.
+    for c in name.chars().take(256) {
+        if !c.is_alphanumeric() || (small && c.is_uppercase()) {
+            words.push(String::new());
+        }
+        small = c.is_lowercase();
+        if c.is_alphanumeric()
+            && let Some(word) = words.last_mut()
+        {
+            word.extend(c.to_lowercase());
+        }
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
