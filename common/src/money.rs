@@ -29,8 +29,7 @@ impl Amount {
     #[must_use]
     pub fn in_minor_units(self) -> Self {
         let places = places(self.currency);
-        let mut amount =
-            self.amount.round_dp_with_strategy(places, RoundingStrategy::MidpointAwayFromZero);
+        let mut amount = self.amount.round_dp_with_strategy(places, RoundingStrategy::MidpointAwayFromZero);
         amount.rescale(places);
         Self { amount, ..self }
     }
