@@ -329,10 +329,8 @@ pub fn apply(
     claim: &Claim,
     click: Option<ClickId>,
 ) -> Change {
-    let mut conversion = known.map_or_else(
-        || Conversion::new(advertiser.clone(), claim.key.clone()),
-        Conversion::with_statements,
-    );
+    let mut conversion = known
+        .map_or_else(|| Conversion::new(advertiser.clone(), claim.key.clone()), Conversion::with_statements);
     let before = conversion.clone();
     let approves = claim.says == Says::Approved;
     if conversion.name.is_none() || (approves && !before.approved && claim.name.is_some()) {
@@ -356,10 +354,7 @@ pub fn apply(
 fn take(conversion: &mut Conversion, claim: &Claim) {
     if let Some(value) = claim.value {
         let (evidence, subject) = (claim.evidence, claim.subject.clone());
-        ledger::state(
-            &mut conversion.statements,
-            Statement { evidence, subject, value, at: Some(claim.at) },
-        );
+        ledger::state(&mut conversion.statements, Statement { evidence, subject, value, at: Some(claim.at) });
     }
     if let Some((evidence, value)) = ledger::value(&conversion.statements) {
         conversion.evidence = evidence;
@@ -392,7 +387,8 @@ fn correct(change: &mut Change, before: &Conversion) {
     let refunded = now.refunded();
     if before.refunded() != refunded && refunded < now.refund_selected {
         let money = |amount: Option<Decimal>| amount.map(|amount| now.money(amount));
-        change.refund_corrected = Some(Corrected { before: money(now.refund_selected), after: money(refunded) });
+        change.refund_corrected =
+            Some(Corrected { before: money(now.refund_selected), after: money(refunded) });
     }
 }
 

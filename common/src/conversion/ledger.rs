@@ -139,7 +139,10 @@ pub fn refunded(lines: &[Line], statements: &[Statement]) -> Option<Decimal> {
     if !invoices.is_empty() {
         return Some(sum(invoices.into_iter().map(|(_, amount)| amount)));
     }
-    known(Evidence::Order).into_iter().max_by_key(|(line, amount)| (line.at, *amount)).map(|(_, amount)| amount)
+    known(Evidence::Order)
+        .into_iter()
+        .max_by_key(|(line, amount)| (line.at, *amount))
+        .map(|(_, amount)| amount)
 }
 
 fn amount(line: &Line, statements: &[Statement]) -> Option<Decimal> {
@@ -169,3 +172,6 @@ fn by_transactions(known: &[(&Line, Decimal)]) -> Decimal {
     let open = sum(sales.values().map(|(marked, refunds)| (marked - refunds).max(Decimal::ZERO)));
     assigned.saturating_add(unassigned.saturating_sub(open).max(Decimal::ZERO))
 }
+
+#[cfg(test)]
+mod tests;

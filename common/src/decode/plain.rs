@@ -151,7 +151,14 @@ fn claim(
             let amount = value.map(|value| value.amount.abs());
             // Each report of an amount of its own is a refund of its own.
             let subject = amount.map_or_else(String::new, |amount| amount.normalize().to_string());
-            Says::Refund(Refund { subject, evidence: Evidence::Transaction, amount, of: None, whole: false, partial: false })
+            Says::Refund(Refund {
+                subject,
+                evidence: Evidence::Transaction,
+                amount,
+                of: None,
+                whole: false,
+                partial: false,
+            })
         }
         _ => return None,
     };

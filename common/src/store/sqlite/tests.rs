@@ -119,8 +119,13 @@ fn candidate(event: &Event) -> Candidate {
 
 /// A delivery of the event's conversion, which has the event's key.
 fn delivery(event: &Event, to: &str) -> Delivery {
-    let conversion =
-        ConversionFacts { key: event.key.clone(), name: None, status: Status::Approved, value: None, payout: None };
+    let conversion = ConversionFacts {
+        key: event.key.clone(),
+        name: None,
+        status: Status::Approved,
+        value: None,
+        payout: None,
+    };
     Delivery {
         id: DeliveryId::of_step(&connector(to), &event.key, "conversion"),
         connector: connector(to),
