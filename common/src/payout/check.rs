@@ -80,10 +80,12 @@ pub fn warnings(offer: &Offer) -> Vec<Fault> {
     let mut warnings = Vec::new();
     for (index, rule) in offer.payout.iter().enumerate() {
         let earlier = &offer.payout[..index];
-        let takes = |event: &String| earlier.iter().find(|other| other.event.have(event) && other.takes(rule));
+        let takes =
+            |event: &String| earlier.iter().find(|other| other.event.have(event) && other.takes(rule));
         let takers: Option<Vec<_>> = rule.event.0.iter().map(takes).collect();
         if let Some(taker) = takers.as_ref().and_then(|takers| takers.first()) {
-            let problem = format!("the rule `{}` never matches: `{}` before it takes it all", rule.name, taker.name);
+            let problem =
+                format!("the rule `{}` never matches: `{}` before it takes it all", rule.name, taker.name);
             let remedy = "put the narrower rule first, or remove it";
             warnings.push(Fault::new(format!("payout[{index}]"), problem, remedy));
         }

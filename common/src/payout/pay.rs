@@ -59,11 +59,16 @@ impl Written {
                 let amount = decimal(&amount)?;
                 let places = money::places(Some(currency));
                 if amount.normalize().scale() > places {
-                    return Err(format!("{amount} is not payable: {} has {places} decimal places", currency.code()));
+                    return Err(format!(
+                        "{amount} is not payable: {} has {places} decimal places",
+                        currency.code()
+                    ));
                 }
                 Ok(Pay::Fixed(amount, currency))
             }
-            (Some(_), None, None) => Err("a fixed payout needs its currency, such as currency = \"USD\"".into()),
+            (Some(_), None, None) => {
+                Err("a fixed payout needs its currency, such as currency = \"USD\"".into())
+            }
             (None, None, Some(percent)) => Ok(Pay::Percent(decimal(&percent)?)),
             (None, Some(_), Some(_)) => {
                 Err("a percentage is in the currency of the value; remove `currency`".into())
@@ -104,7 +109,11 @@ impl<'de> Deserialize<'de> for Pay {
             }
 
             fn visit_str<E: Error>(self, text: &str) -> Result<Pay, E> {
-                if text == "event" { Ok(Pay::Event) } else { Err(E::custom(format!("expected one of {SHAPES}"))) }
+                if text == "event" {
+                    Ok(Pay::Event)
+                } else {
+                    Err(E::custom(format!("expected one of {SHAPES}")))
+                }
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Pay, A::Error> {
