@@ -95,7 +95,8 @@ impl FromStr for Trigger {
             return if (1..=10).contains(&number) { Ok(Self::Number(number)) } else { Err(refuse()) };
         }
         if crate::mapping::is_raw_type(text) {
-            Ok(Self::Raw(text.to_owned()))
+            // Events carry the catalogue's spelling, whatever their sender wrote.
+            Ok(Self::Raw(crate::mapping::canonical(text).to_owned()))
         } else {
             Ok(Self::Name(text.to_owned()))
         }

@@ -172,3 +172,6 @@ fn by_transactions(known: &[(&Line, Decimal)]) -> Decimal {
     let open = sum(sales.values().map(|(marked, refunds)| (marked - refunds).max(Decimal::ZERO)));
     assigned.saturating_add(unassigned.saturating_sub(open).max(Decimal::ZERO))
 }
+
+#[cfg(test)]
+mod tests;

@@ -187,6 +187,7 @@ async fn publish(
             visitor: None,
             parked: None,
             verified: Verified::Unrecorded,
+            key: None,
         })
         .collect();
     if intakes.is_empty() {

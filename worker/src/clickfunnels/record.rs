@@ -143,6 +143,7 @@ mod tests {
                 visitor: None,
                 parked: None,
                 verified: Verified::Unrecorded,
+                key: None,
             };
             let key = decode::decode(&intake, &source).unwrap().event.key;
             assert!(record.keys.contains(&key), "{key} is not in {:?}", record.keys);

@@ -52,7 +52,7 @@ pub(super) fn forget_buyer(
 }
 
 /// The newest order that the same contact paid in the same funnel before the event, and not longer before
-/// it than `window`.
+/// it than `window`. Of two at the same time the one with the lesser key is the earlier.
 pub(super) fn earlier(
     connection: &Connection,
     event: &Event,
@@ -66,8 +66,8 @@ pub(super) fn earlier(
     let until = millis(event.at);
     let since = until.saturating_sub(i64::try_from(window.as_millis()).unwrap_or(i64::MAX));
     let sql = "SELECT key, document FROM orders
-               WHERE advertiser = ?1 AND buyer = ?2 AND funnel = ?3 AND paid_at >= ?4 AND paid_at < ?5
-               AND key <> ?6 ORDER BY paid_at DESC, key LIMIT 1";
+               WHERE advertiser = ?1 AND buyer = ?2 AND funnel = ?3 AND paid_at >= ?4
+               AND (paid_at, key) < (?5, ?6) ORDER BY paid_at DESC, key DESC LIMIT 1";
     let found = rows(
         &mut *connection.prepare_cached(sql)?,
         (event.advertiser.as_str(), buyer, funnel, since, until, key),
