@@ -98,7 +98,10 @@ fn told(news: &News<'_>, connector: &Connector) -> Told {
             }
         }
     }
-    let has_steps = matches!(news.event.kind, Kind::Conversion | Kind::Refund);
+    // What has steps is told by them. An adjustment with money of its own, such as the transaction of a
+    // rebill, reports what another event's conversion tells.
+    let reports = news.event.kind == Kind::Adjustment && news.event.value.is_some();
+    let has_steps = reports || matches!(news.event.kind, Kind::Conversion | Kind::Refund);
     let by_event = connector.triggers.iter().any(|trigger| match trigger {
         Trigger::Raw(raw) => *raw == news.event.raw_type,
         // A custom or named event that is of no conversion fires once for itself.
