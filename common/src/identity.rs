@@ -88,6 +88,8 @@ pub struct Who {
     pub phone: Option<String>,
     /// The key of the order that it is about.
     pub order: Option<String>,
+    /// Whether it tells of the contact itself, rather than only naming it.
+    pub describes_contact: bool,
 }
 
 impl Who {
@@ -100,6 +102,7 @@ impl Who {
             email: person.email.as_deref().and_then(|email| hasher.email(email)),
             phone: person.phone.as_deref().and_then(|phone| hasher.phone(phone)),
             order: event.order.as_deref().map(|id| scoped("order", event, id)),
+            describes_contact: event.raw_type.starts_with("contact.") || event.raw_type == "contact_created",
         }
     }
 

@@ -204,22 +204,25 @@ fn attribute(candidate: &Candidate, known: &Known, rules: &Rules) -> Attribution
         let offer = rules.resources.offer(&click.offer);
         offer.map_or(offer::default_window().0, |offer| offer.attribution_window.0)
     };
-    let approved = known.conversion.as_ref().is_some_and(|conversion| conversion.approved);
-    let follows_a_sale = approved
-        || event.kind == Kind::Refund
-        || known.earlier.is_some()
-        || candidate.claim.as_ref().is_some_and(is_rebill);
     let sale = [&known.conversion_click, &known.earlier_click, &known.order_click];
     let source = rules.resources.source(&event.source);
     let clues = Clues {
         named: known.named_click.clone(),
         foreign_ids: source.is_some_and(|source| source.foreign_click_ids),
         inherited: sale.into_iter().flatten().next().cloned(),
-        follows_a_sale,
+        follows_a_sale: follows_a_sale(candidate, known),
         touches: known.touches.clone(),
         foreign: known.foreign_click.clone(),
     };
     attribution::attribute(event, &candidate.named, candidate.found_by, clues, window)
+}
+
+/// Whether an event has the click of the sale that it follows: a refund, a rebill, an upsell.
+fn follows_a_sale(candidate: &Candidate, known: &Known) -> bool {
+    let of_sale = |claim: &Claim| matches!(claim.says, Says::Refund(_)) || is_rebill(claim);
+    candidate.event.kind == Kind::Refund
+        || known.earlier.is_some()
+        || candidate.claim.as_ref().is_some_and(of_sale)
 }
 
 /// Whether a claim is of a later payment of an order: those stand under their invoice's key.
@@ -235,7 +238,8 @@ fn awaits(candidate: &Candidate, known: &Known, found: &Attribution, foreign_ids
         return Vec::new();
     }
     let mut keys = Vec::new();
-    let settled = found.found_by == FoundBy::Order && found.click.is_some();
+    let settled =
+        follows_a_sale(candidate, known) && found.click.is_some() && found.found_by == FoundBy::Order;
     if let Some(click) = candidate.names_click()
         && known.named_click.is_none()
         && !foreign_ids
@@ -244,12 +248,14 @@ fn awaits(candidate: &Candidate, known: &Known, found: &Attribution, foreign_ids
         keys.push(format!("click:{click}"));
     }
     let attributed = found.click.is_some() || found.foreign.is_some();
-    if !attributed && !who.names_a_person() && event.envelope != Envelope::Plain {
+    let named = attributed || candidate.names_click().is_some() || who.names_a_person();
+    if !named && event.envelope != Envelope::Plain {
         let described = candidate.order.as_ref().is_some_and(|order| order.described);
         let order = who.order.as_ref().filter(|_| !described);
         let one_is_known = (order.is_some() && known.order.is_some()) || known.contact_known;
         if !one_is_known {
-            keys.extend(order.into_iter().chain(&who.contact).cloned());
+            let contact = who.contact.as_ref().filter(|_| !who.describes_contact);
+            keys.extend(order.into_iter().chain(contact).cloned());
         }
     }
     let refund = candidate.claim.as_ref().filter(|claim| matches!(claim.says, Says::Refund(_)));

@@ -41,6 +41,9 @@ pub struct Decision {
 struct Decided {
     event: Event,
     click: Option<Click>,
+    /// The cookie of the click that it names, where that was recorded by then. Clicks that come later tie
+    /// nobody to it.
+    cookie: Option<String>,
 }
 
 /// An event that waits.
@@ -133,8 +136,10 @@ impl World {
     fn lacks(&self, event: &Event) -> Vec<&'static str> {
         let mut lacks = Vec::new();
         if let Names::Click { id, .. } = &event.names {
-            // Another advertiser's click is known to be another's: there is nothing to wait for.
-            if !self.clicks.iter().any(|click| click.id == *id) {
+            // Another advertiser's click is known to be another's: there is nothing to wait for. What
+            // follows a sale has the sale's.
+            let settled = follows_a_sale(event) && self.click_of_order(event).is_some();
+            if !settled && !self.clicks.iter().any(|click| click.id == *id) {
                 lacks.push("click");
             }
         }
@@ -169,11 +174,17 @@ impl World {
                 decision.found_by = found_by;
             }
         }
-        self.decided.push(Decided { event, click });
+        let cookie = self.named(&event).map(|click| click.cookie.clone());
+        self.decided.push(Decided { event, click, cookie });
     }
 
-    /// The click that the event names; else that of its order; else its visitor's newest before it.
+    /// A refund or rebill has the click of its order; else the click that the event names; else that of its
+    /// order; else its visitor's newest before it.
     fn attribute(&self, event: &Event) -> (Option<Click>, &'static str) {
+        let sale = self.click_of_order(event).filter(|_| follows_a_sale(event));
+        if let Some(sale) = sale.filter(|sale| self.named(event) != Some(sale)) {
+            return (Some(sale), "order");
+        }
         if let Names::Click { by, .. } = &event.names
             && let Some(click) = self.named(event)
         {
@@ -243,13 +254,18 @@ impl World {
     }
 }
 
-/// Whether a past event tells who the contact is: it described them, or named them with a click or with
-/// anything of a person.
+/// Whether an event has the click of its sale, whatever it names.
+fn follows_a_sale(event: &Event) -> bool {
+    event.what.refunds() || matches!(event.what, What::Rebill { .. })
+}
+
+/// Whether a past event tells who the contact is: it described them, or named them with a recorded click or
+/// with anything of a person.
 fn introduces(past: &Decided, event: &Event) -> bool {
+    let by_click = past.cookie.is_some();
     let past = &past.event;
     let named = past.cookie.is_some() || past.email.is_some() || past.phone.is_some();
-    past.contact == event.contact
-        && (past.what.describes_contact() || named || matches!(past.names, Names::Click { .. }))
+    past.contact == event.contact && (past.what.describes_contact() || named || by_click)
 }
 
 /// Whether a past event tells of the sale that a refund is of, other than by refunding it.

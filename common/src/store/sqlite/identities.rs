@@ -39,10 +39,10 @@ pub(super) fn link(
     let mut keys: BTreeSet<String> = who.visitor.iter().cloned().collect();
     keys.extend(named.map(|click| visitor_key(click.visitor)));
     // A contact is known by what comes with it. Its number alone says nothing of who it is.
-    if !keys.is_empty() || !marks.is_empty() {
+    if !keys.is_empty() || !marks.is_empty() || who.describes_contact {
         keys.extend(who.contact.clone());
     }
-    if keys.len() + marks.len() < 2 {
+    if keys.len() + marks.len() < 2 && !who.describes_contact {
         for key in who.visitor.iter().chain(&who.contact) {
             if let Some(person) = person(connection, advertiser, key)? {
                 see(connection, &person, event)?;
@@ -191,15 +191,14 @@ impl Reached<'_> {
                 continue;
             }
             for person in sharing {
-                if self.persons.insert(person) {
-                    marks.extend(marks_of(self.connection, &person)?);
-                    new.push(person);
-                }
-            }
-            if given && !std::mem::replace(&mut led_on, true) {
-                // The event's own marks join it to its person, whose other marks lead on.
-                for person in self.own {
-                    marks.extend(marks_of(self.connection, person)?);
+                let own = self.own.contains(&person);
+                if self.persons.insert(person) || (own && given && !std::mem::replace(&mut led_on, true)) {
+                    // A mark that is on the event's own person as well leads on over that one's others.
+                    let persons = if own { self.own.iter().copied().collect() } else { vec![person] };
+                    for person in &persons {
+                        marks.extend(marks_of(self.connection, person)?);
+                    }
+                    new.extend(persons.into_iter().filter(|person| !self.own.contains(person)));
                 }
             }
         }

@@ -57,5 +57,7 @@ pub(super) fn waiting_for(
             }
         }
     }
+    // In the order in which they came: what was first is decided first.
+    waiting.sort_by_key(|intake| intake.id);
     Ok(waiting)
 }

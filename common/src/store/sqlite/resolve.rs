@@ -8,6 +8,7 @@ use super::{
 };
 use crate::conversion::Says;
 use crate::id::{AdvertiserId, ClickId, EventId};
+use crate::identity::Who;
 use crate::intake::{Intake, Parked};
 use crate::redact;
 use crate::store::{
@@ -108,6 +109,9 @@ fn known(connection: &Connection, candidate: &Candidate) -> Result<Known, Error>
         }
         _ => None,
     };
+    // Whoever ordered is whom an event of the order is about, where it names nobody itself.
+    let buyer = || order.as_ref().and_then(|order| order.buyer.clone());
+    let who = &Who { contact: who.contact.clone().or_else(buyer), ..who.clone() };
     let mut known = Known {
         touches: if ours { Vec::new() } else { identities::newest_touches(connection, event, who)? },
         conversion_click: click(conversion.as_ref().and_then(|conversion| conversion.click))?,
@@ -234,15 +238,20 @@ fn keep(connection: &Connection, candidate: &Candidate, resolution: Resolution) 
 fn keep_ties(connection: &Connection, candidate: &Candidate, decided: &Decided) -> Result<(), Error> {
     let (event, who) = (&candidate.event, &candidate.who);
     let advertiser = event.advertiser.as_str();
-    let named = decided.click.as_ref().filter(|click| Some(click.id) == candidate.names_click());
-    identities::link(connection, event, who, named)?;
+    // The click that it names ties its browser to the contact, also where the sale's click counts instead.
+    let named = candidate.names_click().map_or(Ok(None), |id| clicks::find(connection, id))?;
+    let named = named.filter(|click| click.advertiser == event.advertiser);
+    identities::link(connection, event, who, named.as_ref())?;
     if let Some(key) = &who.order {
         let known = orders::find(connection, advertiser, key)?;
         let described = candidate.order.as_ref().is_some_and(|order| order.described);
         if described || known.is_some() {
             let seen = candidate.order.clone().unwrap_or_default();
             let mut order = known.unwrap_or_default().with(&seen, who.contact.as_deref());
-            order.click = order.click.or(decided.click.as_ref().map(|click| click.id));
+            // A rebill has a key of its own, and follows the sale.
+            let of_sale = !candidate.claim.as_ref().is_some_and(|claim| claim.key.starts_with("invoice:"));
+            let click = decided.click.as_ref().filter(|_| of_sale).map(|click| click.id);
+            order.click = order.click.or(click);
             order.paid_at = [order.paid_at, decided.paid_at].into_iter().flatten().min();
             orders::keep(connection, advertiser, key, &order, event.received_at)?;
         }

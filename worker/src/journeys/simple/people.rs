@@ -52,9 +52,9 @@ impl World {
         for click in self.clicks.iter().filter(|click| click.advertiser == event.advertiser) {
             people.push(Person { cookies: vec![click.cookie.clone()], ..Person::default() });
         }
-        let past = self.of(event).map(|past| &past.event);
-        for told in past.chain(with_it.then_some(event)) {
-            let named = self.named(told).map(|click| click.cookie.clone());
+        let past = self.of(event).map(|past| (&past.event, past.cookie.clone()));
+        let itself = with_it.then(|| (event, self.named(event).map(|click| click.cookie.clone())));
+        for (told, named) in past.chain(itself) {
             let person = Person {
                 cookies: told.cookie.iter().cloned().chain(named).collect(),
                 contacts: told.contact.iter().cloned().collect(),
