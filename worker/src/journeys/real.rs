@@ -130,7 +130,7 @@ impl World<'_> {
         if let Some(decision) = self.decisions.get_mut(&resolved.event) {
             decision.in_vain |= in_vain;
         }
-        for (_, timer) in resolved.timer {
+        if let Some((_, timer)) = resolved.timer {
             let since = timer.parked.unwrap().since;
             self.timers.push((since + PARKING, timer));
         }

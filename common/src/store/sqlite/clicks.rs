@@ -81,7 +81,7 @@ pub(super) fn newest_touches(
             newest.push(click);
         }
     }
-    newest.sort_by(|a, b| (b.at, b.id).cmp(&(a.at, a.id)));
+    newest.sort_by_key(|click| std::cmp::Reverse((click.at, click.id)));
     newest.truncate(most);
     Ok(newest)
 }

@@ -127,7 +127,7 @@ pub(super) fn newest_touches(
             touches.push((click, found_by));
         }
     }
-    touches.sort_by(|(a, _), (b, _)| (b.at, b.id).cmp(&(a.at, a.id)));
+    touches.sort_by_key(|(click, _)| std::cmp::Reverse((click.at, click.id)));
     touches.truncate(NEWEST);
     Ok(touches)
 }
