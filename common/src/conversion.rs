@@ -321,8 +321,8 @@ pub struct Change {
 /// Applies a claim to what is known of its conversion. A late or weaker claim never lowers a state: a
 /// sale that arrives after its refund stays refunded.
 ///
-/// `click` is the one that the claim's event is attributed to. It fills a missing one until the conversion
-/// is approved, and replaces none.
+/// `click` is the one that the claim's event is attributed to. Until the conversion is approved the newest
+/// stands; from then on it is decided.
 pub fn apply(
     known: Option<Conversion>,
     advertiser: &AdvertiserId,
@@ -337,7 +337,7 @@ pub fn apply(
         conversion.name = claim.name.clone().or(conversion.name);
     }
     if !before.approved {
-        conversion.click = conversion.click.or(click);
+        conversion.click = click.or(conversion.click);
     }
     take(&mut conversion, claim);
     let first_seen = conversion.opened && !before.opened;

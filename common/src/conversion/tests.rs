@@ -260,12 +260,13 @@ fn a_conversion_goes_by_the_name_of_what_first_approved_it() {
 }
 
 #[test]
-fn a_click_fills_a_gap_until_the_approval_and_replaces_none() {
+fn the_newest_click_stands_until_the_approval_decides_it() {
     let (first, second) = (ClickId::new(), ClickId::new());
     let pending = claim(Says::Pending, Evidence::Order, "1");
     let approved = claim(Says::Approved, Evidence::Order, "1");
     for (clicks, ends_with) in [
-        ([Some(first), Some(second), None], Some(first)),
+        ([Some(first), Some(second), None], Some(second)),
+        ([Some(first), None, Some(second)], Some(first)),
         ([None, Some(second), Some(first)], Some(second)),
         ([None, None, Some(first)], None),
     ] {
