@@ -179,7 +179,7 @@ fn a_kpi_fires_by_its_name_and_number_and_no_conversion_trigger() {
     ] {
         let connector = connector(triggers);
         assert_eq!(decided(&kpi, &[Step::Conversion], &connector), [of_sale], "{triggers:?}");
-        assert_eq!(decided(&kpi, &[refund.clone()], &connector), [of_refund], "{triggers:?}");
+        assert_eq!(decided(&kpi, std::slice::from_ref(&refund), &connector), [of_refund], "{triggers:?}");
     }
 }
 
