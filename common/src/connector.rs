@@ -220,6 +220,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_connector_is_told_at_the_approval_unless_it_says_pending() {
+        let read = |fire_at: &str| {
+            let text = format!(
+                "id = \"n\"\nadvertiser = \"a\"\ntriggers = [\"conversion\"]\n{fire_at}\n[webhook]\nurl = \"https://n.example/\""
+            );
+            toml::from_str::<Connector>(&text).map(|connector| connector.fire_at)
+        };
+        assert_eq!(read(""), Ok(FireAt::Approved));
+        assert_eq!(read("fire_at = \"approved\""), Ok(FireAt::Approved));
+        assert_eq!(read("fire_at = \"pending\""), Ok(FireAt::Pending));
+        assert!(read("fire_at = \"seen\"").unwrap_err().message().contains("`approved` or `pending`"));
+    }
+
+    #[test]
     fn triggers_are_read_by_what_they_name() {
         for (text, trigger) in [
             ("conversion", Trigger::Conversion),

@@ -260,7 +260,7 @@ fn a_conversion_goes_by_the_name_of_what_first_approved_it() {
 }
 
 #[test]
-fn the_newest_click_stands_until_the_approval_and_is_decided_then() {
+fn the_newest_click_stands_until_the_approval_decides_it() {
     let (first, second) = (ClickId::new(), ClickId::new());
     let pending = claim(Says::Pending, Evidence::Order, "1");
     let approved = claim(Says::Approved, Evidence::Order, "1");

@@ -1,4 +1,5 @@
 use super::*;
+use carom_common::connector::FireAt;
 use carom_common::conversion::Status;
 use carom_common::event::Person;
 use carom_common::id::EventId;
@@ -116,4 +117,84 @@ fn a_refund_step_tells_the_refunded_amount_under_its_own_name() {
         (told.name.as_deref(), told.value.unwrap().amount.to_string().as_str()),
         (Some("refund"), "5.50")
     );
+}
+
+/// What each connector is told of these steps (by the last word of its decisions), in order.
+fn decided(conversion: &Conversion, steps: &[Step], connector: &Connector) -> Vec<&'static str> {
+    let sale = Event { number: Some(3), ..event("order.completed", "purchase", Kind::Conversion) };
+    let news = News { event: &sale, click: None, conversion: Some((conversion, steps)) };
+    let selection = select(&news, std::slice::from_ref(connector), sale.at);
+    selection.decisions.iter().map(|(code, _)| code.as_str()).collect()
+}
+
+#[test]
+fn a_connector_that_fires_at_pending_is_told_then_and_under_the_id_of_the_approval() {
+    let approved = connector(&["conversion"]);
+    let pending = Connector { fire_at: FireAt::Pending, ..approved.clone() };
+    let told = |steps: &[Step], connector: &Connector| {
+        let sale = event("order.created", "purchase", Kind::Conversion);
+        let conversion = conversion();
+        let news = News { event: &sale, click: None, conversion: Some((&conversion, steps)) };
+        let deliveries = select(&news, std::slice::from_ref(connector), sale.at).deliveries;
+        deliveries.into_iter().map(|delivery| delivery.id).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&[Step::Pending], &approved), []);
+    let first = told(&[Step::Pending], &pending);
+    assert_eq!(first.len(), 1);
+    // The store knows the id, so that this one is not sent where the first was.
+    assert_eq!(told(&[Step::Conversion], &pending), first);
+    assert_eq!(told(&[Step::Conversion], &approved), first, "and so may the choice be changed in between");
+}
+
+#[test]
+fn what_was_paid_once_before_is_told_to_nobody_nor_is_its_refund() {
+    let paid = Conversion { already_paid: true, ..conversion() };
+    let refund = [Step::Refund(5.into())];
+    for triggers in [&["conversion"][..], &["purchase"], &["event 3"], &["conversion", "purchase"]] {
+        let fired = decided(&paid, &[Step::Conversion], &connector(triggers));
+        assert_eq!(fired, ["already_paid"], "{triggers:?}");
+    }
+    assert_eq!(decided(&paid, &refund, &connector(&["refund"])), ["already_paid"]);
+    let pending = Connector { fire_at: FireAt::Pending, ..connector(&["conversion"]) };
+    assert_eq!(decided(&paid, &[Step::Pending], &pending), ["already_paid"]);
+    // Whoever has no ear for it is skipped for that, and a raw type is news of the event itself.
+    assert_eq!(decided(&paid, &[Step::Conversion], &connector(&["lead"])), ["skipped_trigger"]);
+    let raw = connector(&["conversion", "order.completed"]);
+    assert_eq!(decided(&paid, &[Step::Conversion], &raw), ["already_paid", "selected"]);
+}
+
+#[test]
+fn a_kpi_fires_by_its_name_and_number_and_no_conversion_trigger() {
+    let kpi = Conversion { kpi: true, ..conversion() };
+    let refund = Step::Refund(5.into());
+    for (triggers, of_sale, of_refund) in [
+        (&["conversion"][..], "skipped_kpi", "skipped_trigger"),
+        (&["purchase"], "selected", "skipped_trigger"),
+        (&["event 3"], "selected", "skipped_trigger"),
+        (&["conversion", "purchase"], "selected", "skipped_trigger"),
+        // Who was not told of the sale is not told that it went back.
+        (&["conversion", "refund"], "skipped_kpi", "skipped_kpi"),
+        (&["refund"], "skipped_trigger", "skipped_kpi"),
+        (&["purchase", "refund"], "selected", "selected"),
+    ] {
+        let connector = connector(triggers);
+        assert_eq!(decided(&kpi, &[Step::Conversion], &connector), [of_sale], "{triggers:?}");
+        assert_eq!(decided(&kpi, std::slice::from_ref(&refund), &connector), [of_refund], "{triggers:?}");
+    }
+}
+
+#[test]
+fn each_step_tells_the_payout_that_its_own_rule_gives() {
+    let usd = |amount: i64| Some(Amount { amount: amount.into(), currency: None });
+    let conversion = Conversion { payout: usd(118), refund_payout: usd(30), ..conversion() };
+    let sale = event("order.completed", "purchase", Kind::Conversion);
+    let steps = [Step::Conversion, Step::Refund(100.into())];
+    let news = News { event: &sale, click: None, conversion: Some((&conversion, &steps)) };
+    let selection = select(&news, &[connector(&["conversion", "refund"])], sale.at);
+    let payouts: Vec<_> = selection
+        .deliveries
+        .iter()
+        .map(|delivery| delivery.facts.conversion.as_ref().and_then(|conversion| conversion.payout))
+        .collect();
+    assert_eq!(payouts, [usd(118), usd(30)]);
 }

@@ -43,6 +43,27 @@ fn a_good_file_is_read_without_a_word() {
 }
 
 #[test]
+fn an_offers_payout_rules_are_checked_with_its_other_keys() {
+    let rules = |rules: &str| GOOD.replace("[[connector]]", &format!("{rules}\n[[connector]]"));
+    let lead = "[[offer.payout]]\nname = \"lead\"\nevent = \"lead\"\npay = { fixed = \"2.50\", currency = \"USD\" }\n";
+    let narrow = lead.replace("name = \"lead\"", "name = \"us\"\ncountry = \"US\"");
+    let rest = "[offer.payout_default]\ncounts_as = \"kpi\"\n";
+    let found = |text: &str| {
+        let (_, faults, warnings) = read(&rules(text));
+        let keys = |faults: Vec<Fault>| faults.into_iter().map(|fault| fault.key).collect::<Vec<_>>();
+        (keys(faults), keys(warnings))
+    };
+    let nothing: Vec<String> = Vec::new();
+    assert_eq!(found(&format!("{lead}{rest}")), (nothing.clone(), nothing.clone()));
+    assert_eq!(found(lead).0, ["offer[demo].payout_default"]);
+    assert_eq!(found(&format!("{lead}{narrow}{rest}")).1, ["offer[demo].payout[1]"]);
+    // A rule that cannot be read is told with its key, and so is what is wrong beside it.
+    let unread = lead.replace("\"2.50\"", "2.50").replace("event =", "evnt =");
+    let keys = found(&format!("{unread}{rest}")).0;
+    assert_eq!(keys[..2], ["offer[demo].payout[0].evnt", "offer[demo].payout[0].pay.fixed"]);
+}
+
+#[test]
 fn every_fault_of_a_file_is_told_at_once_with_its_key() {
     let text = r#"
         [[source]]
