@@ -34,6 +34,9 @@ pub fn intake(intake: &mut Intake, spared: &[String]) -> usize {
     in_query + in_body
 }
 
+/// How often text that is not JSON is looked at.
+const LOOKS: usize = 4;
+
 /// Masks a query string or form, and says how many values were. What is not masked stays to the byte.
 pub fn pairs(given: &str, spared: &[String]) -> (String, usize) {
     let mut count = 0;
@@ -70,8 +73,21 @@ pub fn body(given: &[u8], spared: &[String]) -> (Vec<u8>, usize) {
     (masked, count)
 }
 
-/// Text that is not JSON.
+/// Text that is not JSON. Where something was masked, what is left may look otherwise than before (a card
+/// number's spaces are gone, and it is a form), so it is looked at again.
 fn broken(given: &str, spared: &[String]) -> (String, usize) {
+    let (mut text, mut count) = (given.to_owned(), 0);
+    for _ in 0..LOOKS {
+        let (masked, found) = broken_once(&text, spared);
+        if found == 0 {
+            break;
+        }
+        (text, count) = (masked, count + found);
+    }
+    (text, count)
+}
+
+fn broken_once(given: &str, spared: &[String]) -> (String, usize) {
     let is_form = given.contains('=') && !given.contains(|c: char| c.is_whitespace() || "{}<>\"".contains(c));
     if is_form {
         return pairs(given, spared);

@@ -184,6 +184,13 @@ fn a_query_keeps_what_is_not_masked_to_the_byte() {
 }
 
 #[test]
+fn what_looks_like_a_form_once_it_is_masked_is_masked_as_one() {
+    let (masked, count) = body(b"password%20=4242 4242 4242 4242", &[]);
+    assert_eq!(count, 2);
+    assert!(!String::from_utf8(masked).unwrap().contains("4242"));
+}
+
+#[test]
 fn a_body_that_cannot_be_parsed_is_masked_by_its_looks() {
     for (given, expected) in [
         (r#"{"password": "hunter2", "a": 1"#, r#"{"password": "…", "a": 1"#),
