@@ -105,6 +105,7 @@ impl ClickFunnels {
             "id": order, "workspace_id": WORKSPACE, "contact_id": 70_000 + order, "total_amount": "10.00",
             "currency": "USD", "order_type": "one-time-order", "billing_status": "paid",
             "service_status": "completed", "live_mode": true,
+            "contact": {"id": 70_000 + order, "email_address": format!("buyer{order}@example.com")},
         });
         self.happened("one-time-order.completed", Duration::from_secs(600), data)
     }
