@@ -180,7 +180,10 @@ async fn take(
     }
     verify(index, &app.metrics, source, &head.headers, &bytes)?;
     let content_type = text(&head.headers, header::CONTENT_TYPE);
-    let warning = match judge(source.kind, query, content_type.as_deref(), &bytes) {
+    // Of a signed plain source only the body counts: no signature is over the query.
+    let unsigned = source.kind == source::Kind::Plain && source.signature.is_some();
+    let counts = if unsigned { "" } else { query };
+    let warning = match judge(source.kind, counts, content_type.as_deref(), &bytes) {
         Ok(()) => None,
         // A funnel's token or signature is proof enough that the bytes are its own. They are kept, whatever
         // they are, and the worker makes a dead letter of them, because an error would switch the endpoint

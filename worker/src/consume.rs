@@ -89,7 +89,10 @@ async fn record(shared: Arc<Shared>, group: Vec<Taken>) -> Result<(), PublishErr
 
 /// Resolves a group of events: read, decide, hand over, and only then ack.
 async fn resolve(shared: Arc<Shared>, group: Vec<Taken>) -> Result<(), PublishError> {
-    let (intakes, mut letters) = unpack_all::<Intake>(&shared, topology::EVENTS, &group).await?;
+    let (mut intakes, mut letters) = unpack_all::<Intake>(&shared, topology::EVENTS, &group).await?;
+    // Of two copies in one group the first is decided. A timer comes before what was released, because an
+    // event that must wait on needs a timer that still runs.
+    intakes.sort_by_key(|intake| intake.parked.is_some_and(|parked| parked.released));
     // Copies of an intake wait here for the first, and then find that it is handed over.
     let ids: BTreeSet<EventId> = intakes.iter().map(|intake| intake.id).collect();
     let mut held = Vec::new();

@@ -1,5 +1,6 @@
 //! Housekeeping: dropping the markers that are old enough, and whatever else is kept for a time only.
 
+use crate::handover;
 use crate::shared::Shared;
 use carom_common::store::{Perishable, Settings, Store};
 use jiff::{SignedDuration, Timestamp};
@@ -10,6 +11,9 @@ use tracing::{info, warn};
 
 /// How often there is a look at what is old enough, unless something is kept for less.
 const PRUNE_EVERY: Duration = Duration::from_secs(3_600);
+
+/// A timer that is so late is lost. Schedules may round parking up to an hour.
+const LATE: Duration = Duration::from_secs(3_600);
 
 /// Drops markers older than `worker.marker_retention` and what `[retention]` says, every hour until `stop`.
 pub async fn prune(shared: Arc<Shared>, stop: CancellationToken) {
@@ -31,6 +35,7 @@ pub async fn prune(shared: Arc<Shared>, stop: CancellationToken) {
             }
         }
         empty_log(&shared).await;
+        put_back(&shared).await;
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(every) => {}
@@ -55,6 +60,21 @@ fn pruned(shared: &Shared, kind: &str, rows: u64) {
     shared.metrics.pruned.with_label_values(&[kind]).inc_by(rows);
     if rows > 0 {
         info!(kind, rows, "retention.pruned");
+    }
+}
+
+/// Puts events onto their queue again whose timer must be lost: somebody emptied a tier. There they find that
+/// their time is over.
+async fn put_back(shared: &Shared) {
+    let late = shared.config.worker.parking.0 + LATE;
+    match shared.store.overdue(before(late)).await {
+        Ok(overdue) if overdue.is_empty() => {}
+        Ok(overdue) => {
+            warn!(events = overdue.len(), "parking.timers_lost");
+            // An error means that we are being shut down: the next who looks finds them.
+            let _ = handover::released(&shared.publisher, overdue).await;
+        }
+        Err(error) => warn!(%error, "parking.not_looked_at"),
     }
 }
 

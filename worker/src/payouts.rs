@@ -61,6 +61,10 @@ pub fn settle(
         if settled.rule != payout::NONE {
             paid.decisions.push((Code::Payout, told(offer, &settled)));
         }
+        if step == Step::Pending && settled.once {
+            // Which of several pending conversions the rule pays for is known at an approval: all are told then.
+            change.steps.retain(|step| *step != Step::Pending);
+        }
         if matches!(step, Step::Refund(_)) {
             change.conversion.refund_payout = settled.payout;
             continue;

@@ -179,7 +179,7 @@ pub fn decide(candidate: &Candidate, known: &Known, rules: &Rules, now: Timestam
         tell(code, detail);
     }
     let others = found.code == Code::ClickOfOtherAdvertiser;
-    let settles = claim.filter(|claim| claim.says == Says::Approved && !is_rebill(claim));
+    let settles = claim.filter(|claim| claim.says == Says::Approved && !is_rebill(claim) && !claim.test);
     let decided = Decided {
         click_given: match (&found.click, &found.foreign) {
             (Some(click), _) => Some(click.id.to_string()),
@@ -204,7 +204,12 @@ fn attribute(candidate: &Candidate, known: &Known, rules: &Rules) -> Attribution
         let offer = rules.resources.offer(&click.offer);
         offer.map_or(offer::default_window().0, |offer| offer.attribution_window.0)
     };
-    let sale = [&known.conversion_click, &known.earlier_click, &known.order_click];
+    // Until it is approved, an upsell has the click of the sale before it, whatever it was found by so far.
+    let approved = known.conversion.as_ref().is_some_and(|conversion| conversion.approved);
+    let sale = match approved {
+        true => [&known.conversion_click, &known.earlier_click, &known.order_click],
+        false => [&known.earlier_click, &known.conversion_click, &known.order_click],
+    };
     let source = rules.resources.source(&event.source);
     let clues = Clues {
         named: known.named_click.clone(),

@@ -68,11 +68,10 @@ pub struct Retention {
 }
 
 impl Retention {
-    /// What is pruned, after how long. Bodies that wait go with payloads.
+    /// What is pruned, after how long.
     pub fn perishables(&self) -> Vec<(Perishable, Duration)> {
         let all = [
             (Perishable::Payloads, self.payloads),
-            (Perishable::Parked, self.payloads),
             (Perishable::Clicks, self.clicks),
             (Perishable::Visits, self.visits),
             (Perishable::Log, self.log),

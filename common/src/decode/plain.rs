@@ -25,7 +25,8 @@ const REFUNDS: [&str; 2] = ["refund", "chargeback"];
 
 pub(super) fn decode(intake: &Intake, source: &Source, query: &Parameters) -> Result<Decoded, Undecodable> {
     let body = Parameters::of_body(intake.content_type.as_deref(), &intake.body.0)?;
-    let parameters = query.clone().and(body);
+    // A signature is over the body: whoever has seen a signed request could send it again with another query.
+    let parameters = if source.signature.is_some() { body } else { query.clone().and(body) };
     let mut notes = Vec::new();
     let name = parameters.first(&EVENT).filter(|name| !attribution::is_placeholder(name));
     let name: String = name.unwrap_or_else(|| "conversion".to_owned()).chars().take(100).collect();

@@ -366,8 +366,6 @@ impl std::ops::AddAssign for Erased {
 pub enum Perishable {
     /// What events' senders said, and of whom.
     Payloads,
-    /// Bodies of events that wait, and whose timer is lost.
-    Parked,
     /// Details of clicks.
     Clicks,
     /// Visits on funnels' pages.
@@ -389,7 +387,6 @@ impl Perishable {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Payloads => "payloads",
-            Self::Parked => "parked",
             Self::Clicks => "clicks",
             Self::Visits => "visits",
             Self::Log => "log",

@@ -181,3 +181,17 @@ fn a_letter_holds_no_secrets() {
     };
     assert!(!serde_json::to_string(&letter).unwrap().contains("hunter2"));
 }
+
+#[test]
+fn a_parameter_beside_a_signed_body_counts_for_nothing() {
+    let mut rules = rules();
+    let signed = json!({"scheme": "hmac", "header": "x-signature", "secrets": [{"env": "SECRET"}]});
+    let resources = Arc::make_mut(&mut rules.resources);
+    resources.sources[0].open = false;
+    resources.sources[0].signature = Some(serde_json::from_value(signed).unwrap());
+    let body = Body(b"event=purchase&txid=1&payout=5".to_vec());
+    let intake = Intake { body, ..intake("payout=5000&txid=2&click_id=abc") };
+    let Read::Candidate(candidate) = read(intake, &rules, now()) else { panic!() };
+    assert_eq!(candidate.event.value.unwrap().amount.to_string(), "5");
+    assert_eq!(candidate.claim.unwrap().key, "txid:1");
+}

@@ -37,7 +37,7 @@ impl Store {
     /// # Errors
     /// The database failed, or something stored cannot be read.
     pub async fn would_erase(&self, somebody: Somebody) -> Result<Erased, Error> {
-        self.read(move |connection| Ok(belongings(connection, &somebody)?.counted())).await
+        self.read(move |connection| Ok(belongings(connection, &somebody, None)?.counted())).await
     }
 
     /// Erases somebody in steps that let others write in between, and says what was erased. Cut off anywhere,
@@ -49,7 +49,7 @@ impl Store {
         let whom = somebody.clone();
         let found = self
             .write(move |connection| {
-                let found = belongings(connection, &whom)?;
+                let found = belongings(connection, &whom, None)?;
                 bury(connection, &whom, &found, now)?;
                 Ok(found)
             })
@@ -103,14 +103,36 @@ impl Store {
     }
 }
 
-/// Erases somebody within the transaction that is under way.
-pub(super) fn erase_now(
+/// Erases a contact that its funnel has deleted, within the transaction that is under way: what is the
+/// contact's alone. A funnel's contact may share a browser, an e-mail or a phone number with others, who
+/// have not asked for anything.
+pub(super) fn erase_contact(
     connection: &Connection,
-    somebody: &Somebody,
+    mut somebody: Somebody,
     happened: Timestamp,
     now: Timestamp,
 ) -> Result<(), Error> {
-    let found = belongings(connection, somebody)?;
+    let advertiser = somebody.advertiser.as_str().to_owned();
+    let mut own = BTreeSet::new();
+    for contact in &somebody.contacts {
+        if let Some(person) = identities::person(connection, &advertiser, contact)? {
+            let keys = keys_of(connection, &person)?;
+            let mut contacts = keys.iter().filter(|key| key.starts_with("contact:"));
+            if contacts.all(|key| somebody.contacts.contains(key)) {
+                own.insert(person);
+            }
+        }
+    }
+    let mut marks = Vec::new();
+    for mark in &somebody.marks {
+        let sharing = identities::persons_of(connection, &advertiser, mark, own.len() + 1)?;
+        if sharing.iter().all(|person| own.contains(person)) {
+            marks.push(mark.clone());
+        }
+    }
+    somebody.marks = marks;
+    let somebody = &somebody;
+    let found = belongings(connection, somebody, Some(&own))?;
     bury(connection, somebody, &found, happened)?;
     for event in &found.events {
         erase_event(connection, *event, now)?;
@@ -166,8 +188,12 @@ impl Belongings {
 
 /// Finds what belongs to somebody: the persons whose contact or e-mail it is; their browsers, contacts and
 /// those marks that nobody else has; and the events and clicks of all these. An e-mail that too many
-/// persons share leads to no person, only to the events that name it.
-fn belongings(connection: &Connection, somebody: &Somebody) -> Result<Belongings, Error> {
+/// persons share leads to no person, only to the events that name it. `only`: no other persons than these.
+fn belongings(
+    connection: &Connection,
+    somebody: &Somebody,
+    only: Option<&BTreeSet<[u8; 16]>>,
+) -> Result<Belongings, Error> {
     let advertiser = somebody.advertiser.as_str();
     let mut found = Belongings {
         contacts: somebody.contacts.iter().cloned().collect(),
@@ -182,6 +208,9 @@ fn belongings(connection: &Connection, somebody: &Somebody) -> Result<Belongings
         if sharing.len() <= identities::SHARED_BY {
             found.persons.extend(sharing);
         }
+    }
+    if let Some(only) = only {
+        found.persons.retain(|person| only.contains(person));
     }
     let mut visitors = BTreeSet::new();
     for person in &found.persons {
@@ -391,6 +420,7 @@ fn erase_ties(connection: &Connection, somebody: &Somebody, found: &Belongings) 
         }
     }
     each("DELETE FROM marks WHERE advertiser = ?1 AND mark = ?2", &mut somebody.marks.iter())?;
+    each("DELETE FROM identities WHERE advertiser = ?1 AND key = ?2", &mut somebody.contacts.iter())?;
     for person in &found.persons {
         identities::drop_person(connection, person)?;
         erased.persons += 1;

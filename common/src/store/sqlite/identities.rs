@@ -159,6 +159,7 @@ fn visitors(connection: &Connection, event: &Event, who: &Who) -> Result<Vec<(Vi
     for person in reached.by_marks(others.into_iter().flatten().collect(), false)? {
         browsers(connection, &person, by_own, &mut found)?;
     }
+    found.truncate(MOST_PERSONS);
     Ok(found)
 }
 
@@ -180,7 +181,8 @@ impl Reached<'_> {
         let mut walked: HashSet<String> = HashSet::new();
         let first: HashSet<String> = if given { marks.iter().cloned().collect() } else { HashSet::new() };
         while let Some(mark) = marks.pop_front() {
-            if !walked.insert(mark.clone()) || self.persons.len() >= MOST_PERSONS {
+            let far = self.persons.len() >= MOST_PERSONS || walked.len() >= MOST_PERSONS;
+            if far || !walked.insert(mark.clone()) {
                 continue;
             }
             let limit = SHARED_BY + self.own.len() + 1;
@@ -227,7 +229,8 @@ pub(super) fn persons_of(
 /// The marks that a person was seen with.
 pub(super) fn marks_of(connection: &Connection, person: &Person) -> Result<Vec<String>, Error> {
     rows(
-        &mut *connection.prepare_cached("SELECT mark FROM marks WHERE person = ?1 ORDER BY mark")?,
+        &mut *connection
+            .prepare_cached("SELECT mark FROM marks WHERE person = ?1 ORDER BY mark LIMIT 500")?,
         [person],
         |row| Ok(row.get(0)?),
     )

@@ -3,12 +3,17 @@
 //! A released event stays here until it is decided. Whoever brought its key may die before it is on its
 //! queue again; then the next one releases it, or its tier's time is up.
 
+use super::Store;
 use super::column::{document, json, millis, rows};
 use crate::id::EventId;
 use crate::intake::Intake;
 use crate::store::Error;
 use jiff::Timestamp;
 use rusqlite::Connection;
+use std::collections::HashSet;
+
+/// How many events are released by one key at once.
+const AT_ONCE: i64 = 500;
 
 /// Keeps an event under the keys that it waits for, instead of those that it waited for before.
 pub(super) fn park(
@@ -38,21 +43,41 @@ pub(super) fn unpark(connection: &Connection, event: EventId) -> Result<(), Erro
     Ok(())
 }
 
-/// The events that wait for one of these keys.
+impl Store {
+    /// Events that have been parked since before this, and whose timer must be lost: it would have come back.
+    /// They are to be put onto their queue again, where their time is over. At most 500, the oldest first.
+    ///
+    /// # Errors
+    /// The database failed, or something stored cannot be read.
+    pub async fn overdue(&self, parked_before: Timestamp) -> Result<Vec<Intake>, Error> {
+        let before = millis(parked_before);
+        self.read(move |connection| {
+            let sql = "SELECT intake FROM parked WHERE parked_at < ?1 ORDER BY parked_at LIMIT ?2";
+            rows(&mut *connection.prepare_cached(sql)?, (before, AT_ONCE), |row| {
+                document("parked intake", &row.get::<_, String>(0)?)
+            })
+        })
+        .await
+    }
+}
+
+/// The events that wait for one of these keys, the oldest first. Of very many only the first are given: what
+/// is left is released by the next that brings a key, or by its timer.
 pub(super) fn waiting_for(
     connection: &Connection,
     advertiser: &str,
     keys: &[String],
 ) -> Result<Vec<Intake>, Error> {
     let sql = "SELECT parked.intake FROM awaited JOIN parked USING (event_id)
-               WHERE awaited.advertiser = ?1 AND awaited.key = ?2";
+               WHERE awaited.advertiser = ?1 AND awaited.key = ?2 ORDER BY awaited.event_id LIMIT ?3";
     let mut statement = connection.prepare_cached(sql)?;
     let mut waiting: Vec<Intake> = Vec::new();
+    let mut seen = HashSet::new();
     for key in keys {
-        for intake in rows(&mut statement, (advertiser, key), |row| {
+        for intake in rows(&mut statement, (advertiser, key, AT_ONCE), |row| {
             document::<Intake>("parked intake", &row.get::<_, String>(0)?)
         })? {
-            if waiting.iter().all(|known| known.id != intake.id) {
+            if seen.insert(intake.id) {
                 waiting.push(intake);
             }
         }

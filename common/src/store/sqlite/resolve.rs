@@ -7,6 +7,7 @@ use super::{
     trace, visits,
 };
 use crate::conversion::Says;
+use crate::event::Event;
 use crate::id::{AdvertiserId, ClickId, EventId};
 use crate::identity::Who;
 use crate::intake::{Intake, Parked};
@@ -75,7 +76,9 @@ fn resolve_erased(
             marks: who.email.iter().chain(&who.phone).cloned().collect(),
             contacts: who.contact.iter().cloned().collect(),
         };
-        erase::erase_now(connection, &somebody, candidate.event.at, at)?;
+        // A sender's clock may be ahead; nobody is erased for what is yet to come.
+        let happened = candidate.event.at.min(candidate.event.received_at);
+        erase::erase_contact(connection, somebody, happened, at)?;
     }
     Ok(resolved)
 }
@@ -102,7 +105,8 @@ fn known(connection: &Connection, candidate: &Candidate) -> Result<Known, Error>
         None => None,
     };
     let earlier = match (&who.order, &candidate.claim) {
-        (Some(key), Some(claim)) if claim.says == Says::Approved => {
+        // A rebill follows its own order, and is no upsell of another.
+        (Some(key), Some(claim)) if claim.says == Says::Approved && !claim.key.starts_with("invoice:") => {
             let seen = candidate.order.clone().unwrap_or_default();
             let order = order.clone().unwrap_or_default().with(&seen, who.contact.as_deref());
             orders::earlier(connection, event, key, &order, candidate.upsell_window)?
@@ -307,6 +311,9 @@ fn keep_event(
         None => (candidate.found_by, candidate.names_click().map(|click| click.to_string())),
     };
     let attributed = decided.and_then(|decided| decided.click.as_ref()).map(|click| click.id.to_string());
+    // With another tracker's id that was joined to it: a delivery that is handed over again tells the same.
+    let joined = decided.and_then(|decided| decided.foreign_click.clone());
+    let event = &Event { foreign_click: joined.or_else(|| event.foreign_click.clone()), ..event.clone() };
     subjects::note(connection, event, &candidate.who, attributed.as_deref().or(click.as_deref()))?;
     connection.prepare_cached(sql)?.execute((
         event.id.0.as_bytes(),

@@ -4,7 +4,7 @@
 //! deliveries stand. Of the rest, rows that something refers to are blanked and others are deleted.
 
 use super::column::{document, json, millis, rows};
-use super::{Store, erase, identities, parking};
+use super::{Store, erase, identities};
 use crate::click::Click;
 use crate::id::EventId;
 use crate::store::{Error, Perishable};
@@ -38,7 +38,6 @@ impl Store {
 fn step(connection: &Connection, what: Perishable, before: i64) -> Result<usize, Error> {
     match what {
         Perishable::Payloads => payloads(connection, before),
-        Perishable::Parked => parked(connection, before),
         Perishable::Clicks => clicks(connection, before),
         Perishable::Visits => execute(
             connection,
@@ -95,16 +94,6 @@ fn payloads(connection: &Connection, before: i64) -> Result<usize, Error> {
                    AND (subject LIKE 'email:%' OR subject LIKE 'phone:%' OR subject LIKE 'visitor:%')
                    AND NOT EXISTS (SELECT 1 FROM letters WHERE event_id = ?1 AND state = 'dead')";
         connection.prepare_cached(sql)?.execute([id])?;
-    }
-    Ok(events.len())
-}
-
-/// Drops events that have waited for so long that their timer must be lost.
-fn parked(connection: &Connection, before: i64) -> Result<usize, Error> {
-    let sql = "SELECT event_id FROM parked WHERE parked_at < ?1 ORDER BY parked_at LIMIT ?2";
-    let events = ids(connection, sql, before)?;
-    for id in &events {
-        parking::unpark(connection, EventId(Uuid::from_bytes(*id)))?;
     }
     Ok(events.len())
 }

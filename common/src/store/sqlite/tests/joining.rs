@@ -1,6 +1,6 @@
 use super::*;
 use crate::event::{OrderSeen, Person, Visit};
-use crate::store::{Progress, sale_key};
+use crate::store::sale_key;
 
 /// Who an event names, in few words.
 #[derive(Clone, Default)]
@@ -163,5 +163,20 @@ async fn a_contact_is_known_by_more_than_its_number() {
     assert_eq!(*seen.lock().unwrap(), [false, false, true]);
     assert_eq!(store.events_about("A@B.CD ").await.unwrap().len(), 0, "its hasher has another key");
     assert_eq!(store.events_about("7").await.unwrap().len(), 4);
-    let _ = Progress::Parked;
+}
+
+#[tokio::test]
+async fn an_event_whose_timer_is_lost_is_found_until_it_is_decided() {
+    let (_folder, store) = store();
+    let lost = event("k");
+    let waits = |_: &Candidate, _: &Known| Resolution {
+        verdict: Verdict::Park(park(&["click:never"])),
+        decisions: vec![decision(Code::Parked)],
+    };
+    store.resolve(vec![candidate(&lost)], waits).await.unwrap();
+    assert_eq!(store.overdue(at(2)).await.unwrap(), [], "it was parked just then");
+    let overdue = store.overdue(at(3)).await.unwrap();
+    assert_eq!(overdue.iter().map(|intake| intake.id).collect::<Vec<_>>(), [lost.id]);
+    decide(&store, candidate(&lost)).await;
+    assert_eq!(store.overdue(at(3)).await.unwrap(), []);
 }
