@@ -153,7 +153,8 @@ async fn what_happened_before_a_deletion_and_comes_after_it_counts_and_is_nobody
     let (folder, store) = store();
     let first = janes("order:1");
     let before = resolve(&store, hashed(&store, &first).await).await;
-    let deletion = Event { raw_type: "contact.deleted".into(), at: at(50), ..janes("deleted") };
+    let deletion =
+        Event { raw_type: "contact.deleted".into(), at: at(50), received_at: at(55), ..janes("deleted") };
     let deletes = Candidate { erases: true, ..hashed(&store, &deletion).await };
     assert!(resolve(&store, deletes).await.is_empty(), "nothing is sent of a deletion");
     assert_eq!(standing(&store, &before[0]).await, AttemptStanding::Erased);
@@ -174,6 +175,26 @@ async fn what_happened_before_a_deletion_and_comes_after_it_counts_and_is_nobody
 
     let new = Event { at: at(51), received_at: at(61), ..janes("order:3") };
     assert_eq!(resolve(&store, hashed(&store, &new).await).await.len(), 1, "they are somebody new");
+}
+
+#[tokio::test]
+async fn who_shares_a_phone_number_with_a_deleted_contact_is_not_erased() {
+    let (_folder, store) = store();
+    let first = janes("order:1");
+    let mut spouse = janes("order:2");
+    spouse.order = None;
+    spouse.person.contact = Some("other".into());
+    spouse.person.visitor = None;
+    spouse.person.email = Some("spouse@example.com".into());
+    resolve(&store, hashed(&store, &first).await).await;
+    resolve(&store, hashed(&store, &spouse).await).await;
+    let deletion =
+        Event { raw_type: "contact.deleted".into(), at: at(50), received_at: at(55), ..janes("deleted") };
+    let deletes = Candidate { erases: true, ..hashed(&store, &deletion).await };
+    resolve(&store, deletes).await;
+    let person = async |event: &Event| store.trace_of_event(event.id).await.unwrap().unwrap().event.person;
+    assert_eq!(person(&first).await, Person::default());
+    assert_eq!(person(&spouse).await, spouse.person, "nobody has deleted them");
 }
 
 #[tokio::test]
