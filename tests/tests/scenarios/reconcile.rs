@@ -166,12 +166,12 @@ async fn an_endpoint_is_set_up_and_what_it_misses_is_fed_by_the_running_worker()
     told(&receiver, 3).await?;
     let text = stack.metrics(Binary::Worker).await?;
     let source = [("source", "partner")];
-    assert_eq!(metrics::sum(&text, "carom_worker_reconcile_missing_total", &source), Some(3.0));
+    assert_eq!(metrics::sum(&text, "carom_reconcile_missing_total", &source), Some(3.0));
     eventually(secs(10), "a run is counted", async || {
         let text = stack.metrics(Binary::Worker).await?;
         let runs = [("source", "partner"), ("outcome", "done")];
-        ensure!(metrics::sum(&text, "carom_worker_reconcile_runs_total", &runs) > Some(0.0), "none is");
-        let at = metrics::sum(&text, "carom_worker_reconcile_last_success_timestamp_seconds", &source);
+        ensure!(metrics::sum(&text, "carom_reconcile_runs_total", &runs) > Some(0.0), "none is");
+        let at = metrics::sum(&text, "carom_reconcile_last_success_timestamp_seconds", &source);
         ensure!(at > Some(1.0e9), "it was at {at:?}");
         Ok(())
     })
@@ -200,7 +200,7 @@ async fn a_token_that_the_api_does_not_know_is_told_with_what_to_do_and_moves_no
     eventually(secs(10), "the worker counts its failures", async || {
         let text = stack.metrics(Binary::Worker).await?;
         let runs = [("source", "partner"), ("outcome", "failed")];
-        ensure!(metrics::sum(&text, "carom_worker_reconcile_runs_total", &runs) > Some(0.0), "none is");
+        ensure!(metrics::sum(&text, "carom_reconcile_runs_total", &runs) > Some(0.0), "none is");
         Ok(())
     })
     .await?;
