@@ -119,6 +119,14 @@ pub struct Claim {
     pub test: bool,
 }
 
+impl Claim {
+    /// Whether it is of a later payment of an order: those stand under their invoice's key, and follow the
+    /// order's sale.
+    pub fn is_rebill(&self) -> bool {
+        self.key.starts_with("invoice:")
+    }
+}
+
 /// The claims there are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Says {

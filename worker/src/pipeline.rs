@@ -124,7 +124,7 @@ pub fn decide(candidate: &Candidate, known: &Known, rules: &Rules, now: Timestam
     }
 
     let source = rules.resources.source(&event.source);
-    let found = attribute(candidate, known, rules);
+    let found = attribute(candidate, known, rules, source);
     let awaited = awaits(candidate, known, &found, source.is_some_and(|source| source.foreign_click_ids));
     if !awaited.is_empty() {
         match park(candidate.intake.parked, rules, now) {
@@ -179,7 +179,7 @@ pub fn decide(candidate: &Candidate, known: &Known, rules: &Rules, now: Timestam
         tell(code, detail);
     }
     let others = found.code == Code::ClickOfOtherAdvertiser;
-    let settles = claim.filter(|claim| claim.says == Says::Approved && !is_rebill(claim) && !claim.test);
+    let settles = claim.filter(|claim| claim.says == Says::Approved && !claim.is_rebill() && !claim.test);
     let decided = Decided {
         click_given: match (&found.click, &found.foreign) {
             (Some(click), _) => Some(click.id.to_string()),
@@ -198,7 +198,7 @@ pub fn decide(candidate: &Candidate, known: &Known, rules: &Rules, now: Timestam
 }
 
 /// Which click earned it.
-fn attribute(candidate: &Candidate, known: &Known, rules: &Rules) -> Attribution {
+fn attribute(candidate: &Candidate, known: &Known, rules: &Rules, source: Option<&Source>) -> Attribution {
     let event = &candidate.event;
     let window = |click: &Click| {
         let offer = rules.resources.offer(&click.offer);
@@ -210,7 +210,6 @@ fn attribute(candidate: &Candidate, known: &Known, rules: &Rules) -> Attribution
         true => [&known.conversion_click, &known.earlier_click, &known.order_click],
         false => [&known.earlier_click, &known.conversion_click, &known.order_click],
     };
-    let source = rules.resources.source(&event.source);
     let clues = Clues {
         named: known.named_click.clone(),
         foreign_ids: source.is_some_and(|source| source.foreign_click_ids),
@@ -224,15 +223,10 @@ fn attribute(candidate: &Candidate, known: &Known, rules: &Rules) -> Attribution
 
 /// Whether an event has the click of the sale that it follows: a refund, a rebill, an upsell.
 fn follows_a_sale(candidate: &Candidate, known: &Known) -> bool {
-    let of_sale = |claim: &Claim| matches!(claim.says, Says::Refund(_)) || is_rebill(claim);
+    let of_sale = |claim: &Claim| matches!(claim.says, Says::Refund(_)) || claim.is_rebill();
     candidate.event.kind == Kind::Refund
         || known.earlier.is_some()
         || candidate.claim.as_ref().is_some_and(of_sale)
-}
-
-/// Whether a claim is of a later payment of an order: those stand under their invoice's key.
-fn is_rebill(claim: &Claim) -> bool {
-    claim.key.starts_with("invoice:")
 }
 
 /// What an event waits for. Only an unknown click of our own form, an unknown order or contact of an event
@@ -290,7 +284,7 @@ fn named_claim(
     source: Option<&Source>,
 ) -> (Claim, Option<String>) {
     let approved = known.conversion.as_ref().is_some_and(|conversion| conversion.approved);
-    if claim.says != Says::Approved || approved || is_rebill(&claim) || candidate.who.order.is_none() {
+    if claim.says != Says::Approved || approved || claim.is_rebill() || candidate.who.order.is_none() {
         return (claim, None);
     }
     if claim.name.is_none() {

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use carom_tests::eventually::{eventually, secs};
 use carom_tests::fixture;
+use carom_tests::order::EVENTS;
 use carom_tests::resources::FUNNEL_TOKEN;
 use std::collections::BTreeSet;
 
@@ -61,16 +62,7 @@ async fn eight_events_of_one_order_are_one_conversion_and_one_postback() -> Resu
     let click = stack.client().click(&stack.click_url("demo")).await?;
     let url = stack.events_url(FUNNEL_TOKEN);
     let mut ids = Vec::new();
-    for name in [
-        "cf2_contact.updated.json",
-        "cf2_order.created.json",
-        "cf2_orders_invoice.created.json",
-        "cf2_orders_transaction.created.sale.json",
-        "cf2_orders_invoice.paid.json",
-        "cf2_one-time-order.invoice.paid.json",
-        "cf2_one-time-order.completed.json",
-        "cf2_order.completed.one_time.json",
-    ] {
+    for name in EVENTS {
         let body = fixture::with_click(name, &click.id)?;
         ids.push((name, stack.client().webhook(&url, body).await?.accepted()?));
     }

@@ -6,7 +6,7 @@ use super::{
     Store, clicks, conversions, deliveries, erase, foreign, identities, orders, parking, payouts, subjects,
     trace, visits,
 };
-use crate::conversion::Says;
+use crate::conversion::{Claim, Says};
 use crate::event::Event;
 use crate::id::{AdvertiserId, ClickId, EventId};
 use crate::identity::Who;
@@ -37,7 +37,7 @@ impl Store {
                     return resolve_erased(connection, candidate, &decide);
                 }
                 let known = known(connection, candidate)?;
-                keep(connection, candidate, decide(candidate, &known))
+                keep(connection, candidate, &known, decide(candidate, &known))
             };
             candidates.iter().map(resolve).collect()
         })
@@ -55,7 +55,7 @@ fn resolve_erased(
     let known = known(connection, &nobodys)?;
     let mut resolution = decide(&nobodys, &known);
     let Verdict::Decide(decided) = &mut resolution.verdict else {
-        return keep(connection, &nobodys, resolution);
+        return keep(connection, &nobodys, &known, resolution);
     };
     decided.deliveries.clear();
     decided.foreign_click = None;
@@ -67,7 +67,7 @@ fn resolve_erased(
         false => "it is of a person who was erased; it counts and is told to nobody",
     };
     resolution.decisions.push(Decision { at, code: Code::Erased, detail: detail.to_owned() });
-    let resolved = keep(connection, &nobodys, resolution)?;
+    let resolved = keep(connection, &nobodys, &known, resolution)?;
     erase::mark(connection, candidate.event.id)?;
     if candidate.erases {
         let who = &candidate.who;
@@ -106,7 +106,7 @@ fn known(connection: &Connection, candidate: &Candidate) -> Result<Known, Error>
     };
     let earlier = match (&who.order, &candidate.claim) {
         // A rebill follows its own order, and is no upsell of another.
-        (Some(key), Some(claim)) if claim.says == Says::Approved && !claim.key.starts_with("invoice:") => {
+        (Some(key), Some(claim)) if claim.says == Says::Approved && !claim.is_rebill() => {
             let seen = candidate.order.clone().unwrap_or_default();
             let order = order.clone().unwrap_or_default().with(&seen, who.contact.as_deref());
             orders::earlier(connection, event, key, &order, candidate.upsell_window)?
@@ -178,7 +178,12 @@ fn unsettled(connection: &Connection, event: EventId) -> Result<Vec<crate::deliv
     deliveries::unsettled(connection, &event, click.as_ref())
 }
 
-fn keep(connection: &Connection, candidate: &Candidate, resolution: Resolution) -> Result<Resolved, Error> {
+fn keep(
+    connection: &Connection,
+    candidate: &Candidate,
+    known: &Known,
+    resolution: Resolution,
+) -> Result<Resolved, Error> {
     let event = candidate.event.id;
     let advertiser = candidate.event.advertiser.as_str();
     let mut decisions = resolution.decisions;
@@ -221,7 +226,7 @@ fn keep(connection: &Connection, candidate: &Candidate, resolution: Resolution) 
                 conversions::keep(connection, conversion, candidate.event.received_at)?;
             }
             parking::unpark(connection, event)?;
-            keep_ties(connection, candidate, &decided)?;
+            keep_ties(connection, candidate, known, &decided)?;
             resolved.released = brought(connection, candidate)?;
             let at = decisions.last().map_or(candidate.event.received_at, |last| last.at);
             for delivery in decided.deliveries {
@@ -239,21 +244,24 @@ fn keep(connection: &Connection, candidate: &Candidate, resolution: Resolution) 
 }
 
 /// Keeps what a decided event ties together: who is who, its order, its visits, what was paid.
-fn keep_ties(connection: &Connection, candidate: &Candidate, decided: &Decided) -> Result<(), Error> {
+fn keep_ties(
+    connection: &Connection,
+    candidate: &Candidate,
+    known: &Known,
+    decided: &Decided,
+) -> Result<(), Error> {
     let (event, who) = (&candidate.event, &candidate.who);
     let advertiser = event.advertiser.as_str();
     // The click that it names ties its browser to the contact, also where the sale's click counts instead.
-    let named = candidate.names_click().map_or(Ok(None), |id| clicks::find(connection, id))?;
-    let named = named.filter(|click| click.advertiser == event.advertiser);
-    identities::link(connection, event, who, named.as_ref())?;
+    let named = known.named_click.as_ref().filter(|click| click.advertiser == event.advertiser);
+    identities::link(connection, event, who, named)?;
     if let Some(key) = &who.order {
-        let known = orders::find(connection, advertiser, key)?;
         let described = candidate.order.as_ref().is_some_and(|order| order.described);
-        if described || known.is_some() {
+        if described || known.order.is_some() {
             let seen = candidate.order.clone().unwrap_or_default();
-            let mut order = known.unwrap_or_default().with(&seen, who.contact.as_deref());
+            let mut order = known.order.clone().unwrap_or_default().with(&seen, who.contact.as_deref());
             // A rebill has a key of its own, and follows the sale.
-            let of_sale = !candidate.claim.as_ref().is_some_and(|claim| claim.key.starts_with("invoice:"));
+            let of_sale = !candidate.claim.as_ref().is_some_and(Claim::is_rebill);
             let click = decided.click.as_ref().filter(|_| of_sale).map(|click| click.id);
             order.click = order.click.or(click);
             order.paid_at = [order.paid_at, decided.paid_at].into_iter().flatten().min();
