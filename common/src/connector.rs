@@ -1,11 +1,26 @@
 //! A connector: whom to tell (Webhook), of what (Trigger), and whether at all (Mode).
 
+mod authorization;
+mod click_id;
+mod pixel;
+mod rate;
+mod signing;
+mod success;
+mod trigger;
+mod webhook;
+
+use crate::condition::Condition;
 use crate::id::{AdvertiserId, ConnectorId};
-use crate::secret::SecretRef;
 use crate::time::Span;
+pub use authorization::Authorization;
+pub use click_id::{ClickIdMatching, ClickSource, Model};
+pub use pixel::Pixel;
+pub use rate::{InvalidRate, Rate};
 use serde::{Deserialize, Serialize};
-use std::fmt;
-use std::str::FromStr;
+pub use signing::Signing;
+pub use success::{JsonRule, Success, TextRule};
+pub use trigger::{InvalidTrigger, Trigger};
+pub use webhook::{Empty, Encoding, Header, Method, Parameter, Unresolved, Webhook};
 
 /// A connector (specification 002 and 004).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,8 +41,23 @@ pub struct Connector {
     /// When a conversion is told: once it is approved, or as soon as it is seen.
     #[serde(default)]
     pub fire_at: FireAt,
+    /// What must hold, all of it, for it to be selected.
+    #[serde(default, rename = "condition", skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+    /// Whose click id it is told, and whether it is told at all without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub click_id: Option<ClickIdMatching>,
+    /// How old an event may be, from when it happened, to be sent. Older ones are dead as `expired`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_event_age: Option<Span>,
+    /// The currencies (ISO 4217) of the values that it is told of; empty for any. What has no value is told.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub currencies: Vec<String>,
     /// The request that it makes.
     pub webhook: Webhook,
+    /// The browser-side half.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pixel: Option<Pixel>,
 }
 
 /// Whether a connector selects events and sends.
@@ -54,165 +84,24 @@ pub enum FireAt {
     Pending,
 }
 
-/// What a connector fires on.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub enum Trigger {
-    /// Any conversion, once, when it is first approved.
-    Conversion,
-    /// Any refund, once per change of the refunded amount.
-    Refund,
-    /// A custom event by its number, 1 to 10.
-    Number(u8),
-    /// An event by its mapped name, such as `purchase` or `lead`.
-    Name(String),
-    /// A raw type of a source, such as `order.created`; fires per event.
-    Raw(String),
-}
-
-/// Why a trigger was refused.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "`{0}` is not a trigger: write conversion, refund, event 1 to event 10, an event's name, or a source's type such as order.created"
-)]
-pub struct InvalidTrigger(String);
-
-impl FromStr for Trigger {
-    type Err = InvalidTrigger;
-
-    fn from_str(text: &str) -> Result<Self, InvalidTrigger> {
-        let refuse = || InvalidTrigger(text.chars().take(80).collect());
-        match text {
-            "conversion" => return Ok(Self::Conversion),
-            "refund" => return Ok(Self::Refund),
-            _ => {}
-        }
-        if text.is_empty() || text.trim() != text || text.chars().any(char::is_control) {
-            return Err(refuse());
-        }
-        let digits = text.strip_prefix("event ").or_else(|| text.strip_prefix("event"));
-        if let Some(number) = digits.and_then(|digits| digits.parse::<u8>().ok()) {
-            return if (1..=10).contains(&number) { Ok(Self::Number(number)) } else { Err(refuse()) };
-        }
-        if crate::mapping::is_raw_type(text) {
-            // Events carry the catalogue's spelling, whatever their sender wrote.
-            Ok(Self::Raw(crate::mapping::canonical(text).to_owned()))
-        } else {
-            Ok(Self::Name(text.to_owned()))
+impl Connector {
+    /// An Enabled one that fires on nothing yet.
+    pub fn new(id: ConnectorId, advertiser: AdvertiserId, webhook: Webhook) -> Self {
+        Self {
+            id,
+            advertiser,
+            name: String::new(),
+            mode: Mode::Enabled,
+            triggers: Vec::new(),
+            fire_at: FireAt::Approved,
+            conditions: Vec::new(),
+            click_id: None,
+            max_event_age: None,
+            currencies: Vec::new(),
+            webhook,
+            pixel: None,
         }
     }
-}
-
-impl fmt::Display for Trigger {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Conversion => f.write_str("conversion"),
-            Self::Refund => f.write_str("refund"),
-            Self::Number(number) => write!(f, "event {number}"),
-            Self::Name(name) | Self::Raw(name) => f.write_str(name),
-        }
-    }
-}
-
-impl TryFrom<String> for Trigger {
-    type Error = InvalidTrigger;
-
-    fn try_from(text: String) -> Result<Self, InvalidTrigger> {
-        text.parse()
-    }
-}
-
-impl From<Trigger> for String {
-    fn from(trigger: Trigger) -> String {
-        trigger.to_string()
-    }
-}
-
-/// The server-side half of a connector: one HTTP request.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Webhook {
-    /// Its own switch, apart from the connector's mode.
-    #[serde(default = "yes")]
-    pub enabled: bool,
-    /// How parameters travel: in the query (GET) or in the body (POST).
-    #[serde(default)]
-    pub method: Method,
-    /// Where to, with macros in path and query.
-    pub url: String,
-    /// The body's form; only for POST.
-    #[serde(default)]
-    pub encoding: Encoding,
-    /// Named values, static or with macros, in their order.
-    #[serde(default)]
-    pub parameters: Vec<Parameter>,
-    /// Headers to add.
-    #[serde(default)]
-    pub headers: Vec<Header>,
-    /// How long one attempt may take, from looking up the name to the last byte that is read.
-    #[serde(default = "default_timeout")]
-    pub timeout: Span,
-    /// How many attempts may be under way at once, per worker.
-    #[serde(default = "default_concurrency")]
-    pub concurrency: u16,
-}
-
-/// The request's method.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum Method {
-    /// Parameters are appended to the URL's query.
-    #[default]
-    Get,
-    /// Parameters are sent in the body.
-    Post,
-}
-
-/// The form of a POST body.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Encoding {
-    /// `application/x-www-form-urlencoded`.
-    #[default]
-    Form,
-    /// A flat JSON object of strings.
-    Json,
-}
-
-/// One parameter of the request.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Parameter {
-    /// Its name, sent as it is.
-    pub name: String,
-    /// Its value, with macros.
-    pub value: String,
-}
-
-/// One header of the request: a value with macros, or a secret by reference. One of the two.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Header {
-    /// Its name.
-    pub name: String,
-    /// Its value, with macros.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub value: Option<String>,
-    /// Where the worker reads the whole value at each attempt.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub secret: Option<SecretRef>,
-}
-
-fn yes() -> bool {
-    true
-}
-
-fn default_timeout() -> Span {
-    Span::from_secs(5)
-}
-
-fn default_concurrency() -> u16 {
-    16
 }
 
 #[cfg(test)]
@@ -231,24 +120,5 @@ mod tests {
         assert_eq!(read("fire_at = \"approved\""), Ok(FireAt::Approved));
         assert_eq!(read("fire_at = \"pending\""), Ok(FireAt::Pending));
         assert!(read("fire_at = \"seen\"").unwrap_err().message().contains("`approved` or `pending`"));
-    }
-
-    #[test]
-    fn triggers_are_read_by_what_they_name() {
-        for (text, trigger) in [
-            ("conversion", Trigger::Conversion),
-            ("refund", Trigger::Refund),
-            ("event 1", Trigger::Number(1)),
-            ("event10", Trigger::Number(10)),
-            ("purchase", Trigger::Name("purchase".into())),
-            ("order.created", Trigger::Raw("order.created".into())),
-            ("renewal-invoice-payment-declined", Trigger::Raw("renewal-invoice-payment-declined".into())),
-            ("eventful", Trigger::Name("eventful".into())),
-        ] {
-            assert_eq!(text.parse::<Trigger>().unwrap(), trigger);
-        }
-        for bad in ["", " purchase", "event 0", "event 11", "a\nb"] {
-            assert!(bad.parse::<Trigger>().is_err(), "{bad:?}");
-        }
     }
 }

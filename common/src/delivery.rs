@@ -19,11 +19,19 @@ pub struct Delivery {
     pub attempt: u32,
     /// Since when it has been due in this round, the time in the retry tiers not counted.
     pub due_since: Timestamp,
+    /// Whether it was selected in Test mode: everything happens to it but the sending.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub test: bool,
     /// What it tells.
     pub facts: Facts,
 }
 
 impl Delivery {
+    /// The first attempt of a newly selected one.
+    pub fn new(id: DeliveryId, connector: ConnectorId, now: Timestamp, facts: Facts) -> Self {
+        Self { id, connector, round: 0, attempt: 1, due_since: now, test: false, facts }
+    }
+
     /// What is left of it when its person was erased: ids, the event's kind and the conversion's state.
     #[must_use]
     pub fn without_person(self) -> Self {

@@ -4,6 +4,7 @@ use crate::click::Click;
 use crate::conversion::Status;
 use crate::id::{AdvertiserId, EventId, SourceId, VisitorId};
 use crate::money::Amount;
+use crate::touch::Touch;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -239,13 +240,24 @@ pub struct Facts {
     /// The conversion, where the event is of one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conversion: Option<ConversionFacts>,
+    /// The visitor's newest touch, where that is not the attributed click: what its link carried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub touch: Option<Touch>,
+    /// The click id that the connector's own click ID matching found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub matched_click_id: Option<String>,
 }
 
 impl Facts {
+    /// Of an event, of which nothing else is known.
+    pub fn new(event: Event) -> Self {
+        Self { event, click: None, conversion: None, touch: None, matched_click_id: None }
+    }
+
     /// The facts that are nobody's: without the person, the sender's data and the click.
     #[must_use]
     pub fn without_person(self) -> Self {
-        Self { event: self.event.without_person(), click: None, conversion: self.conversion }
+        Self { conversion: self.conversion, ..Self::new(self.event.without_person()) }
     }
 }
 

@@ -86,6 +86,15 @@ pub enum Unrenderable {
     },
 }
 
+/// What a webhook's secrets are read with.
+#[derive(Clone, Copy)]
+pub struct Credentials<'a> {
+    /// Reads a secret where it is kept.
+    pub secret: &'a dyn Fn(&SecretRef) -> Result<String, secret::Error>,
+    /// The access token of a webhook whose authorization is OAuth 2; fetching it is not rendering's business.
+    pub access_token: Option<&'a str>,
+}
+
 /// Renders the request that tells `connector` of a delivery.
 ///
 /// # Errors
@@ -94,7 +103,7 @@ pub fn render(
     connector: &Connector,
     delivery: &DeliveryId,
     facts: &Facts,
-    secret: &dyn Fn(&SecretRef) -> Result<String, secret::Error>,
+    credentials: &Credentials<'_>,
 ) -> Result<Postback, Unrenderable> {
     let blueprint = Blueprint::of(&connector.webhook).map_err(Unrenderable::Faulty)?;
     let subject = Subject { connector: &connector.id, delivery, facts };
@@ -115,7 +124,7 @@ pub fn render(
             Content::Template(template) => {
                 (text(template, &subject, Place::Header, &mut unresolved), mask::is_secret_header(name))
             }
-            Content::Secret(reference) => (read(name, reference, secret)?, true),
+            Content::Secret(reference) => (read(name, reference, credentials.secret)?, true),
         };
         headers.push(Header { name: (*name).to_owned(), value, secret });
     }

@@ -104,10 +104,20 @@ codes! {
     SkippedTestMode = "skipped_test_mode",
     /// A connector was skipped: the payout rule makes this a KPI, which fires no conversion.
     SkippedKpi = "skipped_kpi",
+    /// A connector was skipped: one of its conditions does not hold; the detail names it.
+    SkippedCondition = "skipped_condition",
+    /// A connector was skipped: its click ID matching found no click id.
+    SkippedClickId = "skipped_click_id",
+    /// A connector was skipped: it is not told of values in this currency.
+    SkippedCurrency = "skipped_currency",
+    /// A connector was selected late: the click that it was skipped for the want of has come.
+    SelectedLate = "selected_late",
     /// All its deliveries are on their queues.
     HandedOver = "handed_over",
     /// An attempt was accepted by the receiver.
     Delivered = "delivered",
+    /// What would have been sent was logged: the connector is in Test mode.
+    Tested = "tested",
     /// An attempt failed and another was scheduled.
     Retry = "retry",
     /// A delivery was given up and lies in the dead letters.

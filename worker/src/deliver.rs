@@ -17,8 +17,9 @@ use carom_common::dead_letter::Letter;
 use carom_common::delivery::{Delivery, Outcome, Reason};
 use carom_common::envelope;
 use carom_common::id::ConnectorId;
-use carom_common::postback::{self, Postback, Unrenderable};
+use carom_common::postback::{self, Credentials, Postback, Unrenderable};
 use carom_common::resources::Resources;
+use carom_common::secret::SecretRef;
 use carom_common::store::{AttemptKey, AttemptStanding, End, ExchangeRecord, Settlement};
 use carom_common::topology;
 use futures_util::future::join_all;
@@ -101,7 +102,11 @@ async fn attempt(shared: &Shared, delivery: &Delivery, now: Timestamp) -> Tried 
     if due > SignedDuration::try_from(shared.config.worker.max_due.0).unwrap_or(SignedDuration::MAX) {
         return Tried::dead(Reason::Expired, format!("it has been due since {}", delivery.due_since));
     }
-    match postback::render(connector, &delivery.id, &delivery.facts, &|secret| secret.read()) {
+    let rendered = {
+        let credentials = Credentials { secret: &SecretRef::read, access_token: None };
+        postback::render(connector, &delivery.id, &delivery.facts, &credentials)
+    };
+    match rendered {
         Ok(postback) => exchange(shared, connector, postback).await,
         // A secret that cannot be read is the operator's to mend, and the delivery is as good as before.
         Err(error @ Unrenderable::Secret { .. }) => Tried::failed("secret", error.to_string()),

@@ -55,14 +55,9 @@ pub fn select(news: &News<'_>, connectors: &[Connector], now: Timestamp) -> Sele
         } else {
             for (delivery, conversion) in told.news {
                 selection.decisions.push((Code::Selected, format!("{id} by delivery {delivery}")));
-                selection.deliveries.push(Delivery {
-                    id: delivery,
-                    connector: id.clone(),
-                    round: 0,
-                    attempt: 1,
-                    due_since: now,
-                    facts: Facts { event: news.event.clone(), click: news.click.cloned(), conversion },
-                });
+                let facts =
+                    Facts { click: news.click.cloned(), conversion, ..Facts::new(news.event.clone()) };
+                selection.deliveries.push(Delivery::new(delivery, id.clone(), now, facts));
             }
         }
     }

@@ -211,7 +211,7 @@ fn data_that_is_nested_too_deep_for_our_envelopes_is_cut_and_told() {
     for (levels, cut) in [(10, false), (120, true)] {
         let decoded = plain("event_parameter=lead", &nested(levels));
         assert_eq!(decoded.notes.iter().any(|(_, detail)| detail.contains("nested")), cut, "{levels}");
-        let facts = event::Facts { event: decoded.event, click: None, conversion: None };
+        let facts = event::Facts::new(decoded.event);
         let wire = serde_json::to_string(&json!({"items": [{"letter": {"facts": facts}}]})).unwrap();
         assert!(serde_json::from_str::<Value>(&wire).is_ok());
     }

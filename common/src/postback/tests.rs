@@ -40,17 +40,12 @@ fn delivery() -> DeliveryId {
 
 fn webhook(method: Method, url: &str, parameters: &[(&str, &str)]) -> Webhook {
     Webhook {
-        enabled: true,
         method,
-        url: url.to_owned(),
-        encoding: Encoding::Form,
         parameters: parameters
             .iter()
             .map(|(name, value)| Parameter { name: (*name).to_owned(), value: (*value).to_owned() })
             .collect(),
-        headers: Vec::new(),
-        timeout: Span::from_secs(5),
-        concurrency: 16,
+        ..Webhook::get(url)
     }
 }
 
@@ -63,19 +58,20 @@ fn secret_line(name: &str) -> HeaderLine {
 }
 
 fn connector(webhook: Webhook) -> Connector {
-    Connector {
-        id: "network".parse().unwrap(),
-        advertiser: "acme".parse().unwrap(),
-        name: String::new(),
-        mode: crate::connector::Mode::Enabled,
-        triggers: Vec::new(),
-        fire_at: crate::connector::FireAt::Approved,
-        webhook,
-    }
+    Connector::new("network".parse().unwrap(), "acme".parse().unwrap(), webhook)
+}
+
+fn rendered_with(
+    webhook: Webhook,
+    facts: &Facts,
+    secret: &dyn Fn(&SecretRef) -> Result<String, secret::Error>,
+) -> Result<Postback, Unrenderable> {
+    let credentials = Credentials { secret, access_token: None };
+    render(&connector(webhook), &delivery(), facts, &credentials)
 }
 
 fn rendered(webhook: Webhook, facts: &Facts) -> Result<Postback, Unrenderable> {
-    render(&connector(webhook), &delivery(), facts, &|_| Ok("hush".to_owned()))
+    rendered_with(webhook, facts, &|_| Ok("hush".to_owned()))
 }
 
 #[test]
@@ -164,9 +160,8 @@ fn a_connector_may_set_the_idempotency_key_itself() {
 fn a_secret_that_cannot_be_read_or_sent_is_told_without_it() {
     let mut webhook = webhook(Method::Get, "https://net.example/", &[]);
     webhook.headers = vec![secret_line("X-Key")];
-    let connector = connector(webhook);
     let with = |read: &dyn Fn(&SecretRef) -> Result<String, secret::Error>| {
-        render(&connector, &delivery(), &facts(), read).unwrap_err()
+        rendered_with(webhook.clone(), &facts(), read).unwrap_err()
     };
     let missing = with(&|_| Err(secret::Error::Env("TOKEN".to_owned())));
     assert!(matches!(missing, Unrenderable::Secret { .. }));
@@ -229,8 +224,7 @@ fn secrets_are_masked_when_shown_and_nothing_is_shown_by_debug() {
         secret_line("X-Other"),
         line("X-Open", "yes"),
     ];
-    let postback =
-        render(&connector(webhook), &delivery(), &facts(), &|_| Ok("t0ps3cret".to_owned())).unwrap();
+    let postback = rendered_with(webhook, &facts(), &|_| Ok("t0ps3cret".to_owned())).unwrap();
     assert_eq!(
         postback.masked_url(),
         "https://net.example/x?access_token=…&a=1&security_token=…&key=…&api%5Fsecret=…"

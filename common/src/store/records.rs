@@ -418,6 +418,10 @@ pub struct ExchangeRecord {
     pub method: String,
     /// The full URL, secrets masked.
     pub url: String,
+    /// The request's headers, a line each, secrets masked, bounded.
+    pub request_headers: String,
+    /// The beginning of the request's body, secrets masked.
+    pub request_body: String,
     /// How long it took.
     pub duration: Duration,
     /// The status, if an answer came.

@@ -211,7 +211,7 @@ fn holds(query: &str, content_type: Option<&str>, body: &[u8]) {
         let data = serde_json::to_string(&event.data).unwrap();
         // Control characters are escaped in six bytes, and a form's names have none in its own.
         assert!(data.len() <= 6 * given + 100, "{} bytes of data from {given}", data.len());
-        let facts = event::Facts { event: event.clone(), click: None, conversion: None };
+        let facts = event::Facts::new(event.clone());
         let wire = serde_json::to_string(&facts).unwrap();
         let back: event::Facts = serde_json::from_str(&wire).unwrap();
         assert_eq!(back, facts);

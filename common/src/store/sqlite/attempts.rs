@@ -135,5 +135,6 @@ fn exchange(row: &Row<'_>, method: String) -> rusqlite::Result<ExchangeRecord> {
         status: row.get("status")?,
         failure: row.get("failure")?,
         response: row.get("response")?,
+        ..ExchangeRecord::default()
     })
 }

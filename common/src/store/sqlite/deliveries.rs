@@ -109,15 +109,11 @@ pub(super) fn unsettled(
     let sql = "SELECT id, connector, conversion, queued_at FROM deliveries
                WHERE event_id = ?1 AND standing = 'queued' AND round = 0 AND attempt = 0 ORDER BY rowid";
     rows(&mut *connection.prepare_cached(sql)?, [event.id.0.as_bytes()], |row| {
-        let facts = Facts { event: event.clone(), click: click.cloned(), conversion: conversion(row)? };
-        Ok(Delivery {
-            id: DeliveryId(uuid(row, "id")?),
-            connector: word("connector", row.get("connector")?)?,
-            round: 0,
-            attempt: 1,
-            due_since: time(row.get("queued_at")?)?,
-            facts,
-        })
+        let facts =
+            Facts { click: click.cloned(), conversion: conversion(row)?, ..Facts::new(event.clone()) };
+        let id = DeliveryId(uuid(row, "id")?);
+        let connector = word("connector", row.get("connector")?)?;
+        Ok(Delivery::new(id, connector, time(row.get("queued_at")?)?, facts))
     })
 }
 

@@ -156,14 +156,9 @@ fn delivery(event: &Event, to: &str) -> Delivery {
         value: None,
         payout: None,
     };
-    Delivery {
-        id: DeliveryId::of_step(&connector(to), &event.key, "conversion"),
-        connector: connector(to),
-        round: 0,
-        attempt: 1,
-        due_since: at(2),
-        facts: Facts { event: event.clone(), click: None, conversion: Some(conversion) },
-    }
+    let id = DeliveryId::of_step(&connector(to), &event.key, "conversion");
+    let facts = Facts { conversion: Some(conversion), ..Facts::new(event.clone()) };
+    Delivery::new(id, connector(to), at(2), facts)
 }
 
 fn decision(code: Code) -> Decision {
@@ -211,6 +206,7 @@ fn settlement(delivery: &Delivery, end: End) -> Settlement {
         status: Some(if matches!(end, End::Delivered) { 200 } else { 500 }),
         failure: None,
         response: "answer".to_owned(),
+        ..ExchangeRecord::default()
     };
     Settlement { delivery: delivery.clone(), at: at(10), exchange: Some(exchange), end }
 }
