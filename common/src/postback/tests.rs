@@ -1,5 +1,5 @@
 use super::*;
-use crate::connector::{Header as HeaderLine, Parameter, Webhook};
+use crate::connector::{Encoding, Header as HeaderLine, Parameter, Webhook};
 use crate::time::Span;
 use serde_json::{Value, json};
 
