@@ -14,6 +14,7 @@ mod subject;
 
 pub use check::{faults, warnings};
 pub use signing::sign;
+pub use subject::fields;
 
 use crate::connector::{Connector, Empty, Method, Unresolved, Webhook};
 use crate::event::Facts;

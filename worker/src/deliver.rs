@@ -131,6 +131,7 @@ async fn exchange(shared: &Shared, connector: &Connector, postback: Postback) ->
     let record = ExchangeRecord {
         method: method(postback.method).to_string(),
         url: postback.masked_url(),
+        unresolved: postback.unresolved.clone(),
         ..ExchangeRecord::default()
     };
     let secrets = postback.secrets();

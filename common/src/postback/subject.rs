@@ -8,6 +8,8 @@
 
 mod data;
 
+pub use data::fields;
+
 use crate::click::Device;
 use crate::connector::{Connector, Mode};
 use crate::event::Facts;
