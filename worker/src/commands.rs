@@ -8,6 +8,7 @@ pub mod clickfunnels;
 pub mod dlq;
 pub mod forget;
 pub mod log;
+pub mod macros;
 pub mod migrate;
 pub mod trace;
 
