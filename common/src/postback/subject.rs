@@ -10,7 +10,6 @@ use crate::event::Facts;
 use crate::id::{ClickId, ConnectorId, DeliveryId};
 use crate::money::Amount;
 use crate::template::Values;
-use serde_json::Value;
 use std::borrow::Cow;
 
 /// What is told, and to whom.
@@ -147,42 +146,8 @@ impl<'a> Subject<'a> {
             .find_map(|path| self.data(&[&path]))
     }
 
-    /// The first of these paths that leads to a text, a number or a boolean in the event's data. The paths
-    /// are read as in the body that the data stood in: `data.x` is `x`; and of a contact's own event, as
-    /// ClickFunnels' placeholders have it, `contact.x` is `x`.
+    /// The first of these paths that leads to a value in the event's data.
     fn data(&self, paths: &[&str]) -> Text<'a> {
-        let data = &self.facts.event.data;
-        let about_contact = self.facts.event.raw_type.starts_with("contact.");
-        paths.iter().find_map(|path| {
-            let without = |prefix: &str| path.strip_prefix(prefix).and_then(|rest| at(data, rest));
-            at(data, path)
-                .or_else(|| without("data."))
-                .or_else(|| without("contact.").filter(|_| about_contact))
-        })
-    }
-}
-
-/// What stands at a path: a field of that very name, dots and all, or step by step.
-fn at<'a>(data: &'a Value, path: &str) -> Text<'a> {
-    step(data, path).and_then(scalar).or_else(|| path.split('.').try_fold(data, step).and_then(scalar))
-}
-
-/// A field, in its own case if it is there, else in any; or an element, by its number from 0.
-fn step<'a>(data: &'a Value, name: &str) -> Option<&'a Value> {
-    match data {
-        Value::Object(fields) => fields.get(name).or_else(|| {
-            fields.iter().find(|(given, _)| given.eq_ignore_ascii_case(name)).map(|(_, value)| value)
-        }),
-        Value::Array(elements) => elements.get(name.parse::<usize>().ok()?),
-        _ => None,
-    }
-}
-
-fn scalar(value: &Value) -> Text<'_> {
-    match value {
-        Value::String(text) => Some(text.as_str().into()),
-        Value::Number(number) => Some(number.to_string().into()),
-        Value::Bool(truth) => Some(truth.to_string().into()),
-        Value::Null | Value::Array(_) | Value::Object(_) => None,
+        paths.iter().find_map(|path| self.facts.event.datum(path))
     }
 }
