@@ -264,7 +264,7 @@ impl Condition {
                         format!("it is one of {}", known.join(", ")),
                     )
                 };
-                (!known.iter().any(|known| is(known))).then(problem)
+                (!known.iter().any(is)).then(problem)
             }
             Field::Country => match text.as_str() {
                 _ if is(&"UK") => Some((
