@@ -5,10 +5,12 @@
 pub mod apply;
 pub mod check;
 pub mod clickfunnels;
+pub mod connectors;
 pub mod dlq;
 pub mod forget;
 pub mod log;
 pub mod migrate;
+pub mod pause;
 pub mod trace;
 
 use carom_common::config::Config;

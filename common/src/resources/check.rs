@@ -6,6 +6,7 @@ mod api;
 use super::Resources;
 use super::place::{Place, Places};
 use crate::config::Fault;
+use crate::connector::limits;
 use crate::secret::SecretRef;
 use crate::source::{Kind, Source};
 use crate::{mapping, postback, template};
@@ -30,6 +31,8 @@ pub fn check(resources: &Resources, places: &Places) -> (Vec<Fault>, Vec<Fault>)
             let remedy = "name at least one, such as \"conversion\"";
             faults.push(fault(place, "triggers", "there is no trigger, so it never fires", remedy));
         }
+        faults.extend(limits::faults(connector).into_iter().map(|fault| at(place, "", fault)));
+        warnings.extend(limits::warnings(connector).into_iter().map(|fault| at(place, "", fault)));
         faults.extend(
             postback::faults(&connector.webhook).into_iter().map(|fault| at(place, "webhook.", fault)),
         );
