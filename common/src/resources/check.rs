@@ -6,6 +6,7 @@ mod api;
 use super::Resources;
 use super::place::{Place, Places};
 use crate::config::Fault;
+use crate::connector::limits;
 use crate::offer::Offer;
 use crate::secret::SecretRef;
 use crate::source::{Kind, Source};
@@ -37,6 +38,8 @@ pub fn check(resources: &Resources, places: &Places) -> (Vec<Fault>, Vec<Fault>)
         warnings.extend(
             condition::warnings(&connector.conditions, &offers).into_iter().map(|fault| at(place, "", fault)),
         );
+        faults.extend(limits::faults(connector).into_iter().map(|fault| at(place, "", fault)));
+        warnings.extend(limits::warnings(connector).into_iter().map(|fault| at(place, "", fault)));
         faults.extend(
             postback::faults(&connector.webhook).into_iter().map(|fault| at(place, "webhook.", fault)),
         );

@@ -22,6 +22,7 @@ mod permutations;
 mod table;
 mod connectors;
 mod isolation;
+mod protection;
 mod dead_letters;
 mod strange_messages;
 mod bad_input;
