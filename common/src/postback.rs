@@ -7,9 +7,11 @@
 mod blueprint;
 mod check;
 mod mask;
+mod shown;
 mod subject;
 
 pub use check::{faults, warnings};
+pub use shown::{Shown, blotted, excerpt};
 
 use crate::connector::{Connector, Encoding, Method};
 use crate::event::Facts;

@@ -5,14 +5,14 @@
 //! not sent again.
 
 mod outcome;
+mod request;
 
 use crate::bury;
-use crate::egress::Request;
 use crate::settle;
 use crate::shared::Shared;
 use crate::unpack::{self, Unpacked};
 use carom_common::amqp::{Message, PublishError, Taken};
-use carom_common::connector::{Connector, Method};
+use carom_common::connector::Connector;
 use carom_common::dead_letter::Letter;
 use carom_common::delivery::{Delivery, Outcome, Reason};
 use carom_common::envelope;
@@ -20,11 +20,12 @@ use carom_common::id::ConnectorId;
 use carom_common::postback::{self, Credentials, Postback, Unrenderable};
 use carom_common::resources::Resources;
 use carom_common::secret::SecretRef;
-use carom_common::store::{AttemptKey, AttemptStanding, End, ExchangeRecord, Settlement};
+use carom_common::store::{AttemptKey, AttemptStanding, End, Settlement};
 use carom_common::topology;
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
-use outcome::Tried;
+pub use outcome::Tried;
+pub use request::{recorded, request};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
@@ -125,27 +126,10 @@ async fn known(shared: &Shared, connector: &ConnectorId) -> Arc<Resources> {
 }
 
 async fn exchange(shared: &Shared, connector: &Connector, postback: Postback) -> Tried {
-    let record = ExchangeRecord {
-        method: method(postback.method).to_string(),
-        url: postback.masked_url(),
-        ..ExchangeRecord::default()
-    };
+    let record = recorded(&postback, shared.config.worker.log_body_bytes);
     let secrets = postback.secrets();
-    let request = Request {
-        method: method(postback.method),
-        url: postback.url,
-        headers: postback.headers.into_iter().map(|header| (header.name, header.value)).collect(),
-        body: postback.body.map(|body| (body.content_type.to_owned(), body.bytes)),
-    };
-    let exchange = shared.egress.attempt(request, connector.webhook.timeout.0).await;
+    let exchange = shared.egress.attempt(request(postback), connector.webhook.timeout.0).await;
     Tried::exchanged(record, exchange, &secrets)
-}
-
-fn method(method: Method) -> http::Method {
-    match method {
-        Method::Get => http::Method::GET,
-        Method::Post => http::Method::POST,
-    }
 }
 
 /// Puts what follows from an outcome where it belongs, confirmed.

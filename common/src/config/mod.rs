@@ -173,6 +173,8 @@ pub struct Worker {
     pub parking: Span,
     /// How long a delivery may be due.
     pub max_due: Span,
+    /// How much of a request the webhook log keeps: of its headers and of its body, in bytes each.
+    pub log_body_bytes: usize,
     /// How long dedupe markers live.
     pub marker_retention: Span,
     /// How often queues are measured.

@@ -3,7 +3,7 @@
 use super::{Body, Header, Postback};
 use std::fmt;
 
-const MASK: &str = "…";
+pub(super) const MASK: &str = "…";
 
 impl Postback {
     /// The URL for showing: parameters that are named as secrets are masked. Personal data is not, so
@@ -57,7 +57,7 @@ impl Header {
     }
 }
 
-fn masked_pair(pair: &str) -> String {
+pub(super) fn masked_pair(pair: &str) -> String {
     match pair.split_once('=') {
         Some((name, _)) if is_secret_parameter(name) => format!("{name}={MASK}"),
         _ => pair.to_owned(),
@@ -65,7 +65,7 @@ fn masked_pair(pair: &str) -> String {
 }
 
 /// Whether a parameter's name says that its value is a secret, as in `access_token` or `api_secret`.
-fn is_secret_parameter(name: &str) -> bool {
+pub(super) fn is_secret_parameter(name: &str) -> bool {
     let name = form_urlencoded::parse(name.as_bytes())
         .next()
         .map_or_else(String::new, |(name, _)| name.to_lowercase());
