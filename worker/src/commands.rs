@@ -4,12 +4,18 @@
 
 pub mod apply;
 pub mod check;
+mod chosen;
 pub mod clickfunnels;
 pub mod dlq;
 pub mod forget;
 pub mod log;
 pub mod migrate;
+pub mod preview;
+pub mod simulate;
+mod stored;
+pub mod test_webhook;
 pub mod trace;
+mod trial;
 
 use carom_common::config::Config;
 use carom_common::store::{self, Store};

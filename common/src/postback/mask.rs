@@ -3,7 +3,7 @@
 use super::{Body, Header, Postback};
 use std::fmt;
 
-pub(super) const MASK: &str = "…";
+const MASK: &str = "…";
 
 impl Postback {
     /// The URL for showing: parameters that are named as secrets are masked. Personal data is not, so
@@ -57,7 +57,7 @@ impl Header {
     }
 }
 
-pub(super) fn masked_pair(pair: &str) -> String {
+fn masked_pair(pair: &str) -> String {
     match pair.split_once('=') {
         Some((name, _)) if is_secret_parameter(name) => format!("{name}={MASK}"),
         _ => pair.to_owned(),

@@ -4,9 +4,11 @@
 //! none of this may reach a process log.
 
 use super::Postback;
-use super::mask::{MASK, is_secret_parameter, masked_pair};
+use super::mask::is_secret_parameter;
 use crate::connector::Method;
 use serde_json::Value;
+
+const MASK: &str = "…";
 
 /// A request for showing, its secrets masked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,14 +41,14 @@ impl Postback {
             Method::Get => "GET",
             Method::Post => "POST",
         };
-        Shown { method, url: self.masked_url(), headers, body: self.masked_body() }
+        Shown { method, url: self.masked_url(), headers, body: self.body_without_secrets() }
     }
 
-    fn masked_body(&self) -> String {
+    fn body_without_secrets(&self) -> String {
         let Some(body) = &self.body else { return String::new() };
         let mut text = String::from_utf8_lossy(&body.bytes).into_owned();
         if body.content_type.contains("form") {
-            text = text.split('&').map(masked_pair).collect::<Vec<_>>().join("&");
+            text = text.split('&').map(pair_without_secret).collect::<Vec<_>>().join("&");
         } else if let Ok(json) = serde_json::from_slice::<Value>(&body.bytes) {
             let mut members = Vec::new();
             secret_members(&json, &mut members);
@@ -84,6 +86,13 @@ pub fn excerpt(text: &str, bytes: usize) -> String {
     format!("{}… ({} bytes more)", &text[..end], text.len() - end)
 }
 
+fn pair_without_secret(pair: &str) -> String {
+    match pair.split_once('=') {
+        Some((name, _)) if is_secret_parameter(name) => format!("{name}={MASK}"),
+        _ => pair.to_owned(),
+    }
+}
+
 /// The texts of members that are named as secrets, as they stand in the document.
 fn secret_members(value: &Value, found: &mut Vec<String>) {
     match value {
@@ -105,33 +114,49 @@ fn secret_members(value: &Value, found: &mut Vec<String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::postback::{Body, Header};
-    use url::Url;
+    use crate::connector::Connector;
+    use crate::event::{Facts, testing};
+    use crate::id::DeliveryId;
+    use crate::postback::{Credentials, render};
+    use serde_json::json;
 
-    fn post(content_type: &'static str, body: &str) -> Postback {
-        let header =
-            |name: &str, value: &str, secret| Header { name: name.into(), value: value.into(), secret };
-        Postback {
-            method: Method::Post,
-            url: Url::parse("https://r.example/p?access_token=abc&e=a%40b.example").unwrap(),
-            headers: vec![header("X-Api", "s3cret-value", true), header("X-Open", "1", false)],
-            body: Some(Body { content_type, bytes: body.into() }),
-            unresolved: Vec::new(),
-        }
+    fn post(encoding: &str, parameters: &[(&str, &str)]) -> Postback {
+        let named = |(name, value): &(&str, &str)| json!({"name": name, "value": value});
+        let parameters: Vec<_> = parameters.iter().map(named).collect();
+        let connector: Connector = serde_json::from_value(json!({
+            "id": "network", "advertiser": "acme", "triggers": ["conversion"],
+            "webhook": {
+                "method": "POST", "encoding": encoding, "parameters": parameters,
+                "url": "https://r.example/p?access_token=abc&e=a%40b.example",
+                "headers": [{"name": "X-Api", "secret": {"env": "X"}}, {"name": "X-Open", "value": "1"}],
+            },
+        }))
+        .unwrap();
+        let credentials = Credentials { secret: &|_| Ok("s3cret-value".to_owned()), access_token: None };
+        let delivery = DeliveryId::of_event(&connector.id, "k");
+        render(&connector, &delivery, &Facts::new(testing::event("acme")), &credentials).unwrap()
     }
 
     #[test]
     fn a_request_is_shown_whole_but_for_its_secrets() {
-        let form = post("application/x-www-form-urlencoded", "a=1&token=x&echo=s3cret-value").shown();
+        let form = post("form", &[("a", "1"), ("token", "x"), ("echo", "s3cret-value")]).shown();
         assert_eq!(form.url, "https://r.example/p?access_token=…&e=a%40b.example");
+        let id = DeliveryId::of_event(&"network".parse().unwrap(), "k");
+        let form_type = "application/x-www-form-urlencoded";
         assert_eq!(
             form.header_lines(),
-            "X-Api: …\nX-Open: 1\nContent-Type: application/x-www-form-urlencoded\n"
+            format!("X-Api: …\nX-Open: 1\nIdempotency-Key: {id}\nContent-Type: {form_type}\n")
         );
-        assert_eq!(form.body, "a=1&token=…&echo=…");
-        let json =
-            post("application/json", r#"{"a": [{"token": "q\"x"}], "b": "s3cret-value", "token": null}"#);
-        assert_eq!(json.shown().body, r#"{"a": [{"token": "…"}], "b": "…", "token": null}"#);
+        assert_eq!((form.method, form.body.as_str()), ("POST", "a=1&token=…&echo=…"));
+        let json = post("json", &[("a", "1"), ("token", "q\"x"), ("echo", "s3cret-value")]).shown();
+        assert_eq!(json.body, r#"{"a":"1","echo":"…","token":"…"}"#);
+    }
+
+    #[test]
+    fn members_that_are_named_as_secrets_are_found_at_any_depth() {
+        let mut found = Vec::new();
+        secret_members(&json!({"a": [{"token": "q\"x"}], "token": null, "api_key": ""}), &mut found);
+        assert_eq!(found, [r#""q\"x""#]);
     }
 
     #[test]
@@ -144,7 +169,7 @@ mod tests {
 
     #[test]
     fn a_secret_that_the_limit_would_cut_in_two_is_not_shown_in_part() {
-        let body = post("text/plain", "12345s3cret-value").shown().body;
-        assert_eq!(excerpt(&body, 10), "12345…");
+        let body = post("form", &[("a", "12345s3cret-value")]).shown().body;
+        assert_eq!(excerpt(&body, 12), "a=12345…");
     }
 }
