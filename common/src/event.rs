@@ -107,6 +107,13 @@ pub struct Event {
 }
 
 impl Event {
+    /// The key under which it is counted among its visitor's named events, where it has a name and is no
+    /// test: the several events of one purchase are one, and so are those of one contact's lead.
+    pub fn counted_as(&self) -> Option<String> {
+        let name = self.name.as_deref().filter(|_| !self.test && self.kind != Kind::Ignored)?;
+        Some(format!("{} {}", name.to_lowercase(), self.ledger_key.as_deref().unwrap_or(&self.key)))
+    }
+
     /// What is left of it when its person was erased, or when its payload was kept for long enough: ids,
     /// kinds, times and money, which are the ledger.
     #[must_use]

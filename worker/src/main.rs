@@ -11,6 +11,7 @@ mod pipeline;
 mod dedupe;
 mod payouts;
 mod select;
+mod late;
 mod handover;
 mod connectors;
 mod deliver;

@@ -1,10 +1,10 @@
 use super::*;
-use carom_common::connector::FireAt;
-use carom_common::conversion::Status;
+use carom_common::conversion::{Conversion, Status};
 use carom_common::event::Person;
 use carom_common::id::EventId;
-use carom_common::money::Amount;
+use carom_common::touch::History;
 use serde_json::json;
+use std::collections::BTreeMap;
 
 fn event(raw_type: &str, name: &str, kind: Kind) -> Event {
     let at = "2026-01-10T12:00:00Z".parse().unwrap();
@@ -50,9 +50,21 @@ fn connector(triggers: &[&str]) -> Connector {
     .unwrap()
 }
 
+/// What there is to tell of an event without a click, of a visitor of whom nothing is known.
+fn news(event: &Event, conversion: &Conversion, steps: &[Step]) -> News {
+    News {
+        event: event.clone(),
+        click: None,
+        conversion: Steps::of(conversion, steps),
+        history: History::empty(event.at),
+        sale: None,
+        inherited: BTreeMap::new(),
+        trl_test: false,
+    }
+}
+
 fn count(event: &Event, steps: &[Step], connector: &Connector) -> usize {
-    let conversion = conversion();
-    let news = News { event, click: None, conversion: Some((&conversion, steps)) };
+    let news = news(event, &conversion(), steps);
     select(&news, std::slice::from_ref(connector), event.at).deliveries.len()
 }
 
@@ -93,12 +105,7 @@ fn nothing_is_selected_for_others_the_disabled_and_test_orders() {
     let mut off = base.clone();
     off.webhook.enabled = false;
     let other = Connector { advertiser: "other".parse().unwrap(), ..base.clone() };
-    for connector in [
-        Connector { mode: Mode::Disabled, ..base.clone() },
-        Connector { mode: Mode::Test, ..base.clone() },
-        off,
-        other,
-    ] {
+    for connector in [Connector { mode: Mode::Disabled, ..base.clone() }, off, other] {
         assert_eq!(count(&sale, &[Step::Conversion], &connector), 0);
     }
     let test = Event { test: true, ..sale };
@@ -108,9 +115,8 @@ fn nothing_is_selected_for_others_the_disabled_and_test_orders() {
 #[test]
 fn a_refund_step_tells_the_refunded_amount_under_its_own_name() {
     let sale = event("order.completed", "purchase", Kind::Conversion);
-    let conversion = conversion();
     let steps = [Step::Refund("5.50".parse().unwrap())];
-    let news = News { event: &sale, click: None, conversion: Some((&conversion, &steps)) };
+    let news = news(&sale, &conversion(), &steps);
     let selection = select(&news, &[connector(&["refund"])], sale.at);
     let told = selection.deliveries[0].facts.conversion.clone().unwrap();
     assert_eq!(
@@ -122,7 +128,7 @@ fn a_refund_step_tells_the_refunded_amount_under_its_own_name() {
 /// What each connector is told of these steps (by the last word of its decisions), in order.
 fn decided(conversion: &Conversion, steps: &[Step], connector: &Connector) -> Vec<&'static str> {
     let sale = Event { number: Some(3), ..event("order.completed", "purchase", Kind::Conversion) };
-    let news = News { event: &sale, click: None, conversion: Some((conversion, steps)) };
+    let news = news(&sale, conversion, steps);
     let selection = select(&news, std::slice::from_ref(connector), sale.at);
     selection.decisions.iter().map(|(code, _)| code.as_str()).collect()
 }
@@ -133,8 +139,7 @@ fn a_connector_that_fires_at_pending_is_told_then_and_under_the_id_of_the_approv
     let pending = Connector { fire_at: FireAt::Pending, ..approved.clone() };
     let told = |steps: &[Step], connector: &Connector| {
         let sale = event("order.created", "purchase", Kind::Conversion);
-        let conversion = conversion();
-        let news = News { event: &sale, click: None, conversion: Some((&conversion, steps)) };
+        let news = news(&sale, &conversion(), steps);
         let deliveries = select(&news, std::slice::from_ref(connector), sale.at).deliveries;
         deliveries.into_iter().map(|delivery| delivery.id).collect::<Vec<_>>()
     };
@@ -189,7 +194,7 @@ fn each_step_tells_the_payout_that_its_own_rule_gives() {
     let conversion = Conversion { payout: usd(118), refund_payout: usd(30), ..conversion() };
     let sale = event("order.completed", "purchase", Kind::Conversion);
     let steps = [Step::Conversion, Step::Refund(100.into())];
-    let news = News { event: &sale, click: None, conversion: Some((&conversion, &steps)) };
+    let news = news(&sale, &conversion, &steps);
     let selection = select(&news, &[connector(&["conversion", "refund"])], sale.at);
     let payouts: Vec<_> = selection
         .deliveries
