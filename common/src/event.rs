@@ -180,7 +180,8 @@ pub struct Visit {
     pub id: String,
     /// When it began.
     pub at: Timestamp,
-    /// Its utm values and the ad platforms' click ids, from the visit itself and its landing page's query.
+    /// Its utm values and the ad platforms' click ids, and all that its landing page's query carried: bounded,
+    /// masked where secret, and without who somebody is.
     pub parameters: Vec<(String, String)>,
     /// The page that they landed on, without its query.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -6,6 +6,7 @@ pub mod apply;
 pub mod check;
 pub mod clickfunnels;
 pub mod dlq;
+pub mod events;
 pub mod forget;
 pub mod log;
 pub mod migrate;

@@ -4,10 +4,11 @@
 //! and nothing else changes: not the conversion, not the payouts, not what was sent.
 
 use crate::handover;
-use crate::select::{self, Selection};
+use crate::select;
 use crate::shared::Shared;
 use carom_common::amqp::PublishError;
 use carom_common::connector::Connector;
+use carom_common::delivery::Delivery;
 use carom_common::resources::Resources;
 use carom_common::store::Late;
 use carom_common::trace::{Code, Decision};
@@ -26,11 +27,9 @@ pub async fn tell(shared: &Shared, late: Vec<Late>) -> Result<(), PublishError> 
     let now = Timestamp::now();
     let (mut deliveries, mut done) = (Vec::new(), Vec::new());
     for one in late {
-        let selection = select(&one, &resources, now);
-        let decisions: Vec<Decision> = told(&one, &selection, now);
+        let (selected, decisions) = choose(&one, &resources, now);
         let chosen = crate::settle::surely("choose_late", || {
-            let selected = selection.deliveries.clone();
-            shared.store.choose_late(one.news.clone(), selected, decisions.clone())
+            shared.store.choose_late(one.news.clone(), selected.clone(), decisions.clone())
         })
         .await;
         for delivery in &chosen {
@@ -44,23 +43,19 @@ pub async fn tell(shared: &Shared, late: Vec<Late>) -> Result<(), PublishError> 
     Ok(())
 }
 
-/// Selects among the connectors that wanted the click, with it.
-fn select(late: &Late, resources: &Resources, now: Timestamp) -> Selection {
+/// Selects among the connectors that wanted the click, with it; and the same for the trace.
+pub fn choose(late: &Late, resources: &Resources, now: Timestamp) -> (Vec<Delivery>, Vec<Decision>) {
     let of_advertiser = |connector: &&Connector| connector.advertiser == late.news.event.advertiser;
     let all: Vec<&Connector> = resources.connectors.iter().filter(of_advertiser).collect();
     let wanting: Vec<&Connector> =
         all.iter().copied().filter(|connector| late.connectors.contains(&connector.id)).collect();
-    select::select_among(&late.news, &wanting, &all, now)
-}
-
-/// The same for the trace.
-fn told(late: &Late, selection: &Selection, at: Timestamp) -> Vec<Decision> {
+    let selection = select::select_among(&late.news, &wanting, &all, now);
     let click = late.news.click.as_ref().map(|click| click.id.to_string()).unwrap_or_default();
-    let decision = |(code, detail): &(Code, String)| match code {
+    let decision = |(code, detail): (Code, String)| match code {
         Code::Selected => {
-            Decision { at, code: Code::SelectedLate, detail: format!("{detail}, with click {click}") }
+            Decision { at: now, code: Code::SelectedLate, detail: format!("{detail}, with click {click}") }
         }
-        code => Decision { at, code: *code, detail: detail.clone() },
+        code => Decision { at: now, code, detail },
     };
-    selection.decisions.iter().map(decision).collect()
+    (selection.deliveries, selection.decisions.into_iter().map(decision).collect())
 }

@@ -33,6 +33,10 @@ mod shared;
 #[cfg(test)]
 mod journeys;
 
+// What events are decided from, over the real store.
+#[cfg(test)]
+mod histories;
+
 // What operators do.
 mod commands;
 

@@ -69,6 +69,10 @@ pub fn read(intake: Intake, rules: &Rules, now: Timestamp) -> Read {
         decoded.event.key.clone_from(key);
     }
     let masked = redact::value(&mut decoded.event.data, &source.click_id_keys);
+    for visit in &mut decoded.visits {
+        // What is masked here is masked in its data too, and was counted there.
+        redact::parameters(&mut visit.parameters, &source.click_id_keys);
+    }
     let mut decisions = Vec::new();
     if intake.parked.is_none() {
         decisions.push(note(intake.received_at, Code::Received, format!("from source {}", intake.source)));

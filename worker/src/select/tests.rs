@@ -1,7 +1,8 @@
 use super::*;
+use carom_common::click::Click;
 use carom_common::conversion::{Conversion, Status};
 use carom_common::event::Person;
-use carom_common::id::EventId;
+use carom_common::id::{EventId, VisitorId};
 use carom_common::touch::History;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -202,4 +203,70 @@ fn each_step_tells_the_payout_that_its_own_rule_gives() {
         .map(|delivery| delivery.facts.conversion.as_ref().and_then(|conversion| conversion.payout))
         .collect();
     assert_eq!(payouts, [usd(118), usd(30)]);
+}
+
+#[test]
+fn in_test_mode_everything_is_selected_and_marked_but_where_the_url_asks_to_send() {
+    let sale = event("order.completed", "purchase", Kind::Conversion);
+    let trial = Connector { mode: Mode::Test, ..connector(&["conversion"]) };
+    let base = news(&sale, &conversion(), &[Step::Conversion]);
+    let tested = |news: &News, connector: &Connector| {
+        let selection = select(news, std::slice::from_ref(connector), sale.at);
+        let said = selection.decisions[0].1.ends_with("(test mode)");
+        assert_eq!((selection.deliveries.len(), selection.decisions[0].0), (1, Code::Selected));
+        assert_eq!(selection.deliveries[0].test, said);
+        said
+    };
+    let mut click = Click::new("acme".parse().unwrap(), "demo".parse().unwrap(), VisitorId::new(), sale.at);
+    let with = |click: &Click| News { click: Some(click.clone()), ..base.clone() };
+    assert!(tested(&base, &trial));
+    assert!(!tested(&base, &Connector { mode: Mode::Enabled, ..trial.clone() }));
+    assert!(!tested(&News { trl_test: true, ..base.clone() }, &trial));
+    for (value, test) in [("1", false), ("0", true), ("", true), ("11", true)] {
+        click.parameters = vec![("trl_test".to_owned(), value.to_owned())];
+        assert_eq!(tested(&with(&click), &trial), test, "on the click's URL: {value:?}");
+        let recent = vec![carom_common::touch::Touch::from(&click)];
+        let history = History { recent, ..History::empty(sale.at) };
+        assert_eq!(tested(&News { history, ..base.clone() }, &trial), test, "on the touch's: {value:?}");
+    }
+}
+
+#[test]
+fn a_connector_is_told_of_its_currencies_and_of_what_has_no_value() {
+    let sale = event("order.completed", "purchase", Kind::Conversion);
+    let told = |currencies: &[&str], value: Option<(i64, Option<&str>)>| {
+        let currencies = currencies.iter().map(ToString::to_string).collect();
+        let connector = Connector { currencies, ..connector(&["conversion"]) };
+        let value = value.map(|(amount, currency)| Amount {
+            amount: amount.into(),
+            currency: currency.and_then(carom_common::money::currency),
+        });
+        let conversion = Conversion { value, ..conversion() };
+        let news = news(&sale, &conversion, &[Step::Conversion]);
+        select(&news, &[connector], sale.at).decisions.remove(0).0
+    };
+    for (currencies, value, code) in [
+        (&[][..], Some((5, Some("USD"))), Code::Selected),
+        (&["USD"], Some((5, Some("USD"))), Code::Selected),
+        (&["eur", "usd"], Some((5, Some("USD"))), Code::Selected),
+        (&["EUR"], Some((5, Some("USD"))), Code::SkippedCurrency),
+        (&["EUR"], Some((5, None)), Code::SkippedCurrency),
+        (&["EUR"], None, Code::Selected),
+        (&[], Some((5, None)), Code::Selected),
+    ] {
+        assert_eq!(told(currencies, value), code, "{currencies:?} {value:?}");
+    }
+}
+
+#[test]
+fn the_touch_is_told_where_it_is_not_the_click() {
+    let sale = event("order.completed", "purchase", Kind::Conversion);
+    let click = Click::new("acme".parse().unwrap(), "demo".parse().unwrap(), VisitorId::new(), sale.at);
+    let touch = carom_common::touch::Touch::from(&click);
+    let history = History { recent: vec![touch.clone()], ..History::empty(sale.at) };
+    let base = News { history, ..news(&sale, &conversion(), &[Step::Conversion]) };
+    let told =
+        |news: &News| select(news, &[connector(&["conversion"])], sale.at).deliveries.remove(0).facts.touch;
+    assert_eq!(told(&base), Some(touch));
+    assert_eq!(told(&News { click: Some(click), ..base }), None);
 }

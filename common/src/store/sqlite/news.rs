@@ -109,9 +109,9 @@ fn full(
     })
 }
 
-/// What there was to tell of an event; none where it is not stored, or its person was erased.
+/// What there was to tell of an event; none where it is not stored.
 pub(super) fn of_event(connection: &Connection, event: EventId) -> Result<Option<News>, Error> {
-    let sql = "SELECT document, click_id, news FROM events WHERE id = ?1 AND erased = 0";
+    let sql = "SELECT document, click_id, news FROM events WHERE id = ?1";
     let found = first(&mut *connection.prepare_cached(sql)?, [event.0.as_bytes()], read)?;
     found.map(|(event, click, kept)| full(connection, event, click, kept)).transpose()
 }

@@ -9,6 +9,7 @@ mod opening;
 mod resolving;
 mod retaining;
 mod settling;
+mod touching;
 mod writing;
 
 use super::{Settings, Store};
