@@ -8,6 +8,7 @@ mod chosen;
 pub mod clickfunnels;
 pub mod connectors;
 pub mod dlq;
+pub mod events;
 pub mod forget;
 pub mod log;
 pub mod macros;
