@@ -21,6 +21,7 @@ mod late;
 mod permutations;
 mod table;
 mod connectors;
+mod operating;
 mod isolation;
 mod dead_letters;
 mod strange_messages;
