@@ -19,7 +19,7 @@ fn text(value: &Value) -> &str {
 /// `…`.
 fn is_what_came(shown: &Value, got: &Received) {
     assert_eq!(text(&shown["method"]), got.method);
-    let url = url::Url::parse(text(&shown["url"])).unwrap();
+    let url = reqwest::Url::parse(text(&shown["url"])).unwrap();
     assert_eq!(url.path(), got.path);
     assert_eq!(url.query_pairs().into_owned().collect::<Vec<_>>(), got.query);
     assert_eq!(text(&shown["body"]).as_bytes(), got.body, "{}", text(&shown["body"]));
