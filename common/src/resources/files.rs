@@ -11,6 +11,7 @@ use crate::id::ConnectorId;
 use crate::offer::{Advertiser, Offer};
 use crate::source::Source;
 use serde::de::DeserializeOwned;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
@@ -53,40 +54,42 @@ pub fn load_over(path: &Path, base: Option<&Resources>) -> Result<Overlaid, Faul
     let mut places = Places::default();
     read_all(path, &mut own, &mut places, &mut faults)?;
     let connectors: Vec<_> = own.connectors.iter().map(|connector| connector.id.clone()).collect();
-    let elsewhere = Place { file: "the store".to_owned(), key: "advertiser".to_owned() };
-    let named = own.connectors.iter().map(|connector| connector.advertiser.clone());
-    let known: Vec<_> = match base {
-        Some(base) => base.advertisers.iter().map(|advertiser| advertiser.id.clone()).collect(),
-        None => named.collect(),
+    let base = base.cloned().unwrap_or_else(|| {
+        let named = own.connectors.iter().map(|connector| connector.advertiser.clone());
+        let advertisers: BTreeSet<_> = named.collect();
+        let advertisers = advertisers.into_iter().map(|id| Advertiser { id, name: String::new() }).collect();
+        Resources { advertisers, ..Resources::default() }
+    });
+    let resources = Resources {
+        advertisers: over(base.advertisers, own.advertisers, &mut places.advertisers, |item| &item.id),
+        sources: over(base.sources, own.sources, &mut places.sources, |item| &item.id),
+        offers: over(base.offers, own.offers, &mut places.offers, |item| &item.id),
+        connectors: over(base.connectors, own.connectors, &mut places.connectors, |item| &item.id),
     };
-    let mut checked = own.clone();
-    for id in known {
-        if !checked.advertisers.iter().any(|advertiser| advertiser.id == id) {
-            checked.advertisers.push(Advertiser { id, name: String::new() });
-            places.advertisers.push(elsewhere.clone());
-        }
-    }
-    let (more, warnings) = check::check(&checked, &places);
-    faults.extend(more);
-    if !faults.is_empty() {
-        return Err(Faults(faults));
-    }
-    let mut resources = base.cloned().unwrap_or_default();
-    replace(&mut resources.advertisers, own.advertisers, |item| &item.id);
-    replace(&mut resources.sources, own.sources, |item| &item.id);
-    replace(&mut resources.offers, own.offers, |item| &item.id);
-    replace(&mut resources.connectors, own.connectors, |item| &item.id);
-    Ok(Overlaid { resources, connectors, warnings })
+    let (more, warnings) = check::check(&resources, &places);
+    // What is there already was checked when it was applied.
+    let of_file = |fault: &Fault| fault.file != ELSEWHERE;
+    faults.extend(more.into_iter().filter(of_file));
+    let warnings = warnings.into_iter().filter(of_file).collect();
+    if faults.is_empty() { Ok(Overlaid { resources, connectors, warnings }) } else { Err(Faults(faults)) }
 }
 
-/// Puts items in the place of those that have their ids, or at the end.
-fn replace<T, I: PartialEq>(items: &mut Vec<T>, by: Vec<T>, id: impl Fn(&T) -> &I) {
-    for item in by {
-        match items.iter_mut().find(|known| id(known) == id(&item)) {
-            Some(known) => *known = item,
-            None => items.push(item),
-        }
-    }
+/// The place of what is not in the file.
+const ELSEWHERE: &str = "the store";
+
+/// Those that are there, but for those that a file has its own of, and then all of the file's.
+fn over<T, I: PartialEq>(
+    base: Vec<T>,
+    own: Vec<T>,
+    places: &mut Vec<Place>,
+    id: impl Fn(&T) -> &I,
+) -> Vec<T> {
+    let stays = |item: &T| !own.iter().any(|other| id(other) == id(item));
+    let mut items: Vec<T> = base.into_iter().filter(stays).collect();
+    let elsewhere = Place { file: ELSEWHERE.to_owned(), key: String::new() };
+    places.splice(0..0, std::iter::repeat_n(elsewhere, items.len()));
+    items.extend(own);
+    items
 }
 
 /// Reads and checks a file or folder.

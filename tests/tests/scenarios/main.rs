@@ -21,6 +21,7 @@ mod late;
 mod permutations;
 mod table;
 mod connectors;
+mod operating;
 mod isolation;
 mod protection;
 mod dead_letters;

@@ -318,8 +318,13 @@ fn a_file_over_what_is_applied_need_not_be_whole_and_comes_before_it() {
     let over = files::load_over(&file, Some(&base)).unwrap();
     let ids: Vec<_> = over.connectors.iter().map(|id| id.as_str()).collect();
     assert_eq!(ids, ["network", "second"]);
-    assert_eq!(over.resources.connectors[0].webhook.url, "https://network.example/");
+    let network = over.resources.connectors.iter().find(|one| one.id.as_str() == "network").unwrap();
+    assert_eq!(network.webhook.url, "https://network.example/");
     assert_eq!((over.resources.connectors.len(), over.resources.sources.len()), (2, 1));
+
+    std::fs::write(&file, connector("second", "acme") + &connector("second", "acme")).unwrap();
+    let faults = files::load_over(&file, Some(&base)).unwrap_err();
+    assert!(faults.0[0].to_string().contains("`second` is taken"), "{faults}");
 
     std::fs::write(&file, connector("network", "nobody")).unwrap();
     let faults = files::load_over(&file, Some(&base)).unwrap_err();
