@@ -92,6 +92,17 @@ impl SecretRef {
     }
 }
 
+impl SecretRef {
+    /// Whether it names a place at all. What stands where a variable's name belongs and is none may be the secret
+    /// itself, so nobody may repeat it.
+    pub fn names_a_place(&self) -> bool {
+        match self {
+            Self::Env(name) => name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'),
+            Self::File(_) => true,
+        }
+    }
+}
+
 impl fmt::Display for SecretRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -2,6 +2,7 @@
 
 use super::{Credentials, Unrenderable, header_name, is_printable};
 use crate::connector::{Authorization, Method, Webhook};
+use crate::secret::SecretRef;
 use crate::template::Fault;
 use crate::template::location::{Location, is_loopback};
 use base64::Engine as _;
@@ -60,6 +61,19 @@ fn header(authorization: &Authorization) -> Option<&str> {
         }
         Authorization::Header { name, .. } => Some(name),
         Authorization::Query { .. } => None,
+    }
+}
+
+/// The secrets that an authorization refers to.
+pub(super) fn references(authorization: &Authorization) -> Vec<&SecretRef> {
+    match authorization {
+        Authorization::Basic { password: kept, .. }
+        | Authorization::Bearer { token: kept }
+        | Authorization::Header { value: kept, .. }
+        | Authorization::Query { value: kept, .. } => vec![kept],
+        Authorization::OAuth2 { client_secret, refresh_token, .. } => {
+            std::iter::once(client_secret).chain(refresh_token).collect()
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use super::blueprint::{Blueprint, Content};
 use super::{authorization, signing};
 use crate::connector::Webhook;
+use crate::secret::SecretRef;
 use crate::template::location::is_loopback;
 use crate::template::{Fault, Template, catalogue};
 use crate::time::Span;
@@ -17,6 +18,7 @@ pub fn faults(webhook: &Webhook) -> Vec<Fault> {
         Err(faults) => (None, faults),
     };
     faults.extend(secrets(webhook, blueprint.as_ref()));
+    faults.extend(references(webhook));
     faults.extend(authorization::faults(webhook, blueprint.as_ref().map(|blueprint| &blueprint.url)));
     faults.extend(signing::faults(webhook));
     faults.extend(renaming(webhook));
@@ -50,6 +52,25 @@ fn secrets(webhook: &Webhook, blueprint: Option<&Blueprint<'_>>) -> Vec<Fault> {
         }
     }
     faults
+}
+
+/// The faults of its references to secrets.
+fn references(webhook: &Webhook) -> Vec<Fault> {
+    let mut all: Vec<(String, &SecretRef)> = Vec::new();
+    all.extend(webhook.secrets.iter().map(|(name, kept)| (format!("secrets.{name}"), kept)));
+    for (index, header) in webhook.headers.iter().enumerate() {
+        all.extend(header.secret.iter().map(|kept| (format!("headers[{index}].secret"), kept)));
+    }
+    let authorization = webhook.authorization.iter().flat_map(authorization::references);
+    all.extend(authorization.map(|kept| ("authorization".to_owned(), kept)));
+    let signing = webhook.signing.iter().flat_map(|signing| signing.secrets.iter().enumerate());
+    all.extend(signing.map(|(index, kept)| (format!("signing.secrets[{index}]"), kept)));
+    all.retain(|(_, kept)| !kept.names_a_place());
+    let fault = |key| {
+        let remedy = "put the secret into a variable, and write the variable's name";
+        Fault::new(key, "this is no name of an environment variable", remedy)
+    };
+    all.into_iter().map(|(key, _)| fault(key)).collect()
 }
 
 /// The faults of its names for events.

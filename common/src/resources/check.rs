@@ -9,7 +9,6 @@ use super::place::{Place, Places};
 use crate::config::Fault;
 use crate::connector::limits;
 use crate::offer::Offer;
-use crate::secret::SecretRef;
 use crate::source::{Kind, Source};
 use crate::{condition, mapping, postback, template};
 use std::collections::{HashMap, HashSet};
@@ -179,8 +178,7 @@ fn signature(source: &Source, place: &Place, faults: &mut Vec<Fault>, warnings: 
     faults.extend(signature.faults().into_iter().map(|fault| at(place, "signature.", fault)));
     for (index, secret) in signature.secrets.iter().enumerate() {
         let key = format!("signature.secrets[{index}]");
-        let nameless = |name: &String| !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        if matches!(secret, SecretRef::Env(name) if nameless(name)) {
+        if !secret.names_a_place() {
             // What stands there may be the secret itself, so it is not repeated.
             let remedy = "put the secret into a variable, and write the variable's name";
             faults.push(fault(place, &key, "this is no name of an environment variable", remedy));

@@ -184,3 +184,21 @@ proptest! {
         prop_assert_eq!(&pushed(Place::Text), &value);
     }
 }
+
+#[test]
+fn the_documentation_lists_every_macro_and_every_filter() {
+    let page = include_str!("../../../docs/macros.md");
+    for Macro { name, aliases, description } in CONNECTOR.macros {
+        // SUB1 to SUB10 share a row.
+        if !name.starts_with("SUB") {
+            let row = page.lines().find(|line| line.starts_with(&format!("| `{name}` |")));
+            let row = row.unwrap_or_else(|| panic!("{name} is not there"));
+            assert!(row.contains(description), "{name}");
+            assert!(aliases.iter().all(|alias| row.contains(&format!("`{alias}`"))), "{name}");
+        }
+    }
+    for known in filter::ALL {
+        let row = page.lines().find(|line| line.starts_with(&format!("| `{}` |", known.name)));
+        assert!(row.is_some_and(|row| row.contains(known.description)), "{}", known.name);
+    }
+}

@@ -117,3 +117,101 @@ fn what_may_be_a_misspelt_macro_is_warned_of() {
         assert!(key == expected_key && problem.starts_with(&format!("`{name}`")), "{key}: {problem}");
     }
 }
+
+/// The keys of all faults.
+fn keys(webhook: &Webhook) -> Vec<String> {
+    faults(webhook).into_iter().map(|fault| fault.key).collect()
+}
+
+#[test]
+fn a_body_is_of_a_post_and_stands_alone() {
+    let mut webhook = webhook(Method::Get, "https://net.example/", &[("a", "1")]);
+    webhook.body = Some("a={{VALUE}}".to_owned());
+    assert_eq!(keys(&webhook), ["body", "parameters"]);
+    webhook.method = Method::Post;
+    assert_eq!(keys(&webhook), ["parameters"]);
+    webhook.parameters.clear();
+    assert_eq!(keys(&webhook), Vec::<String>::new());
+    for (encoding, body, fault) in [
+        (Encoding::Form, "a={{VALUE}} b", "body"),
+        (Encoding::Form, "a=ü", "body"),
+        (Encoding::Form, "a={{VALUE", "body"),
+        (Encoding::Form, "a={{VALUE | number}}", "body"),
+        (Encoding::Form, "{{VALUE | optional}}=1", "body"),
+        (Encoding::Json, "a=1", "body"),
+        (Encoding::Json, r#"{"a": {{VALUE}}}"#, "body"),
+        (Encoding::Json, r#"{"a": {"b": "{{VALUE | numbr}}"}}"#, "body.a.b"),
+        (Encoding::Json, r#"{"{{VALUE}}": 1}"#, "body.{{VALUE}}"),
+    ] {
+        webhook.encoding = encoding;
+        webhook.body = Some(body.to_owned());
+        assert_eq!(keys(&webhook), [fault], "{body}");
+        assert!(rendered(webhook.clone(), &facts()).is_err(), "{body}");
+    }
+    webhook.body = Some(r#"{"a": "{vlaue}"}"#.to_owned());
+    assert_eq!(warnings(&webhook).into_iter().map(|warning| warning.key).collect::<Vec<_>>(), ["body"]);
+}
+
+#[test]
+fn what_only_json_can_do_and_what_no_path_can_do_is_refused_elsewhere() {
+    for (url, parameter, header, key) in [
+        ("https://net.example/{{OWN | optional}}", "x", "x", "url"),
+        ("https://net.example/{{OWN | number}}", "x", "x", "url"),
+        ("https://net.example/?a={{OWN | number}}", "x", "x", "url"),
+        ("https://net.example/?{{OWN | optional}}=a", "x", "x", "url"),
+        ("https://net.example/", "{{OWN | number}}", "x", "parameters[0].value"),
+        ("https://net.example/", "x", "{{OWN | number}}", "headers[0].value"),
+    ] {
+        let mut webhook = webhook(Method::Get, url, &[("a", parameter)]);
+        webhook.headers = vec![line("X-A", header)];
+        assert_eq!(keys(&webhook), [key], "{url} {parameter} {header}");
+    }
+    let mut json = webhook(
+        Method::Post,
+        "https://net.example/",
+        &[("a", "{{OWN | number}}"), ("b", "{{OWN | number}}!")],
+    );
+    json.encoding = Encoding::Json;
+    assert_eq!(keys(&json), ["parameters[1].value"]);
+}
+
+#[test]
+fn secrets_are_declared_and_used() {
+    let mut webhook = webhook(
+        Method::Get,
+        "https://net.example/?a={{secret.url}}",
+        &[("b", "{{VALUE | hmac: secret.argument}}")],
+    );
+    webhook.headers = vec![line("X-A", "{{Secret.header}}")];
+    assert_eq!(keys(&webhook), ["secrets.argument", "secrets.header", "secrets.url"]);
+    let kept = || SecretRef::Env("KEPT".to_owned());
+    webhook.secrets = ["argument", "header", "url", "idle"].map(|name| (name.to_owned(), kept())).into();
+    assert_eq!(faults(&webhook), []);
+    let told: Vec<_> = warnings(&webhook).into_iter().map(|warning| warning.key).collect();
+    assert_eq!(told, ["secrets.idle"]);
+    webhook.secrets.insert("a b".to_owned(), kept());
+    assert_eq!(keys(&webhook), ["secrets.a b"]);
+}
+
+#[test]
+fn a_secret_in_the_place_of_a_variables_name_is_refused_and_not_repeated() {
+    let pasted = || SecretRef::Env("sk-live/hush".to_owned());
+    let mut webhook = webhook(Method::Get, "https://net.example/?a={{secret.a}}", &[]);
+    webhook.secrets = [("a".to_owned(), pasted())].into();
+    webhook.headers = vec![HeaderLine { secret: Some(pasted()), ..secret_line("X-Key") }];
+    webhook.authorization = Some(crate::connector::Authorization::Bearer { token: pasted() });
+    webhook.signing = Some(crate::connector::Signing { secrets: vec![pasted()] });
+    let found = faults(&webhook);
+    let keys: Vec<_> = found.iter().map(|fault| fault.key.as_str()).collect();
+    assert_eq!(keys, ["secrets.a", "headers[0].secret", "authorization", "signing.secrets[0]"]);
+    assert!(!crate::template::list(&found).contains("hush"));
+}
+
+#[test]
+fn a_renamed_event_has_one_name_on_either_side() {
+    let mut webhook = webhook(Method::Get, "https://net.example/", &[]);
+    webhook.rename = [("Lead", "a"), ("lead", "b"), ("", "c"), ("sale", "")]
+        .map(|(from, to)| (from.to_owned(), to.to_owned()))
+        .into();
+    assert_eq!(keys(&webhook), ["rename.", "rename.lead", "rename.sale"]);
+}
