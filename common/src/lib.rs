@@ -27,6 +27,7 @@ pub mod condition;
 pub mod connector;
 pub mod template;
 pub mod postback;
+pub mod library;
 pub mod delivery;
 pub mod retry;
 pub mod dead_letter;

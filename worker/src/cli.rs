@@ -38,6 +38,11 @@ enum Command {
         /// A file of resources, or a folder of *.toml files.
         resources: PathBuf,
     },
+    /// The template library: what is known of 25 receivers, and connectors made of it.
+    Connector {
+        #[command(subcommand)]
+        command: commands::connector::ConnectorCommand,
+    },
     /// Bring the store to this binary's schema.
     Migrate,
     /// Tell what became of an event, a click or a delivery, and why.
@@ -86,6 +91,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Check { print_defaults: true, .. } => commands::check::print_defaults(),
         Command::Check { resources, json, .. } => return commands::check::run(resources.as_deref(), json),
         Command::Apply { resources } => return commands::apply::run(&config, &resources).await,
+        Command::Connector { command } => commands::connector::run(&command),
         Command::Migrate => commands::migrate::run(&config),
         Command::Trace { id, json } => commands::trace::run(&config, &id, json).await,
         Command::Log(args) => commands::log::run(&config, &args).await,

@@ -5,6 +5,7 @@
 pub mod apply;
 pub mod check;
 pub mod clickfunnels;
+pub mod connector;
 pub mod dlq;
 pub mod forget;
 pub mod log;
