@@ -263,3 +263,23 @@ fn an_unknown_template_is_answered_with_the_nearest() {
     assert_eq!(unknown.to_string(), "there is no template `meta-capi`; did you mean meta_capi?");
     assert_eq!(template("salesforce").unwrap_err().nearest, None);
 }
+
+#[test]
+fn the_documents_table_names_every_template_and_setting() {
+    let document = include_str!("../../../docs/connectors.md");
+    for template in templates() {
+        let row = document.lines().find(|line| line.starts_with(&format!("| `{}`", template.id())));
+        let row = row.unwrap_or_else(|| panic!("docs/connectors.md has no row of {}", template.id()));
+        let settings = row.rsplit('|').nth(1).unwrap().trim();
+        let shown = template.settings().iter().map(|setting| {
+            let open = setting.optional || setting.secret;
+            if open { format!("`[{}]`", setting.name) } else { format!("`{}`", setting.name) }
+        });
+        assert_eq!(settings, shown.collect::<Vec<_>>().join(" "), "{}", template.id());
+        assert_eq!(row.contains('¹'), template.evidence() == Evidence::GeneralKnowledge, "{}", template.id());
+        let matched = template.connector.lines().find_map(|line| line.strip_prefix("parameter = \""));
+        if let Some(parameter) = matched {
+            assert!(row.contains(&format!("`{}`", parameter.trim_end_matches('"'))), "{row}");
+        }
+    }
+}
