@@ -75,6 +75,32 @@ pub fn phone(given: &str) -> Option<String> {
     (!other && (7..=15).contains(&digits.len())).then_some(digits)
 }
 
+/// A phone number as E.164, `+19053871234`. One without `+` or `00` is of `country`, two letters by ISO 3166-1;
+/// none where it cannot be read.
+pub fn e164(given: &str, country: Option<&str>) -> Option<String> {
+    let given = given.trim();
+    if given.len() > 64 {
+        return None;
+    }
+    let international = given.strip_prefix("00").map(|rest| format!("+{rest}"));
+    let candidate = international.as_deref().unwrap_or(given);
+    let country = if candidate.starts_with('+') { None } else { Some(country_of(country?)?) };
+    let number = phonenumber::parse(country, candidate).ok()?;
+    let written = number.format().mode(phonenumber::Mode::E164).to_string();
+    let digits = written.bytes().filter(u8::is_ascii_digit).count();
+    // No shorter than any number in use, no longer than E.164 allows.
+    (7..=15).contains(&digits).then_some(written)
+}
+
+/// Whether a text names a country that numbers can be of, by two letters.
+pub fn is_country(code: &str) -> bool {
+    country_of(code).is_some()
+}
+
+fn country_of(code: &str) -> Option<phonenumber::country::Id> {
+    code.trim().to_ascii_uppercase().parse().ok()
+}
+
 /// What an event says of who it is about, as keys. Everything is within the event's advertiser.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Who {

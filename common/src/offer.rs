@@ -1,6 +1,7 @@
 //! An offer: where a click is sent, and which of its values travel along (specification 000).
 
 use crate::click::Click;
+use crate::connector::Empty;
 use crate::id::{AdvertiserId, OfferId};
 use crate::payout;
 use crate::template::location::{Location, Unfit};
@@ -108,7 +109,7 @@ impl TrackingUrl {
     /// # Errors
     /// A value of the click cannot stand where the URL wants it.
     pub fn fill(&self, click: &Click) -> Result<String, Unfit> {
-        Ok(self.0.fill(click, &[])?.url.into())
+        Ok(self.0.fill(click, Vec::new(), Empty::Keep)?.url.into())
     }
 }
 

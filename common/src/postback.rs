@@ -4,22 +4,29 @@
 //! the connector as it is now, the delivery's id and its facts, and the same for every attempt: nothing
 //! in it says which attempt it is. It does no I/O; secrets come in through a function.
 
+mod authorization;
 mod blueprint;
 mod check;
+mod header_name;
 mod mask;
+mod signing;
 mod subject;
 
 pub use check::{faults, warnings};
+pub use signing::sign;
+pub use subject::fields;
 
-use crate::connector::{Connector, Encoding, Method};
+use crate::connector::{Connector, Empty, Method, Unresolved, Webhook};
 use crate::event::Facts;
 use crate::id::DeliveryId;
 use crate::secret::{self, SecretRef};
 use crate::template::location::Unfit;
 use crate::template::place::Place;
-use crate::template::{Fault, Rendered, Template, Values};
+use crate::template::{Fault, Rendered};
+use authorization::Proof;
 use blueprint::{Blueprint, Content};
-pub use subject::Subject;
+use std::collections::BTreeMap;
+use subject::Subject;
 use url::Url;
 
 /// The header that tells receivers the delivery's id, unless the connector sets it itself. Its name is
@@ -39,6 +46,17 @@ pub struct Postback {
     pub body: Option<Body>,
     /// The macros without a value, as written, each once. They were sent as nothing.
     pub unresolved: Vec<String>,
+    /// How it is shown where it is kept.
+    shown: Shown,
+}
+
+/// What a postback is shown as, and what must not be kept of it where a receiver echoes it.
+#[derive(Clone, PartialEq, Eq)]
+struct Shown {
+    url: String,
+    /// None where the body is shown as it is.
+    body: Option<String>,
+    secrets: Vec<String>,
 }
 
 /// A header of a postback.
@@ -70,20 +88,37 @@ pub enum Unrenderable {
     /// These facts make no URL of its template.
     #[error(transparent)]
     Url(#[from] Unfit),
+    /// Macros without a value, as written, of a webhook that sends nothing then.
+    #[error("there is no value for {}", .0.join(", "))]
+    Unresolved(Vec<String>),
     /// A secret cannot be read. It is no fault of the delivery: once it is mended, the same delivery goes.
-    #[error("the secret of header {header}: {source}")]
+    #[error("the secret of {of}: {source}")]
     Secret {
-        /// The header.
-        header: String,
+        /// What it is for.
+        of: String,
         /// Why.
         source: secret::Error,
     },
+    /// There is no access token yet. It is no fault of the delivery either.
+    #[error("there is no access token")]
+    NoAccessToken,
     /// A secret was read and cannot stand in a header.
-    #[error("the secret of header {header} holds a character that is not printable ASCII")]
+    #[error("the secret of {of} holds a character that is not printable ASCII")]
     SecretUnfit {
-        /// The header.
-        header: String,
+        /// What it is for.
+        of: String,
     },
+    /// A secret was read, and is none to sign with.
+    #[error("a secret of its signing is none of Standard Webhooks: `whsec_` and Base64")]
+    SigningSecret,
+}
+
+impl Unrenderable {
+    /// Whether the delivery is as good as before, and is tried again: what is missing is the operator's, or an
+    /// authorization server's, to mend.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Secret { .. } | Self::NoAccessToken)
+    }
 }
 
 /// What a webhook's secrets are read with.
@@ -95,65 +130,160 @@ pub struct Credentials<'a> {
     pub access_token: Option<&'a str>,
 }
 
-/// Renders the request that tells `connector` of a delivery.
+impl Credentials<'_> {
+    /// A secret, which is used for `of`.
+    fn read(&self, of: &str, reference: &SecretRef) -> Result<String, Unrenderable> {
+        (self.secret)(reference).map_err(|source| Unrenderable::Secret { of: of.to_owned(), source })
+    }
+
+    /// A secret that stands in a header.
+    fn read_printable(&self, of: &str, reference: &SecretRef) -> Result<String, Unrenderable> {
+        let value = self.read(of, reference)?;
+        if is_printable(&value) { Ok(value) } else { Err(Unrenderable::SecretUnfit { of: of.to_owned() }) }
+    }
+}
+
+/// Renders the request that tells `connector` of a delivery. Only the secrets that it uses are read.
 ///
 /// # Errors
-/// The connector is faulty, a secret of it cannot be read, or the facts do not fit its URL.
+/// The connector is faulty, a secret of it cannot be read, the facts do not fit its URL, or a macro has no
+/// value and the connector sends nothing then.
 pub fn render(
     connector: &Connector,
     delivery: &DeliveryId,
     facts: &Facts,
     credentials: &Credentials<'_>,
 ) -> Result<Postback, Unrenderable> {
-    let blueprint = Blueprint::of(&connector.webhook).map_err(Unrenderable::Faulty)?;
-    let subject = Subject { connector: &connector.id, delivery, facts };
-    let mut unresolved = Vec::new();
-    let parameters: Vec<(&str, String)> = blueprint
-        .parameters
-        .iter()
-        .map(|(name, value)| (*name, text(value, &subject, Place::Text, &mut unresolved)))
-        .collect();
-    let (in_query, body) = match connector.webhook.method {
-        Method::Get => (parameters, None),
-        Method::Post => (Vec::new(), Some(Body::of(connector.webhook.encoding, parameters))),
+    let webhook = &connector.webhook;
+    let blueprint = Blueprint::of(webhook).map_err(Unrenderable::Faulty)?;
+    let secrets = secrets(webhook, &blueprint, credentials)?;
+    let subject = Subject { connector, delivery, facts, secrets: &secrets };
+    let proof = webhook.authorization.as_ref().map(|kind| Proof::of(kind, credentials)).transpose()?;
+    let mut out = Gathered::default();
+
+    let mut parameters = Vec::with_capacity(blueprint.parameters.len() + 1);
+    for (name, template) in &blueprint.parameters {
+        let value = template.render(&subject, Place::Text);
+        if template.leaves_out(&value, webhook.empty) {
+            out.note(value);
+        } else {
+            parameters.push((*name, value));
+        }
+    }
+    let (mut in_query, body) = match &blueprint.body {
+        blueprint::Body::None => (parameters, None),
+        blueprint::Body::Parameters => (Vec::new(), Some(Body::form(form(parameters), &mut out))),
+        blueprint::Body::Form(form) => {
+            (Vec::new(), Some(Body::form(form.render(&subject, webhook.empty), &mut out)))
+        }
+        blueprint::Body::Json(json) => {
+            let rendered = json.render(&subject, webhook.empty, mask::is_secret_parameter);
+            (Vec::new(), Some(Body::json(rendered, &mut out)))
+        }
     };
-    let filled = blueprint.url.fill(&subject, &in_query)?;
-    let mut headers = Vec::with_capacity(blueprint.headers.len() + 1);
-    for (name, content) in &blueprint.headers {
-        let (value, secret) = match content {
-            Content::Template(template) => {
-                (text(template, &subject, Place::Header, &mut unresolved), mask::is_secret_header(name))
-            }
-            Content::Secret(reference) => (read(name, reference, credentials.secret)?, true),
-        };
-        headers.push(Header { name: (*name).to_owned(), value, secret });
+    if let Some(Proof::Query(name, secret)) = &proof {
+        let mut value = Rendered::default();
+        value.push_secret(secret, Place::Text);
+        in_query.push((name, value));
+    }
+    let filled = blueprint.url.fill(&subject, in_query, webhook.empty)?;
+    out.secrets.extend(filled.secrets);
+
+    let mut headers = headers(&blueprint, &subject, webhook.empty, credentials, &mut out)?;
+    if let Some(Proof::Header(name, value)) = proof {
+        headers.push(Header { name, value, secret: true });
     }
     if !headers.iter().any(|header| header.name.eq_ignore_ascii_case(IDEMPOTENCY_KEY)) {
         let value = delivery.to_string();
         headers.push(Header { name: IDEMPOTENCY_KEY.to_owned(), value, secret: false });
     }
-    let unresolved = each_once(filled.unresolved.into_iter().chain(unresolved));
-    Ok(Postback { method: connector.webhook.method, url: filled.url, headers, body, unresolved })
-}
-
-fn text(template: &Template, values: &dyn Values, place: Place, unresolved: &mut Vec<String>) -> String {
-    let Rendered { text, unresolved: missing } = template.render(values, place);
-    unresolved.extend(missing);
-    text
-}
-
-fn read(
-    header: &str,
-    reference: &SecretRef,
-    secret: &dyn Fn(&SecretRef) -> Result<String, secret::Error>,
-) -> Result<String, Unrenderable> {
-    let value =
-        secret(reference).map_err(|source| Unrenderable::Secret { header: header.to_owned(), source })?;
-    if is_printable(&value) {
-        Ok(value)
-    } else {
-        Err(Unrenderable::SecretUnfit { header: header.to_owned() })
+    let unresolved = each_once(filled.unresolved.into_iter().chain(out.unresolved));
+    if webhook.unresolved == Unresolved::Block && !unresolved.is_empty() {
+        return Err(Unrenderable::Unresolved(unresolved));
     }
+    let shown = Shown {
+        url: filled.shown,
+        body: out.shown_body,
+        secrets: out.secrets.into_iter().chain(secrets.into_values()).collect(),
+    };
+    Ok(Postback { method: webhook.method, url: filled.url, headers, body, unresolved, shown })
+}
+
+/// What is to be known of all that was rendered.
+#[derive(Default)]
+struct Gathered {
+    unresolved: Vec<String>,
+    secrets: Vec<String>,
+    shown_body: Option<String>,
+}
+
+impl Gathered {
+    /// Notes what came of a part; gives its text.
+    fn note(&mut self, part: Rendered) -> String {
+        self.unresolved.extend(part.unresolved);
+        self.secrets.extend(part.secrets);
+        part.text
+    }
+}
+
+/// The secrets that a webhook's templates name, read.
+fn secrets(
+    webhook: &Webhook,
+    blueprint: &Blueprint<'_>,
+    credentials: &Credentials<'_>,
+) -> Result<BTreeMap<String, String>, Unrenderable> {
+    let read = |name: &str| {
+        // `check` refuses a name that is not declared; without one there is no value.
+        let reference = webhook.secrets.get(name)?;
+        let value = credentials.read(&format!("{{{{secret.{name}}}}}"), reference);
+        Some(value.map(|value| (name.to_owned(), value)))
+    };
+    blueprint.secrets().into_iter().filter_map(read).collect()
+}
+
+fn headers(
+    blueprint: &Blueprint<'_>,
+    subject: &Subject<'_>,
+    empty: Empty,
+    credentials: &Credentials<'_>,
+    out: &mut Gathered,
+) -> Result<Vec<Header>, Unrenderable> {
+    let mut headers = Vec::with_capacity(blueprint.headers.len() + 5);
+    for (name, content) in &blueprint.headers {
+        let of = || format!("header {name}");
+        let (value, secret) = match content {
+            Content::Template(template) => {
+                let sound = |secret| subject.secret(secret).is_none_or(is_printable);
+                if !template.bare_secrets().all(sound) {
+                    return Err(Unrenderable::SecretUnfit { of: of() });
+                }
+                let rendered = template.render(subject, Place::Header);
+                if template.leaves_out(&rendered, empty) {
+                    out.note(rendered);
+                    continue;
+                }
+                let secret = rendered.holds_a_secret() || mask::is_secret_header(name);
+                (out.note(rendered), secret)
+            }
+            Content::Secret(reference) => (credentials.read_printable(&of(), reference)?, true),
+        };
+        headers.push(Header { name: (*name).to_owned(), value, secret });
+    }
+    Ok(headers)
+}
+
+/// Parameters as a form, in their order.
+fn form(parameters: Vec<(&str, Rendered)>) -> Rendered {
+    let mut form = Rendered::default();
+    for (index, (name, value)) in parameters.into_iter().enumerate() {
+        if index > 0 {
+            form.push("&");
+        }
+        form.push_value(name, Place::Form);
+        form.push("=");
+        form.append(value, Place::Form);
+    }
+    form
 }
 
 /// Whether a text can stand in a header as it is.
@@ -172,23 +302,16 @@ fn each_once(names: impl Iterator<Item = String>) -> Vec<String> {
 }
 
 impl Body {
-    /// Parameters as a body, in their order. Names in a JSON object are distinct: the blueprint saw to it.
-    fn of(encoding: Encoding, parameters: Vec<(&str, String)>) -> Self {
-        match encoding {
-            Encoding::Form => {
-                let bytes = form_urlencoded::Serializer::new(String::new())
-                    .extend_pairs(parameters)
-                    .finish()
-                    .into_bytes();
-                Self { content_type: "application/x-www-form-urlencoded", bytes }
-            }
-            Encoding::Json => {
-                let object: serde_json::Map<_, _> =
-                    parameters.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
-                let bytes = serde_json::Value::Object(object).to_string().into_bytes();
-                Self { content_type: "application/json", bytes }
-            }
-        }
+    fn form(rendered: Rendered, out: &mut Gathered) -> Self {
+        out.shown_body = Some(mask::form(rendered.shown()));
+        let bytes = out.note(rendered).into_bytes();
+        Self { content_type: "application/x-www-form-urlencoded", bytes }
+    }
+
+    fn json(rendered: Rendered, out: &mut Gathered) -> Self {
+        out.shown_body = rendered.holds_a_secret().then(|| rendered.shown().to_owned());
+        let bytes = out.note(rendered).into_bytes();
+        Self { content_type: "application/json", bytes }
     }
 }
 

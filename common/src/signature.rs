@@ -8,6 +8,8 @@
 use crate::secret::SecretRef;
 use crate::template::Fault;
 use crate::time::Span;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, Mac};
 use jiff::Timestamp;
 use serde::de::value::SeqAccessDeserializer;
@@ -343,6 +345,23 @@ fn one<'h>(header: impl Fn(&str) -> Vec<&'h [u8]>, name: &str) -> Result<&'h [u8
         [value] => Ok(value),
         _ => Err(Refusal::HeaderRepeated(name.to_owned())),
     }
+}
+
+/// What Standard Webhooks' symmetric scheme signs a message with: `v1,` and Base64, one entry of the header
+/// `webhook-signature`. What [`Verifier`] verifies.
+///
+/// # Errors
+/// The secret is none of Standard Webhooks.
+pub fn standard_webhooks(
+    secret: &str,
+    id: &str,
+    at: Timestamp,
+    body: &[u8],
+) -> Result<String, MalformedSecret> {
+    let key = recipe::key(Scheme::StandardWebhooks, secret)?;
+    let at = at.as_second().to_string();
+    let signed = tag(Algorithm::Sha256, &key, &[id.as_bytes(), b".", at.as_bytes(), b".", body]);
+    Ok(format!("v1,{}", STANDARD.encode(signed)))
 }
 
 /// The HMAC of the pieces, one after the other.

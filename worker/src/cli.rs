@@ -55,6 +55,8 @@ enum Command {
     },
     /// List attempts, newest last.
     Log(commands::log::LogArgs),
+    /// List the macros and filters of templates, and the fields that a source's events carry.
+    Macros(commands::macros::MacrosArgs),
     /// Erase a person: what says who they are goes, what the ledger is made of stays.
     Forget(commands::forget::ForgetArgs),
     /// The dead letters.
@@ -95,6 +97,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Migrate => commands::migrate::run(&config),
         Command::Trace { id, json } => commands::trace::run(&config, &id, json).await,
         Command::Log(args) => commands::log::run(&config, &args).await,
+        Command::Macros(args) => commands::macros::run(&config, &args).await,
         Command::Forget(args) => commands::forget::run(&config, &args).await,
         Command::Dlq { command } => Box::pin(commands::dlq::run(&config, command)).await,
         Command::Clickfunnels { command } => Box::pin(commands::clickfunnels::run(&config, command)).await,

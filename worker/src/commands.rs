@@ -9,6 +9,7 @@ pub mod connector;
 pub mod dlq;
 pub mod forget;
 pub mod log;
+pub mod macros;
 pub mod migrate;
 pub mod trace;
 

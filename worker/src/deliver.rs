@@ -17,7 +17,7 @@ use carom_common::dead_letter::Letter;
 use carom_common::delivery::{Delivery, Outcome, Reason};
 use carom_common::envelope;
 use carom_common::id::ConnectorId;
-use carom_common::postback::{self, Credentials, Postback, Unrenderable};
+use carom_common::postback::{self, Credentials, Postback};
 use carom_common::resources::Resources;
 use carom_common::secret::SecretRef;
 use carom_common::store::{AttemptKey, AttemptStanding, End, ExchangeRecord, Settlement};
@@ -104,12 +104,15 @@ async fn attempt(shared: &Shared, delivery: &Delivery, now: Timestamp) -> Tried 
     }
     let rendered = {
         let credentials = Credentials { secret: &SecretRef::read, access_token: None };
-        postback::render(connector, &delivery.id, &delivery.facts, &credentials)
+        postback::render(connector, &delivery.id, &delivery.facts, &credentials).and_then(|mut postback| {
+            postback::sign(&mut postback, &connector.webhook, &delivery.id, &credentials, now)?;
+            Ok(postback)
+        })
     };
     match rendered {
         Ok(postback) => exchange(shared, connector, postback).await,
         // A secret that cannot be read is the operator's to mend, and the delivery is as good as before.
-        Err(error @ Unrenderable::Secret { .. }) => Tried::failed("secret", error.to_string()),
+        Err(error) if error.is_passing() => Tried::failed("secret", error.to_string()),
         Err(error) => Tried::dead(Reason::Unrenderable, error.to_string()),
     }
 }
@@ -128,6 +131,7 @@ async fn exchange(shared: &Shared, connector: &Connector, postback: Postback) ->
     let record = ExchangeRecord {
         method: method(postback.method).to_string(),
         url: postback.masked_url(),
+        unresolved: postback.unresolved.clone(),
         ..ExchangeRecord::default()
     };
     let secrets = postback.secrets();

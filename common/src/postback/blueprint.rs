@@ -1,31 +1,42 @@
 //! A webhook's templates, parsed: what can be rendered. Whatever is wrong with them is found here, so that
 //! `check` and an attempt never disagree.
 
+use super::header_name;
 use crate::connector::{Encoding, Header, Method, Webhook};
 use crate::secret::SecretRef;
+use crate::template::form::{Form, number_in_text};
+use crate::template::json::{Json, number_in_part};
 use crate::template::location::Location;
 use crate::template::{Fault, Template, catalogue};
-
-/// Headers that are made by whoever writes the request, or that would break it.
-const NOT_CONFIGURABLE: [&str; 11] = [
-    "host",
-    "content-length",
-    "transfer-encoding",
-    "connection",
-    "keep-alive",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "upgrade",
-    "expect",
-    "http2-settings",
-];
 
 /// A webhook, parsed.
 pub(super) struct Blueprint<'a> {
     pub(super) url: Location,
+    /// What is appended to the query, or sent as a form.
     pub(super) parameters: Vec<(&'a str, Template)>,
+    pub(super) body: Body,
     pub(super) headers: Vec<(&'a str, Content<'a>)>,
+}
+
+/// What is sent in the body.
+pub(super) enum Body {
+    /// A GET has none.
+    None,
+    /// The parameters, as a form.
+    Parameters,
+    Form(Form),
+    Json(Json),
+}
+
+impl Body {
+    /// The templates of a body that is not of parameters.
+    pub(super) fn templates(&self) -> Vec<&Template> {
+        match self {
+            Self::None | Self::Parameters => Vec::new(),
+            Self::Form(form) => form.templates().collect(),
+            Self::Json(json) => json.templates(),
+        }
+    }
 }
 
 /// What stands in a header.
@@ -41,11 +52,37 @@ impl<'a> Blueprint<'a> {
         let url =
             Location::parse("url", &webhook.url, &catalogue::CONNECTOR).map_err(|found| faults.extend(found));
         let parameters = parameters(webhook, &mut faults);
+        let (parameters, body) = body(webhook, parameters, &mut faults);
         let headers = headers(webhook, &mut faults);
         match url {
-            Ok(url) if faults.is_empty() => Ok(Self { url, parameters, headers }),
+            Ok(url) if faults.is_empty() => Ok(Self { url, parameters, body, headers }),
             _ => Err(faults),
         }
+    }
+
+    /// All its templates.
+    pub(super) fn templates(&self) -> Vec<&Template> {
+        let mut all: Vec<_> = self.url.templates().collect();
+        all.extend(self.parameters.iter().map(|(_, value)| value));
+        all.extend(self.body.templates());
+        all.extend(self.headers.iter().filter_map(|(_, content)| match content {
+            Content::Template(value) => Some(value),
+            Content::Secret(_) => None,
+        }));
+        all
+    }
+
+    /// The secrets that its templates name, each once.
+    pub(super) fn secrets(&self) -> Vec<&str> {
+        let mut names: Vec<_> = self
+            .templates()
+            .into_iter()
+            .flat_map(Template::macros)
+            .filter_map(|name| name.strip_prefix(catalogue::SECRET))
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        names
     }
 }
 
@@ -55,8 +92,12 @@ fn template(key: &str, text: &str, faults: &mut Vec<Fault>) -> Option<Template> 
         .ok()
 }
 
+/// Whether parameters become the members of a JSON object.
+fn is_json(webhook: &Webhook) -> bool {
+    webhook.method == Method::Post && webhook.encoding == Encoding::Json
+}
+
 fn parameters<'a>(webhook: &'a Webhook, faults: &mut Vec<Fault>) -> Vec<(&'a str, Template)> {
-    let is_json_body = webhook.method == Method::Post && webhook.encoding == Encoding::Json;
     let mut parsed = Vec::with_capacity(webhook.parameters.len());
     for (index, parameter) in webhook.parameters.iter().enumerate() {
         let name = parameter.name.as_str();
@@ -68,14 +109,49 @@ fn parameters<'a>(webhook: &'a Webhook, faults: &mut Vec<Fault>) -> Vec<(&'a str
             let remedy = "write the name as it is to be sent; macros belong in the value";
             faults.push(Fault::new(&key, "a parameter's name holds a macro", remedy));
         }
-        if is_json_body && webhook.parameters[..index].iter().any(|earlier| earlier.name == name) {
+        if is_json(webhook) && webhook.parameters[..index].iter().any(|earlier| earlier.name == name) {
             let remedy = "name each member once, or use encoding = \"form\"";
             faults.push(Fault::new(&key, format!("`{name}` is given twice in a JSON object"), remedy));
         }
-        let value = template(&format!("parameters[{index}].value"), &parameter.value, faults);
-        parsed.extend(value.map(|value| (name, value)));
+        let key = format!("parameters[{index}].value");
+        if let Some(value) = template(&key, &parameter.value, faults) {
+            let number = if is_json(webhook) { number_in_part } else { number_in_text };
+            faults.extend(number(&key, &value));
+            parsed.push((name, value));
+        }
     }
     parsed
+}
+
+/// The body, and the parameters that are not in it as something else.
+fn body<'a>(
+    webhook: &Webhook,
+    parameters: Vec<(&'a str, Template)>,
+    faults: &mut Vec<Fault>,
+) -> (Vec<(&'a str, Template)>, Body) {
+    let Some(text) = &webhook.body else {
+        return match webhook.method {
+            Method::Get => (parameters, Body::None),
+            Method::Post if webhook.encoding == Encoding::Form => (parameters, Body::Parameters),
+            Method::Post => {
+                let members = parameters.into_iter().map(|(name, value)| (name.to_owned(), value));
+                (Vec::new(), Body::Json(Json::object(members.collect())))
+            }
+        };
+    };
+    if webhook.method == Method::Get {
+        let remedy = "use method = \"POST\", or parameters";
+        faults.push(Fault::new("body", "a GET has no body", remedy));
+    }
+    if !webhook.parameters.is_empty() {
+        let remedy = "write them into the body, or into the URL's query";
+        faults.push(Fault::new("parameters", "a body is written out, and parameters are given too", remedy));
+    }
+    let parsed = match webhook.encoding {
+        Encoding::Form => Form::parse("body", text, &catalogue::CONNECTOR).map(Body::Form),
+        Encoding::Json => Json::parse("body", text, &catalogue::CONNECTOR).map(Body::Json),
+    };
+    (parameters, parsed.map_err(|found| faults.extend(found)).unwrap_or(Body::None))
 }
 
 fn headers<'a>(webhook: &'a Webhook, faults: &mut Vec<Fault>) -> Vec<(&'a str, Content<'a>)> {
@@ -83,7 +159,7 @@ fn headers<'a>(webhook: &'a Webhook, faults: &mut Vec<Fault>) -> Vec<(&'a str, C
     for (index, header) in webhook.headers.iter().enumerate() {
         let name = header.name.as_str();
         let key = format!("headers[{index}].name");
-        if let Some((problem, remedy)) = wrong_name(name, webhook.method) {
+        if let Some((problem, remedy)) = header_name::wrong(name, webhook.method) {
             faults.push(Fault::new(&key, problem, remedy));
         }
         if webhook.headers[..index].iter().any(|earlier| earlier.name.eq_ignore_ascii_case(name)) {
@@ -92,30 +168,6 @@ fn headers<'a>(webhook: &'a Webhook, faults: &mut Vec<Fault>) -> Vec<(&'a str, C
         parsed.extend(content(index, header, faults).map(|content| (name, content)));
     }
     parsed
-}
-
-fn wrong_name(name: &str, method: Method) -> Option<(String, &'static str)> {
-    let is = |other: &str| name.eq_ignore_ascii_case(other);
-    if name.is_empty() {
-        Some(("a header has no name".to_owned(), "name it, or remove it"))
-    } else if !name.bytes().all(is_token) {
-        let shown: String = name.chars().take(40).collect();
-        Some((format!("`{shown}` is not a header's name"), "use letters, digits and `-`, as in X-Api-Key"))
-    } else if NOT_CONFIGURABLE.into_iter().any(is) {
-        Some((
-            format!("header `{name}` cannot be configured"),
-            "remove it: the HTTP client sets what is needed",
-        ))
-    } else if method == Method::Post && is("content-type") {
-        Some((format!("header `{name}` cannot be configured"), "choose the body's form with `encoding`"))
-    } else {
-        None
-    }
-}
-
-/// RFC 9110's token.
-fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 fn content<'a>(index: usize, header: &'a Header, faults: &mut Vec<Fault>) -> Option<Content<'a>> {
@@ -127,6 +179,7 @@ fn content<'a>(index: usize, header: &'a Header, faults: &mut Vec<Fault>) -> Opt
                 let remedy = "use printable ASCII, percent-encoded where the receiver decodes it";
                 faults.push(Fault::new(&key, "the value holds a control or non-ASCII character", remedy));
             }
+            faults.extend(number_in_text(&key, &template));
             Some(Content::Template(template))
         }
         (None, Some(secret)) => Some(Content::Secret(secret)),

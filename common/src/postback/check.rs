@@ -1,9 +1,10 @@
 //! What `check` says of a webhook: its faults, all at once, and what is allowed but unwise.
 
 use super::blueprint::{Blueprint, Content};
+use super::{authorization, signing};
 use crate::connector::Webhook;
-use crate::template::Fault;
 use crate::template::location::is_loopback;
+use crate::template::{Fault, Template, catalogue};
 use crate::time::Span;
 
 const LONGEST_TIMEOUT: Span = Span::from_secs(60);
@@ -11,7 +12,14 @@ const MOST_AT_ONCE: u16 = 1_000;
 
 /// Every fault of a webhook, with its key within the webhook.
 pub fn faults(webhook: &Webhook) -> Vec<Fault> {
-    let mut faults = Blueprint::of(webhook).err().unwrap_or_default();
+    let (blueprint, mut faults) = match Blueprint::of(webhook) {
+        Ok(blueprint) => (Some(blueprint), Vec::new()),
+        Err(faults) => (None, faults),
+    };
+    faults.extend(secrets(webhook, blueprint.as_ref()));
+    faults.extend(authorization::faults(webhook, blueprint.as_ref().map(|blueprint| &blueprint.url)));
+    faults.extend(signing::faults(webhook));
+    faults.extend(renaming(webhook));
     if webhook.timeout.0.is_zero() || webhook.timeout > LONGEST_TIMEOUT {
         let problem = format!("a timeout of {} is out of range", webhook.timeout);
         faults.push(Fault::new("timeout", problem, "choose more than nothing and at most 1m"));
@@ -19,6 +27,44 @@ pub fn faults(webhook: &Webhook) -> Vec<Fault> {
     if !(1..=MOST_AT_ONCE).contains(&webhook.concurrency) {
         let problem = format!("a concurrency of {} is out of range", webhook.concurrency);
         faults.push(Fault::new("concurrency", problem, format!("choose 1 to {MOST_AT_ONCE}")));
+    }
+    faults
+}
+
+/// The faults of its secrets: names that cannot be written in a macro, and macros that name none. The latter
+/// are seen only where all templates can be read.
+fn secrets(webhook: &Webhook, blueprint: Option<&Blueprint<'_>>) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    for name in webhook.secrets.keys() {
+        let written = format!("{{{{{}{name}}}}}", catalogue::SECRET);
+        if Template::parse(&written, &catalogue::CONNECTOR).is_err() {
+            let problem = "no macro can name it";
+            faults.push(Fault::new(format!("secrets.{name}"), problem, "use letters, digits, `_` and `-`"));
+        }
+    }
+    for name in blueprint.map(Blueprint::secrets).unwrap_or_default() {
+        if !webhook.secrets.contains_key(name) {
+            let problem = format!("there is no secret `{name}`, and a template names it");
+            let remedy = "say where it is kept, as { env = \"…\" } or { file = \"…\" }";
+            faults.push(Fault::new(format!("secrets.{name}"), problem, remedy));
+        }
+    }
+    faults
+}
+
+/// The faults of its names for events.
+fn renaming(webhook: &Webhook) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    let names: Vec<_> = webhook.rename.keys().map(|name| name.to_lowercase()).collect();
+    for (index, (name, new)) in webhook.rename.iter().enumerate() {
+        let key = format!("rename.{name}");
+        if name.is_empty() || new.is_empty() {
+            faults.push(Fault::new(&key, "an event has no name", "write a name on both sides, or remove it"));
+        }
+        if names[..index].contains(&names[index]) {
+            let problem = "the same name stands here in another case, and names are the same in any";
+            faults.push(Fault::new(&key, problem, "keep one of them"));
+        }
     }
     faults
 }
@@ -41,13 +87,35 @@ pub fn warnings(webhook: &Webhook) -> Vec<Fault> {
         }
     };
     unknown("url".to_owned(), blueprint.url.lookalikes());
-    for (index, (_, value)) in blueprint.parameters.iter().enumerate() {
-        unknown(format!("parameters[{index}].value"), value.lookalikes());
+    for (index, parameter) in webhook.parameters.iter().enumerate() {
+        if let Ok(value) = Template::parse(&parameter.value, &catalogue::CONNECTOR) {
+            unknown(format!("parameters[{index}].value"), value.lookalikes());
+        }
+    }
+    if webhook.body.is_some() {
+        unknown(
+            "body".to_owned(),
+            blueprint.body.templates().into_iter().flat_map(Template::lookalikes).collect(),
+        );
     }
     for (index, (_, content)) in blueprint.headers.iter().enumerate() {
         if let Content::Template(value) = content {
             unknown(format!("headers[{index}].value"), value.lookalikes());
         }
     }
+    warnings.extend(unused(webhook, &blueprint));
+    warnings.extend(authorization::warnings(webhook));
+    warnings.extend(signing::warnings(webhook));
     warnings
+}
+
+/// The secrets that nothing uses.
+fn unused(webhook: &Webhook, blueprint: &Blueprint<'_>) -> Vec<Fault> {
+    let used = blueprint.secrets();
+    let idle = webhook.secrets.keys().filter(|name| !used.contains(&name.as_str()));
+    idle.map(|name| {
+        let remedy = format!("write {{{{secret.{name}}}}} where it belongs, or remove it");
+        Fault::new(format!("secrets.{name}"), "no template names it", remedy)
+    })
+    .collect()
 }

@@ -1,53 +1,82 @@
 //! How a postback is shown: in logs, listings and `Debug`. What is secret, or is called so, is `…`.
 
 use super::{Body, Header, Postback};
+use crate::template::MASK;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use std::borrow::Cow;
 use std::fmt;
 
-const MASK: &str = "…";
+/// A secret shorter than this is not looked for in what a receiver answers: it would be found everywhere.
+const SHORTEST: usize = 6;
 
 impl Postback {
-    /// The URL for showing: parameters that are named as secrets are masked. Personal data is not, so
-    /// this is for the webhook log, which has retention, and not for process logs.
+    /// The URL for showing: secrets are masked, and so are parameters that are named as secrets. Personal
+    /// data is not, so this is for the webhook log, which has retention, and not for process logs.
     pub fn masked_url(&self) -> String {
-        let Some(query) = self.url.query() else {
-            return self.url.to_string();
-        };
-        let pairs: Vec<String> = query.split('&').map(masked_pair).collect();
-        let (before, _) = self.url.as_str().split_once('?').unwrap_or((self.url.as_str(), ""));
-        format!("{before}?{}", pairs.join("&"))
+        match self.shown.url.split_once('?') {
+            Some((before, query)) => {
+                let (query, fragment) = query.split_once('#').map_or((query, None), |(q, f)| (q, Some(f)));
+                let fragment = fragment.map(|fragment| format!("#{fragment}")).unwrap_or_default();
+                format!("{before}?{}{fragment}", masked_pairs(query))
+            }
+            None => self.shown.url.clone(),
+        }
     }
 
-    /// The headers for showing, in their order: those that are secret are masked.
+    /// The headers for showing, in their order: those that are secret, or hold a secret, are masked. That of
+    /// the body's form is not among them.
     pub fn masked_headers(&self) -> Vec<(&str, &str)> {
         self.headers.iter().map(|header| (header.name.as_str(), header.shown())).collect()
     }
-}
 
-impl Postback {
-    /// What must not be kept where a receiver echoes it: the values of secret headers, each word of them
-    /// (a receiver may repeat a token without its `Bearer`), and of parameters that are named as secrets.
+    /// The body for showing, masked as the URL is; none where there is no body.
+    pub fn masked_body(&self) -> Option<Cow<'_, str>> {
+        let body = self.body.as_ref()?;
+        Some(self.shown.body.as_deref().map_or_else(|| String::from_utf8_lossy(&body.bytes), Cow::Borrowed))
+    }
+
+    /// What must not be kept where a receiver echoes it: secrets and what was made of them, the values of
+    /// secret headers, each word of them (a receiver may repeat a token without its `Bearer`), and of parameters
+    /// that are named as secrets; each also as a URL and a form have it.
     pub fn secrets(&self) -> Vec<String> {
         let headers = self.headers.iter().filter(|header| header.secret).map(|header| header.value.as_str());
         let words = headers.flat_map(|value| value.split_whitespace().chain([value])).map(str::to_owned);
         let form =
             self.body.as_ref().filter(|body| body.content_type.contains("form")).map(|body| &body.bytes[..]);
         let query = self.url.query().unwrap_or_default().as_bytes();
-        let decoded = [query, form.unwrap_or_default()].into_iter().flat_map(|pairs| {
+        let named = [query, form.unwrap_or_default()].into_iter().flat_map(|pairs| {
             form_urlencoded::parse(pairs)
                 .filter(|(name, _)| is_secret_parameter(name))
-                .flat_map(|(_, value)| [encoded(&value), value.into_owned()])
-                .collect::<Vec<_>>()
+                .map(|(_, value)| value.into_owned())
         });
-        let mut secrets: Vec<String> = words.chain(decoded).filter(|secret| secret.len() >= 6).collect();
+        let mut secrets: Vec<String> = words
+            .chain(named)
+            .chain(self.shown.secrets.iter().cloned())
+            .filter(|secret| secret.len() >= SHORTEST)
+            .flat_map(|secret| [as_form(&secret), as_url(&secret), secret])
+            .collect();
         // The longest first, or a part of one would be blotted out of it and leave the rest.
-        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        secrets.sort_by(|one, other| other.len().cmp(&one.len()).then_with(|| one.cmp(other)));
         secrets.dedup();
         secrets
     }
 }
 
-fn encoded(value: &str) -> String {
+fn as_form(value: &str) -> String {
     form_urlencoded::byte_serialize(value.as_bytes()).collect()
+}
+
+fn as_url(value: &str) -> String {
+    utf8_percent_encode(value, NON_ALPHANUMERIC).to_string()
+}
+
+/// A form for showing: its secrets are masked already.
+pub(super) fn form(shown: &str) -> String {
+    masked_pairs(&shown.replace(&as_form(MASK), MASK))
+}
+
+fn masked_pairs(pairs: &str) -> String {
+    pairs.split('&').map(masked_pair).collect::<Vec<_>>().join("&")
 }
 
 impl Header {
@@ -65,7 +94,7 @@ fn masked_pair(pair: &str) -> String {
 }
 
 /// Whether a parameter's name says that its value is a secret, as in `access_token` or `api_secret`.
-fn is_secret_parameter(name: &str) -> bool {
+pub(super) fn is_secret_parameter(name: &str) -> bool {
     let name = form_urlencoded::parse(name.as_bytes())
         .next()
         .map_or_else(String::new, |(name, _)| name.to_lowercase());

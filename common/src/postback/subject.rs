@@ -1,27 +1,36 @@
-//! What a connector's macros read: the conversion, the event, the click, the event's own data.
+//! What a connector's macros read: the conversion, the event, the click, the visitor's newest touch, the
+//! event's own data.
 //!
 //! Each macro says where it looks, in that order. Two rules keep strangers out of it. Money and status
 //! come from the conversion or the event alone: whoever clicks can write `?value=999` into a link, and a
 //! declined transaction has an `amount` too. And a name of the user's own means the event's data before
 //! it means a parameter of the click, for the same reason.
 
-use crate::click::{Click, Device};
+mod data;
+
+pub use data::fields;
+
+use crate::click::Device;
+use crate::connector::{Connector, Mode};
 use crate::event::Facts;
-use crate::id::{ClickId, ConnectorId, DeliveryId};
+use crate::id::{ClickId, DeliveryId};
 use crate::money::Amount;
-use crate::template::Values;
-use serde_json::Value;
+use crate::template::{Values, catalogue};
+use jiff::Timestamp;
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 /// What is told, and to whom.
-#[derive(Clone, Copy, Debug)]
-pub struct Subject<'a> {
+#[derive(Clone, Copy)]
+pub(super) struct Subject<'a> {
     /// The connector.
-    pub connector: &'a ConnectorId,
+    pub(super) connector: &'a Connector,
     /// The delivery.
-    pub delivery: &'a DeliveryId,
+    pub(super) delivery: &'a DeliveryId,
     /// What it tells.
-    pub facts: &'a Facts,
+    pub(super) facts: &'a Facts,
+    /// The secrets that the connector's templates name.
+    pub(super) secrets: &'a BTreeMap<String, String>,
 }
 
 type Text<'a> = Option<Cow<'a, str>>;
@@ -30,6 +39,10 @@ impl Values for Subject<'_> {
     fn value(&self, name: &str) -> Option<Cow<'_, str>> {
         let event = &self.facts.event;
         let click = self.facts.click.as_ref();
+        let touch = self.facts.touch.as_ref();
+        if let Some(secret) = name.strip_prefix(catalogue::SECRET) {
+            return borrowed(self.secret(secret));
+        }
         match name {
             "VALUE" => self.money().map(|money| money.amount.to_string().into()),
             "CURRENCY" => self.money()?.currency.map(|currency| currency.code().to_owned().into()),
@@ -37,7 +50,7 @@ impl Values for Subject<'_> {
             "PAYOUT_CURRENCY" => self.payout()?.currency.map(|currency| currency.code().to_owned().into()),
             "EVENT_NAME" => {
                 let told = self.facts.conversion.as_ref().and_then(|conversion| conversion.name.as_deref());
-                borrowed(told.or(event.name.as_deref()).or(Some(&event.raw_type)))
+                borrowed(Some(self.renamed(told.or(event.name.as_deref()).unwrap_or(&event.raw_type))))
             }
             "EVENT_TYPE" => borrowed(Some(&event.raw_type)),
             "EVENT_NUMBER" => event.number.map(|number| number.to_string().into()),
@@ -50,7 +63,9 @@ impl Values for Subject<'_> {
                 borrowed(self.facts.conversion.as_ref().map(|conversion| conversion.key.as_str()))
             }
             "STATUS" => borrowed(self.facts.conversion.as_ref().map(|conversion| conversion.status.as_str())),
-            "CLICK_ID" => click.map(|click| click.id.to_string().into()).or_else(|| self.foreign_click_id()),
+            "CLICK_ID" => borrowed(self.facts.matched_click_id.as_deref())
+                .or_else(|| click.map(|click| click.id.to_string().into()))
+                .or_else(|| self.foreign_click_id()),
             "VISITOR_ID" => {
                 let visitor = click.map(|click| click.visitor).or(event.person.visitor);
                 visitor.map(|visitor| visitor.to_string().into())
@@ -58,12 +73,18 @@ impl Values for Subject<'_> {
             "OFFER" => borrowed(click.map(|click| click.offer.as_str())),
             "TARGET" => borrowed(click.map(|click| click.target.as_str())),
             "REFERRER" => borrowed(click.and_then(|click| click.referrer.as_deref()))
+                .or_else(|| borrowed(touch?.referrer.as_deref()))
                 .or_else(|| self.data(&["referrer"])),
+            "LANDING_PAGE" => borrowed(touch.and_then(|touch| touch.landing_page.as_deref()))
+                .or_else(|| self.data(data::LANDING_PAGE)),
             "USER_AGENT" => borrowed(click.and_then(|click| click.user_agent.as_deref()))
+                .or_else(|| borrowed(touch?.user_agent.as_deref()))
                 .or_else(|| self.data(&["user_agent"])),
             "DEVICE" => borrowed(click.and_then(|click| click.device).map(Device::as_str))
+                .or_else(|| borrowed(touch?.device.as_deref()))
                 .or_else(|| self.data(&["device"])),
             "COUNTRY" => borrowed(click.and_then(|click| click.country.as_deref()))
+                .or_else(|| borrowed(touch?.country.as_deref()))
                 .or_else(|| self.data(&["country_code", "country"])),
             "EMAIL" => borrowed(event.person.email.as_deref())
                 .or_else(|| self.of_contact(&["email_address", "email"])),
@@ -74,11 +95,22 @@ impl Values for Subject<'_> {
             }
             "FIRST_NAME" => self.of_contact(&["first_name"]),
             "LAST_NAME" => self.of_contact(&["last_name"]),
-            "FBC" => click.and_then(fbc).or_else(|| self.of_click("fbc")),
+            "PRODUCT" => self.data(data::PRODUCT),
+            "QUANTITY" => self.data(data::QUANTITY),
+            "VOUCHER" => self.data(data::VOUCHER),
+            "FBC" => click
+                .and_then(|click| fbc(click.parameter_in_any_case("fbclid"), click.at))
+                .or_else(|| touch.and_then(|touch| fbc(touch.parameter("fbclid"), touch.at)))
+                .or_else(|| self.of_click("fbc")),
+            "TTP" => self.of_click("ttp").or_else(|| self.of_click("_ttp")),
+            "GA_CLIENT_ID" => {
+                self.of_click("ga_client_id").or_else(|| self.of_click("_ga").and_then(data::ga_client_id))
+            }
+            "TEST" => Some(if self.is_a_test() { "1" } else { "0" }.into()),
             "TIMESTAMP" => Some(event.at.as_second().to_string().into()),
             "TIMESTAMP_MS" => Some(event.at.as_millisecond().to_string().into()),
             "TIME_ISO" => Some(event.at.to_string().into()),
-            "CONNECTOR_ID" => borrowed(Some(self.connector.as_str())),
+            "CONNECTOR_ID" => borrowed(Some(self.connector.id.as_str())),
             "UTM_SOURCE" | "UTM_MEDIUM" | "UTM_CAMPAIGN" | "UTM_CONTENT" | "UTM_TERM" | "GCLID"
             | "GBRAID" | "WBRAID" | "FBCLID" | "FBP" | "TTCLID" | "MSCLKID" | "SUB1" | "SUB2" | "SUB3"
             | "SUB4" | "SUB5" | "SUB6" | "SUB7" | "SUB8" | "SUB9" | "SUB10" => {
@@ -94,9 +126,9 @@ fn borrowed(text: Option<&str>) -> Text<'_> {
 }
 
 /// Meta's click id: the version, the level of the domain, when the click was seen, and the click id itself.
-fn fbc(click: &Click) -> Text<'_> {
-    let fbclid = click.parameter_in_any_case("fbclid").filter(|fbclid| !fbclid.is_empty())?;
-    Some(format!("fb.1.{}.{fbclid}", click.at.as_millisecond()).into())
+fn fbc(fbclid: Option<&str>, at: Timestamp) -> Text<'static> {
+    let fbclid = fbclid.filter(|fbclid| !fbclid.is_empty())?;
+    Some(format!("fb.1.{}.{fbclid}", at.as_millisecond()).into())
 }
 
 /// Whether a click id is still a placeholder: `{…}`, `[…]`, `${…}` or `%…%`.
@@ -124,19 +156,44 @@ impl<'a> Subject<'a> {
             .or_else(|| self.data(&["click_id", "clickid"]).filter(|id| !ours(id) && !is_unfilled(id)))
     }
 
+    /// A secret of the connector, read.
+    pub(super) fn secret(&self, name: &str) -> Option<&'a str> {
+        self.secrets.get(name).map(String::as_str)
+    }
+
+    /// The connector's own name for an event, where it has one.
+    fn renamed(&self, name: &'a str) -> &'a str {
+        let renamed = &self.connector.webhook.rename;
+        // Lower case by Unicode: a custom event's name can be in any script.
+        let lower = name.to_lowercase();
+        let exact = renamed.get(name);
+        let other = || renamed.iter().find(|(ours, _)| ours.to_lowercase() == lower).map(|(_, new)| new);
+        exact.or_else(other).map_or(name, String::as_str)
+    }
+
+    /// Whether it is a request that only exists for somebody's test: of a test order, or of a connector in Test
+    /// mode that was made to send. Anybody can write `trl_test=1` into a link, so that alone tells nothing.
+    fn is_a_test(&self) -> bool {
+        let forced = || self.of_click("trl_test").is_some_and(|value| value == "1");
+        self.facts.event.test || self.connector.mode == Mode::Test && forced()
+    }
+
+    /// A parameter of the click, else of the visitor's newest touch.
+    fn parameter(&self, name: &str) -> Text<'a> {
+        let click = self.facts.click.as_ref().and_then(|click| click.parameter_in_any_case(name));
+        borrowed(click.or_else(|| self.facts.touch.as_ref().and_then(|touch| touch.parameter(name))))
+    }
+
     /// What came with the click: its parameter, else the event's field of that name.
     fn of_click(&self, name: &str) -> Text<'a> {
-        let click = self.facts.click.as_ref();
-        borrowed(click.and_then(|click| click.parameter_in_any_case(name))).or_else(|| self.data(&[name]))
+        self.parameter(name).or_else(|| self.data(&[name]))
     }
 
     /// A name that is the user's own.
     fn own(&self, name: &str) -> Text<'a> {
-        let of_click =
-            |name| borrowed(self.facts.click.as_ref().and_then(|click| click.parameter_in_any_case(name)));
         match name.strip_prefix("param.") {
-            Some(parameter) => of_click(parameter).or_else(|| self.data(&[name])),
-            None => self.data(&[name]).or_else(|| of_click(name)),
+            Some(parameter) => self.parameter(parameter).or_else(|| self.data(&[name])),
+            None => self.data(&[name]).or_else(|| self.parameter(name)),
         }
     }
 
@@ -154,35 +211,10 @@ impl<'a> Subject<'a> {
         let data = &self.facts.event.data;
         let about_contact = self.facts.event.raw_type.starts_with("contact.");
         paths.iter().find_map(|path| {
-            let without = |prefix: &str| path.strip_prefix(prefix).and_then(|rest| at(data, rest));
-            at(data, path)
+            let without = |prefix: &str| path.strip_prefix(prefix).and_then(|rest| data::at(data, rest));
+            data::at(data, path)
                 .or_else(|| without("data."))
                 .or_else(|| without("contact.").filter(|_| about_contact))
         })
-    }
-}
-
-/// What stands at a path: a field of that very name, dots and all, or step by step.
-fn at<'a>(data: &'a Value, path: &str) -> Text<'a> {
-    step(data, path).and_then(scalar).or_else(|| path.split('.').try_fold(data, step).and_then(scalar))
-}
-
-/// A field, in its own case if it is there, else in any; or an element, by its number from 0.
-fn step<'a>(data: &'a Value, name: &str) -> Option<&'a Value> {
-    match data {
-        Value::Object(fields) => fields.get(name).or_else(|| {
-            fields.iter().find(|(given, _)| given.eq_ignore_ascii_case(name)).map(|(_, value)| value)
-        }),
-        Value::Array(elements) => elements.get(name.parse::<usize>().ok()?),
-        _ => None,
-    }
-}
-
-fn scalar(value: &Value) -> Text<'_> {
-    match value {
-        Value::String(text) => Some(text.as_str().into()),
-        Value::Number(number) => Some(number.to_string().into()),
-        Value::Bool(truth) => Some(truth.to_string().into()),
-        Value::Null | Value::Array(_) | Value::Object(_) => None,
     }
 }

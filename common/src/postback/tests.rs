@@ -1,11 +1,15 @@
 use super::*;
-use crate::connector::{Header as HeaderLine, Parameter, Webhook};
+use crate::connector::{Encoding, Header as HeaderLine, Parameter, Webhook};
 use crate::time::Span;
 use serde_json::{Value, json};
 
+mod authorization;
+mod body;
 mod check;
 mod macros;
 mod properties;
+mod secrets;
+mod signing;
 
 const DELIVERY: &str = "0198f000-0000-8000-8000-000000000042";
 

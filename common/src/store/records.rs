@@ -430,6 +430,9 @@ pub struct ExchangeRecord {
     pub failure: Option<String>,
     /// The beginning of the answer.
     pub response: String,
+    /// The macros that had no value, by their names: for the trace alone.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unresolved: Vec<String>,
 }
 
 /// How an attempt ended.

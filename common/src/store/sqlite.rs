@@ -21,6 +21,7 @@ mod readers;
 mod resolve;
 mod resources;
 mod retention;
+mod samples;
 mod schema;
 mod settle;
 mod subjects;

@@ -2,6 +2,9 @@
 
 use std::borrow::Cow;
 
+/// What the name of a secret begins with, as in `{{secret.api_key}}`.
+pub const SECRET: &str = "secret.";
+
 /// A macro that we know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Macro {
@@ -43,6 +46,18 @@ impl Catalogue {
             .map(|m| m.name)
     }
 
+    /// What a name in `{{…}}`, or of a filter's argument, stands for: a known macro by its name proper, a
+    /// secret, or a path.
+    pub(super) fn name(&self, name: &str) -> Cow<'static, str> {
+        if let Some(known) = self.known(name) {
+            return known.into();
+        }
+        match name.split_at_checked(SECRET.len()) {
+            Some((prefix, of)) if prefix.eq_ignore_ascii_case(SECRET) => format!("{SECRET}{of}").into(),
+            _ => name.to_owned().into(),
+        }
+    }
+
     /// What `{name}` stands for, if it is a macro.
     pub(super) fn single(&self, name: &str) -> Option<Cow<'static, str>> {
         let prefixed =
@@ -82,11 +97,12 @@ pub static CONNECTOR: Catalogue = Catalogue {
         "TRANSACTION_ID" | "transaction" | "txid" => "The sender's id of the purchase.",
         "CONVERSION_KEY" | "order" => "The key under which several events are one conversion, such as order:22642.",
         "STATUS" => "Where the conversion stood: pending, approved, partially_refunded, refunded, rejected or void.",
-        "CLICK_ID" | "clickid" => "The id of the attributed click; without one, a click id of a foreign form that the event itself names.",
+        "CLICK_ID" | "clickid" => "The id that the connector's click ID matching found; else the id of the attributed click; else a click id of a foreign form that the event itself names.",
         "VISITOR_ID" | "visitor" => "The visitor whom our cookie knows.",
         "OFFER" | "offer_id" | "linkId" => "The offer that was clicked.",
         "TARGET" | "targetId" | "target_id" => "The id of the offer's tracking URL that the click went to.",
         "REFERRER" | "referer" => "The page that the click came from.",
+        "LANDING_PAGE" | "landing_url" => "The page that the visitor landed on, where the funnel recorded it.",
         "USER_AGENT" | "ua" => "The browser of the click.",
         "DEVICE" => "The kind of device of the click: desktop, mobile, tablet, tv, console or other.",
         "COUNTRY" => "The country of the click, as two letters (ISO 3166-1), else the event's country_code or country as it stands.",
@@ -95,6 +111,9 @@ pub static CONNECTOR: Catalogue = Catalogue {
         "CONTACT_ID" => "The sender's id of the contact.",
         "FIRST_NAME" => "The contact's first name.",
         "LAST_NAME" => "The contact's last name.",
+        "PRODUCT" | "product_name" => "The name of the first product, where the event has one.",
+        "QUANTITY" => "How many of the first product, where the event says so.",
+        "VOUCHER" | "coupon" => "The voucher's code, where the event has one.",
         "UTM_SOURCE" => "The click's utm_source.",
         "UTM_MEDIUM" => "The click's utm_medium.",
         "UTM_CAMPAIGN" => "The click's utm_campaign.",
@@ -107,7 +126,9 @@ pub static CONNECTOR: Catalogue = Catalogue {
         "FBC" => "Meta's click id as its API wants it: made of the click's time and fbclid, else the fbc parameter.",
         "FBP" => "Meta's browser id.",
         "TTCLID" => "TikTok's click id.",
+        "TTP" => "TikTok's browser id.",
         "MSCLKID" => "Microsoft Advertising's click id.",
+        "GA_CLIENT_ID" | "ga_cid" => "Google Analytics' client id: the parameter ga_client_id, else of the cookie _ga where that was passed on.",
         "TIMESTAMP" | "ts" | "ts_s" => "When the event happened, in seconds since 1970.",
         "TIMESTAMP_MS" | "ts_ms" => "When the event happened, in milliseconds since 1970.",
         "TIME_ISO" | "ts_iso" => "When the event happened, as 2026-01-10T20:15:02Z.",
@@ -122,6 +143,7 @@ pub static CONNECTOR: Catalogue = Catalogue {
         "SUB9" => "The click's sub9.",
         "SUB10" => "The click's sub10.",
         "CONNECTOR_ID" => "The id of the connector that sends this.",
+        "TEST" => "1 of a test order, and of what a connector in Test mode is made to send; else 0.",
     },
 };
 

@@ -4,17 +4,22 @@
 //! can end the one and begin the next; and what comes out is parsed again and held against the
 //! template's structure, so that a mistake of ours is an error and never a request to somewhere else.
 
-mod cut;
+pub(super) mod cut;
 
 use super::catalogue::Catalogue;
+use super::form::{flag_without_a_place, number_in_text};
+use super::pair::{Pair, Places};
 use super::place::Place;
-use super::{Fault, Piece, Rendered, Template, Values};
-use cut::{Cut, MacroThere, Wrong, literal, split, split_once};
+use super::{Fault, MASK, Rendered, Template, Values};
+use crate::connector::Empty;
+use cut::{Cut, MacroThere, Wrong, literal, split};
 use percent_encoding::percent_decode_str;
 use url::{Host, Url};
 
 /// The longest URL that the HTTP client can carry, in bytes.
 pub const URL_MAX: usize = 65_534;
+
+const PLACES: Places = Places { name: Place::QueryName, value: Place::QueryValue };
 
 /// A parsed URL template.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,18 +32,15 @@ pub struct Location {
     fragment: Option<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Pair {
-    /// None where there is no `=`: then all of it is value.
-    name: Option<Template>,
-    value: Template,
-}
-
 /// A filled URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Filled {
     /// The URL.
     pub url: Url,
+    /// The URL for showing, secrets masked.
+    pub shown: String,
+    /// The values that a secret went into, before they were escaped.
+    pub secrets: Vec<String>,
     /// The macros without a value, as written, each once.
     pub unresolved: Vec<String>,
 }
@@ -86,7 +88,14 @@ impl Location {
         if segments.iter().any(|segment| is_dot_segment(segment.only_literal().unwrap_or_default())) {
             faults.push(Wrong::DotSegment.at(key));
         }
-        let query = cut.query.map(|query| split(query, '&').into_iter().map(Pair::of).collect());
+        let query: Option<Vec<Pair>> = cut.query.map(Pair::all);
+        for segment in &segments {
+            faults.extend(flag_without_a_place(key, segment, "a URL's path"));
+        }
+        for pair in query.iter().flatten() {
+            faults.extend(pair.name.as_ref().and_then(|name| flag_without_a_place(key, name, "a name")));
+            faults.extend(number_in_text(key, &pair.value));
+        }
         match origin {
             Some(origin) if faults.is_empty() => Ok(Self { origin, segments, query, fragment }),
             _ => Err(faults),
@@ -98,73 +107,91 @@ impl Location {
         &self.origin
     }
 
+    /// Its templates.
+    pub fn templates(&self) -> impl Iterator<Item = &Template> {
+        let pairs = self.query.iter().flatten().flat_map(Pair::templates);
+        self.segments.iter().chain(pairs)
+    }
+
+    /// The names in its query that hold no macro.
+    pub fn parameter_names(&self) -> impl Iterator<Item = &str> {
+        self.query.iter().flatten().filter_map(|pair| pair.name.as_ref()?.only_literal())
+    }
+
     /// What in its path and query reads like a macro and is none.
     pub fn lookalikes(&self) -> Vec<&str> {
         let values = self.query.iter().flatten().map(|pair| &pair.value);
         self.segments.iter().chain(values).flat_map(Template::lookalikes).collect()
     }
 
-    /// Fills the template, with `more` pairs, plain text, after what its query has.
+    /// Fills the template, with `more` pairs, plain text, after what its query has. `empty` is what becomes
+    /// of pairs whose value comes out empty; those of `more` were looked at by whoever rendered them.
     ///
     /// # Errors
     /// With these values it would not be a URL of the template's structure.
-    pub fn fill(&self, values: &dyn Values, more: &[(&str, String)]) -> Result<Filled, Unfit> {
-        let mut out =
-            Rendered { text: self.origin.as_str().trim_end_matches('/').to_owned(), ..Rendered::default() };
+    pub fn fill(
+        &self,
+        values: &dyn Values,
+        more: Vec<(&str, Rendered)>,
+        empty: Empty,
+    ) -> Result<Filled, Unfit> {
+        let mut out = Rendered::default();
+        out.push(self.origin.as_str().trim_end_matches('/'));
         for (index, segment) in self.segments.iter().enumerate() {
-            out.text.push('/');
+            out.push("/");
             let start = out.text.len();
             segment.render_onto(&mut out, values, Place::PathSegment);
             if is_dot_segment(&out.text[start..]) {
                 return Err(Unfit::DotSegment(index + 1));
             }
         }
-        let parameters = self.fill_query(&mut out, values, more);
+        let parameters = self.fill_query(&mut out, values, more, empty);
         if let Some(fragment) = &self.fragment {
-            out.text.push('#');
-            out.text.push_str(fragment);
+            out.push("#");
+            out.push(fragment);
         }
         if out.text.len() > URL_MAX {
             return Err(Unfit::TooLong(out.text.len()));
         }
         let url = Url::parse(&out.text).map_err(|_| Unfit::Structure("form"))?;
         self.compare(&url, parameters)?;
-        Ok(Filled { url, unresolved: out.unresolved })
+        let shown = if out.holds_a_secret() { shown(&out)? } else { url.to_string() };
+        Ok(Filled { url, shown, secrets: out.secrets, unresolved: out.unresolved })
     }
 
     /// Appends the query; returns how many parameters it has. An empty `&&` is no parameter.
-    fn fill_query(&self, out: &mut Rendered, values: &dyn Values, more: &[(&str, String)]) -> usize {
-        if self.query.is_none() && more.is_empty() {
-            return 0;
-        }
-        let mut parameters = 0;
-        let mut separator = '?';
-        let mut begin = |out: &mut Rendered| {
-            out.text.push(separator);
-            separator = '&';
-            out.text.len()
-        };
-        let own = self.query.as_deref().unwrap_or_default();
+    fn fill_query(
+        &self,
+        out: &mut Rendered,
+        values: &dyn Values,
+        more: Vec<(&str, Rendered)>,
+        empty: Empty,
+    ) -> usize {
+        let Some(own) = self.query.as_deref().or((!more.is_empty()).then_some(&[])) else { return 0 };
         // A bare `?` in the template is an empty query: parameters follow it directly.
         let own = if matches!(own, [pair] if pair.is_empty()) { &[] } else { own };
+        let mut pairs = Vec::with_capacity(own.len() + more.len());
         for pair in own {
-            let start = begin(out);
-            if let Some(name) = &pair.name {
-                name.render_onto(out, values, Place::QueryName);
-                out.text.push('=');
-            }
-            pair.value.render_onto(out, values, Place::QueryValue);
-            parameters += usize::from(out.text.len() > start);
+            pairs.extend(pair.render(out, values, PLACES, empty));
         }
         for (name, value) in more {
-            begin(out);
-            Place::QueryName.push(name, &mut out.text);
-            out.text.push('=');
-            Place::QueryValue.push(value, &mut out.text);
-            parameters += 1;
+            let mut pair = Rendered::default();
+            pair.push_value(name, Place::QueryName);
+            pair.push("=");
+            pair.append(value, Place::QueryValue);
+            pairs.push(pair);
         }
-        if own.is_empty() && more.is_empty() {
-            begin(out);
+        let parameters = pairs.iter().filter(|pair| !pair.text.is_empty()).count();
+        // What had a query and lost all of it has none; one that was written empty stays.
+        if pairs.is_empty() && !own.is_empty() {
+            return 0;
+        }
+        out.push("?");
+        for (index, pair) in pairs.into_iter().enumerate() {
+            if index > 0 {
+                out.push("&");
+            }
+            out.append(pair, Place::Text);
         }
         parameters
     }
@@ -200,21 +227,11 @@ pub fn is_loopback(url: &Url) -> bool {
     }
 }
 
-impl Pair {
-    fn of(pieces: Vec<Piece>) -> Self {
-        match split_once(pieces, &['=']) {
-            (name, Some((_, value))) => {
-                // In a name, `[x]` is how PHP and Rails write a field of a form: never a macro there.
-                let name = name.into_iter().map(Piece::without_brackets).collect();
-                Self { name: Some(Template { pieces: name }), value: Template { pieces: value } }
-            }
-            (value, None) => Self { name: None, value: Template { pieces: value } },
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.name.is_none() && self.value.pieces.is_empty()
-    }
+/// The URL with its secrets masked, in the spelling that it is sent in.
+fn shown(filled: &Rendered) -> Result<String, Unfit> {
+    let url = Url::parse(filled.shown()).map_err(|_| Unfit::Structure("form"))?;
+    let escaped: String = MASK.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    Ok(url.as_str().replace(&escaped, MASK))
 }
 
 /// Whether the url crate, as the standard says, would take this for `.` or `..`.

@@ -13,7 +13,7 @@ fn a_good_webhook_has_neither_faults_nor_warnings() {
 
 #[test]
 fn all_faults_are_told_at_once_each_with_its_key() {
-    let parameters = [("", "x"), ("{{VALUE}}", "y"), ("a", "{{VALUE"), ("a", "{{EMAIL|sha256}} {{}}")];
+    let parameters = [("", "x"), ("{{VALUE}}", "y"), ("a", "{{VALUE"), ("a", "{{EMAIL|sha265}} {{}}")];
     let mut webhook = webhook(Method::Post, "ftp://net.example/", &parameters);
     webhook.encoding = Encoding::Json;
     webhook.timeout = Span::from_secs(61);

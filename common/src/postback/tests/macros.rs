@@ -52,6 +52,11 @@ fn every_macro_has_its_value() {
         ("TIME_ISO", Some("2026-01-10T20:15:01.524Z")),
         ("SUB1", Some("s1")),
         ("SUB10", None),
+        ("LANDING_PAGE", None),
+        ("PRODUCT", None),
+        ("TTP", None),
+        ("GA_CLIENT_ID", None),
+        ("TEST", Some("0")),
         ("CONNECTOR_ID", Some("network")),
     ] {
         assert_eq!(value(name, &facts()).as_deref(), expected, "{name}");
@@ -66,6 +71,9 @@ fn every_macro_of_the_catalogue_can_have_a_value() {
     for known in crate::template::catalogue::CONNECTOR.macros {
         click.parameters.push((known.name.to_lowercase(), "x".to_owned()));
     }
+    // What no link says: it comes from the funnel alone.
+    facts.event.data = json!({"landing_page": "x", "product": "x", "quantity": 1, "voucher": "x",
+        "first_name": "x", "last_name": "x"});
     for known in crate::template::catalogue::CONNECTOR.macros {
         assert!(value(known.name, &facts).is_some_and(|value| !value.is_empty()), "{}", known.name);
     }
@@ -235,5 +243,126 @@ fn data_of_any_form_is_no_trouble() {
         facts.event.data = data;
         assert_eq!(value("nope", &facts), None);
         assert_eq!(value("FIRST_NAME", &facts), None);
+    }
+}
+
+#[test]
+fn what_the_click_lacks_is_the_newest_touchs_before_it_is_the_events() {
+    let mut facts = facts();
+    facts.event.data = json!({"ttclid": "of the event", "msclkid": "of the event", "extra": "of the event"});
+    facts.touch = Some(serde_json::from_value(json!({
+        "at": "2026-01-10T20:10:00.125Z", "landing_page": "https://funnel.example/x", "user_agent": "Chrome",
+        "country": "FR", "device": "mobile", "referrer": "https://news.example/",
+        "parameters": [["TTCLID", "of the touch"], ["gclid", "of the touch"], ["fbclid", "IwAR9"], ["extra", "of the touch"]],
+    })).unwrap());
+    for (name, expected) in [
+        ("GCLID", "g1"),
+        ("TTCLID", "of the touch"),
+        ("MSCLKID", "of the event"),
+        ("FBC", "fb.1.1768075200250.IwAR0"),
+        ("LANDING_PAGE", "https://funnel.example/x"),
+        ("COUNTRY", "DE"),
+        ("EXTRA", "of the event"),
+        ("param.ttclid", "of the touch"),
+        ("OFFER", "summer"),
+    ] {
+        assert_eq!(value(name, &facts).as_deref(), Some(expected), "{name}");
+    }
+    facts.click = None;
+    for (name, expected) in [
+        ("GCLID", Some("of the touch")),
+        ("FBC", Some("fb.1.1768075800125.IwAR9")),
+        ("COUNTRY", Some("FR")),
+        ("DEVICE", Some("mobile")),
+        ("USER_AGENT", Some("Chrome")),
+        ("REFERRER", Some("https://news.example/")),
+        ("OFFER", None),
+        ("CLICK_ID", None),
+    ] {
+        assert_eq!(value(name, &facts).as_deref(), expected, "{name}");
+    }
+}
+
+#[test]
+fn the_connectors_own_matching_comes_before_the_attributed_click() {
+    let mut facts = facts();
+    facts.matched_click_id = Some("abc123".to_owned());
+    assert_eq!(value("CLICK_ID", &facts).as_deref(), Some("abc123"));
+    facts.click = None;
+    assert_eq!(value("clickid", &facts).as_deref(), Some("abc123"));
+}
+
+#[test]
+fn the_first_product_is_found_where_senders_put_it() {
+    for data in [
+        json!({"line_items": [{"quantity": 2, "original_product": {"name": "Joke"}}, {"original_product": {"name": "No"}}]}),
+        json!({"line_items": [{"quantity": "2", "products_variant": {"name": "Joke"}}]}),
+        json!({"products": [{"name": "Joke", "quantity": 2}]}),
+        json!({"product": "Joke", "quantity": "2"}),
+    ] {
+        let mut facts = facts();
+        facts.event.data = data.clone();
+        assert_eq!(value("PRODUCT", &facts).as_deref(), Some("Joke"), "{data}");
+        assert_eq!(value("QUANTITY", &facts).as_deref(), Some("2"), "{data}");
+    }
+    let mut facts = facts();
+    facts.event.data = json!({"coupon": "SPRING", "contact": {"visits": {"last_visit": {"landing_page": "https://f.example/"}}}});
+    assert_eq!(value("VOUCHER", &facts).as_deref(), Some("SPRING"));
+    assert_eq!(value("landing_page", &facts).as_deref(), Some("https://f.example/"));
+}
+
+#[test]
+fn a_client_id_of_analytics_is_the_end_of_its_cookie() {
+    for (data, expected) in [
+        (json!({"ga_client_id": "1.2"}), Some("1.2")),
+        (json!({"_ga": "GA1.1.123456789.1700000000"}), Some("123456789.1700000000")),
+        (json!({"_ga": "GA1.2-2.123456789.1700000000"}), Some("123456789.1700000000")),
+        (json!({"_ga": "2.123456789.1700000000.x"}), None),
+        (json!({"_ga": "GA1.1"}), None),
+    ] {
+        let mut facts = facts();
+        facts.event.data = data.clone();
+        assert_eq!(value("GA_CLIENT_ID", &facts).as_deref(), expected, "{data}");
+    }
+}
+
+#[test]
+fn a_link_alone_makes_no_test_of_a_sale() {
+    let told = |mode: crate::connector::Mode, forced: bool, test_order: bool| {
+        let mut connector = connector(webhook(Method::Get, "https://net.example/{{TEST}}", &[]));
+        connector.mode = mode;
+        let mut facts = facts();
+        facts.event.test = test_order;
+        if forced {
+            facts.click.as_mut().unwrap().parameters.push(("trl_test".to_owned(), "1".to_owned()));
+        }
+        let credentials = Credentials { secret: &|_| Ok(String::new()), access_token: None };
+        render(&connector, &delivery(), &facts, &credentials).unwrap().url.path().to_owned()
+    };
+    use crate::connector::Mode::{Enabled, Test};
+    for (mode, forced, test_order, expected) in [
+        (Enabled, false, false, "/0"),
+        (Enabled, true, false, "/0"),
+        (Test, false, false, "/0"),
+        (Test, true, false, "/1"),
+        (Enabled, false, true, "/1"),
+    ] {
+        assert_eq!(told(mode, forced, test_order), expected, "{mode:?} {forced} {test_order}");
+    }
+}
+
+#[test]
+fn the_fields_of_an_events_data_are_listed_by_the_names_that_macros_have_for_them() {
+    let data = json!({"id": 1, "value": "jane@example.com", "null": null, "a b": 1, "secret": {"x": 1},
+        "contact": {"tags": [{"name": "x"}, {"other": "y"}], "empty": {}, "list": []}, "a.b": true});
+    let fields = fields(&data);
+    assert_eq!(
+        fields.iter().collect::<Vec<_>>(),
+        ["a.b", "contact.tags.0.name", "data.secret.x", "data.value", "id"]
+    );
+    let mut facts = facts();
+    facts.event.data = data;
+    for field in fields {
+        assert!(value(&field, &facts).is_some(), "{field}");
     }
 }

@@ -90,14 +90,100 @@ proptest! {
     }
 }
 
+/// A form and a JSON body that are written out, with what a value could want to break out of.
+const FORM: &str =
+    "fixed=1&one={{OWN}}&{{EMAIL}}=x&two[a]=%3C{{UTM_SOURCE}}%26{{EMAIL | append: OWN}}&last=2";
+const JSON: &str = r#"{"fixed": 1, "list": ["{{OWN}}", {"deep": "<{{UTM_SOURCE}}\"{{EMAIL | append: OWN}}>"}],
+    "number": "{{OWN | number}}", "maybe": ["{{OWN | optional}}"], "last": null}"#;
+
+proptest! {
+    #[test]
+    fn a_body_that_is_written_out_parses_back_to_its_values(
+        data in hostile::value(),
+        click in hostile::value(),
+        email in hostile::value(),
+    ) {
+        let sent = |encoding, text: &str| {
+            let mut webhook = webhook(Method::Post, "https://net.example/", &[]);
+            webhook.encoding = encoding;
+            webhook.body = Some(text.to_owned());
+            rendered(webhook, &facts_of(&data, &click, &email)).unwrap().body.unwrap().bytes
+        };
+        // Where a filter needs both and one is missing, there is no value.
+        let both = if email.is_empty() || data.is_empty() { String::new() } else { format!("{email}{data}") };
+        let form: Vec<_> = form_urlencoded::parse(&sent(Encoding::Form, FORM)).into_owned().collect();
+        let two = format!("<{click}&{both}");
+        let expected = [pair("fixed", "1"), pair("one", &data), pair(&email, "x"), pair("two[a]", &two), pair("last", "2")];
+        prop_assert_eq!(form, expected);
+
+        let json: Value = serde_json::from_slice(&sent(Encoding::Json, JSON)).unwrap();
+        let bare = serde_json::from_str::<Value>(&data).ok().filter(|value| value.is_number() && value.to_string() == data
+            && !data.contains(['e', 'E']));
+        let mut expected = json!({"fixed": 1, "list": [data, {"deep": format!("<{click}\"{both}>")}],
+            "number": bare.unwrap_or_else(|| data.clone().into()), "maybe": [data], "last": null});
+        if data.is_empty() {
+            expected.as_object_mut().unwrap().shift_remove("maybe");
+        }
+        prop_assert_eq!(json, expected);
+    }
+
+    #[test]
+    fn filtered_values_add_nothing_to_a_request_either(
+        data in hostile::value(),
+        email in hostile::value(),
+        filter in prop::sample::select(vec!["lower", "upper", "trim", "base64", "sha256", "append: EMAIL", "prepend: EMAIL",
+            "default: EMAIL", "e164", "decimal: 2", "ts_iso", "date: \"&=%d\"", "optional"]),
+    ) {
+        let value = format!("{{{{OWN | {filter}}}}}");
+        let url = format!("https://net.example:8443/a/x{value}/?q={value}&fixed=1");
+        let mut webhook = webhook(Method::Get, &url.replace(" | optional}}/", "}}/"), &[("one", &value), ("two", "2")]);
+        webhook.headers = vec![line("X-Own", &value), line("X-Fixed", "f")];
+        let optional = filter == "optional" && data.is_empty();
+        let postback = match rendered(webhook, &facts_of(&data, "", &email)) {
+            Ok(postback) => postback,
+            Err(Unrenderable::Url(Unfit::TooLong(_))) => return Ok(()),
+            Err(why) => return Err(TestCaseError::fail(why.to_string())),
+        };
+        let (segments, pairs) = parsed(&postback.url);
+        prop_assert_eq!(segments.len(), 3);
+        prop_assert!(segments[0] == "a" && segments[1].starts_with('x') && segments[2].is_empty());
+        let names: Vec<_> = pairs.iter().map(|(name, _)| name.as_str()).collect();
+        if optional {
+            prop_assert_eq!(names, ["fixed", "two"]);
+        } else {
+            prop_assert_eq!(names, ["q", "fixed", "one", "two"]);
+            prop_assert_eq!(&pairs[0].1, &pairs[2].1);
+            prop_assert_eq!(&segments[1][1..], if filter == "optional" { &data } else { &pairs[0].1 });
+        }
+        let headers: Vec<_> = postback.headers.iter().map(|header| header.name.as_str()).collect();
+        prop_assert_eq!(headers.len(), if optional { 2 } else { 3 });
+        prop_assert!(postback.headers.iter().all(|header| super::super::is_printable(&header.value)));
+    }
+
+    #[test]
+    fn no_value_shows_a_secret(data in hostile::value(), secret in "[A-Za-z0-9+/=%& ]{8,40}") {
+        let mut webhook = everywhere(Method::Post, Encoding::Json);
+        webhook.secrets = [("key".to_owned(), SecretRef::Env("KEY".to_owned()))].into();
+        webhook.url.push_str("&k={{secret.key}}&own={{OWN}}");
+        webhook.parameters.push(Parameter { name: "s".to_owned(), value: "{{OWN | prepend: secret.key}}".to_owned() });
+        webhook.headers.push(line("X-Key", "k={{secret.key}}"));
+        let facts = facts_of(&data, &data, "jane@example.com");
+        prop_assume!(!data.contains(&secret));
+        let Ok(postback) = rendered_with(webhook, &facts, &|_| Ok(secret.clone())) else { return Ok(()) };
+        let shown = format!("{} {:?} {}", postback.masked_url(), postback.masked_headers(), postback.masked_body().unwrap());
+        prop_assert!(!shown.contains(&secret), "{}", shown);
+        prop_assert!(!percent_decode_str(&shown).decode_utf8_lossy().contains(&secret), "{}", shown);
+    }
+}
+
 #[test]
 fn a_value_of_a_megabyte_travels_in_a_body() {
     let value = "\u{202e}&%\r\n\0\"😀".repeat(80_000);
     assert!(value.len() > 1_000_000);
     for encoding in [Encoding::Form, Encoding::Json] {
-        let mut webhook = webhook(Method::Post, "https://net.example/", &[("one", "{{OWN}}")]);
-        webhook.encoding = encoding;
-        let body = rendered(webhook, &facts_of(&value, "", "")).unwrap().body.unwrap();
+        let mut flat = webhook(Method::Post, "https://net.example/", &[("one", "{{OWN}}")]);
+        flat.encoding = encoding;
+        let body = rendered(flat, &facts_of(&value, "", "")).unwrap().body.unwrap();
         let read = match encoding {
             Encoding::Form => form_urlencoded::parse(&body.bytes).next().unwrap().1.into_owned(),
             Encoding::Json => {
@@ -105,5 +191,15 @@ fn a_value_of_a_megabyte_travels_in_a_body() {
             }
         };
         assert!(read == value);
+        let mut webhook = webhook(Method::Post, "https://net.example/", &[]);
+        webhook.encoding = encoding;
+        webhook.body =
+            Some(if encoding == Encoding::Json { r#"["{{OWN}}"]"# } else { "one={{OWN}}" }.to_owned());
+        let body = rendered(webhook, &facts_of(&value, "", "")).unwrap().body.unwrap().bytes;
+        let read = match encoding {
+            Encoding::Form => form_urlencoded::parse(&body).next().unwrap().1.into_owned(),
+            Encoding::Json => serde_json::from_slice::<[String; 1]>(&body).unwrap()[0].clone(),
+        };
+        assert!(read == value, "written out");
     }
 }

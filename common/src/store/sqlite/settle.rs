@@ -148,5 +148,9 @@ fn describe(settlement: &Settlement) -> String {
         End::Retry(tier) => detail.push_str(&format!(", again in {tier}")),
         End::Dead(letter) => detail.push_str(&format!(", {}", letter.reason.as_str())),
     }
+    let unresolved = settlement.exchange.as_ref().map(|exchange| exchange.unresolved.as_slice());
+    if let Some(names @ [_, ..]) = unresolved {
+        detail.push_str(&format!(", without a value for {}", names.join(", ")));
+    }
     detail
 }

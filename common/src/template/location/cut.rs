@@ -5,7 +5,7 @@ use url::Url;
 
 impl Template {
     /// Its text, where it has no macro.
-    pub(super) fn only_literal(&self) -> Option<&str> {
+    pub(in crate::template) fn only_literal(&self) -> Option<&str> {
         match self.pieces.as_slice() {
             [Piece::Literal(text)] => Some(text),
             _ => None,
@@ -26,7 +26,7 @@ impl Piece {
     }
 
     /// `[x]` as the text that it is in the name of a parameter.
-    pub(super) fn without_brackets(self) -> Self {
+    pub(in crate::template) fn without_brackets(self) -> Self {
         match self {
             Self::Macro(wanted) if wanted.written.starts_with('[') => Self::Literal(wanted.written),
             other => other,
@@ -151,7 +151,10 @@ pub(super) fn literal(pieces: &[Piece]) -> Result<String, MacroThere> {
 
 /// What stands before the first of some characters in the template's own text; then that character and
 /// what stands after it.
-pub(super) fn split_once(pieces: Vec<Piece>, at: &[char]) -> (Vec<Piece>, Option<(char, Vec<Piece>)>) {
+pub(in crate::template) fn split_once(
+    pieces: Vec<Piece>,
+    at: &[char],
+) -> (Vec<Piece>, Option<(char, Vec<Piece>)>) {
     let mut before = Vec::new();
     let mut pieces = pieces.into_iter();
     while let Some(piece) = pieces.next() {
@@ -172,7 +175,7 @@ pub(super) fn split_once(pieces: Vec<Piece>, at: &[char]) -> (Vec<Piece>, Option
     (before, None)
 }
 
-pub(super) fn split(mut pieces: Vec<Piece>, at: char) -> Vec<Vec<Piece>> {
+pub(in crate::template) fn split(mut pieces: Vec<Piece>, at: char) -> Vec<Vec<Piece>> {
     let mut parts = Vec::new();
     loop {
         let (part, rest) = split_once(pieces, &[at]);

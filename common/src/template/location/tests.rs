@@ -10,7 +10,7 @@ fn given(values: &[(&'static str, &str)]) -> Given {
 
 fn filled(template: &str, values: &[(&'static str, &str)]) -> Result<String, Unfit> {
     let location = Location::parse("url", template, &CONNECTOR).unwrap();
-    location.fill(&given(values), &[]).map(|filled| filled.url.into())
+    location.fill(&given(values), Vec::new(), Empty::Keep).map(|filled| filled.url.into())
 }
 
 #[test]
@@ -134,8 +134,10 @@ fn more_parameters_follow_those_of_the_template() {
         ("https://h/?{{VALUE}}", "https://h/?&a%20b=1%262&c="),
     ] {
         let location = Location::parse("url", template, &CONNECTOR).unwrap();
-        let more = [("a b", "1&2".to_owned()), ("c", String::new())];
-        let made = location.fill(&given(&[("VALUE", "")]), &more).unwrap();
+        let mut value = Rendered::default();
+        value.push("1&2");
+        let more = vec![("a b", value), ("c", Rendered::default())];
+        let made = location.fill(&given(&[("VALUE", "")]), more, Empty::Keep).unwrap();
         assert_eq!(made.url.as_str(), url, "{template}");
     }
 }
@@ -191,7 +193,7 @@ proptest! {
             for catalogue in [&CONNECTOR, &OFFER] {
                 let Ok(location) = Location::parse("url", &text, catalogue) else { continue };
                 let host = location.origin().host_str().unwrap().to_owned();
-                match location.fill(&given(&[("VALUE", &value)]), &[]) {
+                match location.fill(&given(&[("VALUE", &value)]), Vec::new(), Empty::Keep) {
                     Ok(made) => prop_assert_eq!(made.url.host_str(), Some(&*host)),
                     Err(why) => prop_assert!(matches!(why, Unfit::DotSegment(_) | Unfit::TooLong(_)), "{} of {}", why, text),
                 }

@@ -116,3 +116,23 @@ async fn what_is_listed_is_found_by_an_index() {
         assert!(plan.contains(index) && !plan.contains("TEMP B-TREE"), "{sql}: {plan}");
     }
 }
+
+#[tokio::test]
+async fn the_newest_data_of_a_source_is_its_own_and_comes_newest_first() {
+    let (_folder, store) = store();
+    let of = |key: &str, source: &str| Event {
+        source: source.parse().unwrap(),
+        data: serde_json::json!({ "key": key }),
+        ..event(key)
+    };
+    for event in [of("a", "shop"), of("b", "other"), of("c", "shop"), of("d", "shop")] {
+        selected(&store, &event, &[]).await;
+    }
+    let keys = |data: Vec<serde_json::Value>| -> Vec<String> {
+        data.iter().map(|data| data["key"].as_str().unwrap().to_owned()).collect()
+    };
+    let newest = |source: &str, limit| store.newest_data(source.parse().unwrap(), limit);
+    assert_eq!(keys(newest("shop", 2).await.unwrap()), ["d", "c"]);
+    assert_eq!(keys(newest("shop", 9).await.unwrap()), ["d", "c", "a"]);
+    assert_eq!(keys(newest("nobody", 9).await.unwrap()), Vec::<String>::new());
+}

@@ -117,3 +117,19 @@ async fn of_two_copies_that_were_tried_at_once_the_one_that_was_delivered_counts
     assert_eq!(record(&store, &first).await, (Standing::Delivered, 0, 1));
     assert!(is_copy(&store, &next(&first, 0, 2)).await);
 }
+
+#[tokio::test]
+async fn a_macro_that_had_no_value_is_in_the_trace_by_its_name() {
+    let (_folder, store) = store();
+    let sale = event("order:1");
+    let first = selected(&store, &sale, &["meta"]).await.remove(0);
+    let mut told = settlement(&first, End::Delivered);
+    told.exchange.as_mut().unwrap().unresolved = vec!["TTCLID".to_owned(), "contact.x".to_owned()];
+    store.settle(vec![told]).await.unwrap();
+    let trace = store.trace_of_event(sale.id).await.unwrap().unwrap();
+    let last = trace.decisions.last().unwrap();
+    assert_eq!(
+        last.detail,
+        "connector meta, round 0, attempt 1, status 200, without a value for TTCLID, contact.x"
+    );
+}
