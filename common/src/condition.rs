@@ -1,13 +1,25 @@
 //! Conditions: what must hold of an event for a connector to be selected (specification 002).
 //!
 //! On the path they are asked after the triggers. They are functions of what was known when the event was
-//! decided; nothing here does I/O or knows the time.
+//! decided; nothing here does I/O or knows the time. `docs/conditions.md` tells users the same, and
+//! `condition/table.toml` says what comes of every field with every operator.
+
+mod operand;
+mod field;
+mod quality;
+pub mod compare;
+mod pattern;
+mod check;
 
 use crate::click::Click;
 use crate::event::{ConversionFacts, Event};
+use crate::identity;
 use crate::touch::History;
-use rust_decimal::Decimal;
+pub use check::{faults, warnings};
+use field::Field;
+pub use operand::{Operand, Unusable};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// One condition. All of a connector's must hold.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,18 +83,46 @@ pub enum Operator {
     LessOrEqual,
 }
 
-/// What a value is compared with.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum Operand {
-    /// `true` or `false`.
-    Truth(bool),
-    /// A number.
-    Number(Decimal),
-    /// A text.
-    Text(String),
-    /// Several, for `in` and `not_in`.
-    List(Vec<Operand>),
+impl Operator {
+    /// Every operator.
+    pub const ALL: [Operator; 15] = [
+        Self::Equals,
+        Self::NotEquals,
+        Self::Contains,
+        Self::NotContains,
+        Self::StartsWith,
+        Self::EndsWith,
+        Self::Matches,
+        Self::In,
+        Self::NotIn,
+        Self::Exists,
+        Self::Missing,
+        Self::Greater,
+        Self::GreaterOrEqual,
+        Self::Less,
+        Self::LessOrEqual,
+    ];
+
+    /// The operator as it is written.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Equals => "equals",
+            Self::NotEquals => "not_equals",
+            Self::Contains => "contains",
+            Self::NotContains => "not_contains",
+            Self::StartsWith => "starts_with",
+            Self::EndsWith => "ends_with",
+            Self::Matches => "matches",
+            Self::In => "in",
+            Self::NotIn => "not_in",
+            Self::Exists => "exists",
+            Self::Missing => "missing",
+            Self::Greater => "greater",
+            Self::GreaterOrEqual => "greater_or_equal",
+            Self::Less => "less",
+            Self::LessOrEqual => "less_or_equal",
+        }
+    }
 }
 
 /// What conditions are asked of.
@@ -101,15 +141,87 @@ pub struct Circumstances<'a> {
 /// The first condition that does not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unmet {
-    /// Which, for the trace: `utm_source of the first click equals "facebook"`. No personal data, so not the
-    /// value that was found where it may be one.
+    /// Which, for the trace: `condition[0]: utm_source of the first click equals "facebook"`. It never holds
+    /// the value that was found, nor what that was compared with where either may say who somebody is (G9).
     pub detail: String,
-    /// Whether it fails only because no click or touch is known.
+    /// Whether no condition fails but for want of a click or touch. Then a click that comes late may mend it.
     pub for_want_of_a_click: bool,
 }
 
 /// The first of these conditions that does not hold; none where all do.
 pub fn unmet(conditions: &[Condition], circumstances: &Circumstances<'_>) -> Option<Unmet> {
-    let _ = circumstances;
-    conditions.first().map(|condition| Unmet { detail: condition.field.clone(), for_want_of_a_click: false })
+    let mut failing = conditions.iter().enumerate().filter(|(_, condition)| !condition.holds(circumstances));
+    let (index, first) = failing.next()?;
+    let for_want_of_a_click = first.wants_click(circumstances)
+        && failing.all(|(_, condition)| condition.wants_click(circumstances));
+    Some(Unmet { detail: format!("condition[{index}]: {}", first.told()), for_want_of_a_click })
 }
+
+impl Condition {
+    fn which(&self) -> Which {
+        self.click.unwrap_or(Which::Last)
+    }
+
+    /// A field that `check` would refuse has no value.
+    fn holds(&self, circumstances: &Circumstances<'_>) -> bool {
+        let field = Field::named(&self.field);
+        let found = field.and_then(|field| field.value(self.which(), circumstances));
+        let operand = match field {
+            Some(Field::Phone) => self.value.as_ref().map(|value| as_phone(value, self.operator)),
+            _ => self.value.as_ref().map(Cow::Borrowed),
+        };
+        compare::holds(found.as_ref(), self.operator, operand.as_deref())
+    }
+
+    fn wants_click(&self, circumstances: &Circumstances<'_>) -> bool {
+        Field::named(&self.field).is_some_and(|field| field.wants_click(self.which(), circumstances))
+    }
+
+    /// The condition in words, for the trace.
+    fn told(&self) -> String {
+        let field = Field::named(&self.field);
+        let mut told = self.field.clone();
+        if field.is_some_and(Field::has_choice) {
+            told.push_str(match self.which() {
+                Which::First => " of the first click",
+                Which::Last => " of the last click",
+            });
+        }
+        told.push(' ');
+        told.push_str(self.operator.as_str());
+        match &self.value {
+            None => {}
+            Some(_) if field.is_none_or(Field::may_be_personal) => told.push_str(" …"),
+            Some(value) => {
+                told.push(' ');
+                told.extend(value.to_string().chars().take(TOLD_MAX));
+            }
+        }
+        told
+    }
+}
+
+/// How much of a condition's own value a trace tells, in characters.
+const TOLD_MAX: usize = 200;
+
+/// Telephone numbers are compared in one form, however either side is written: the whole of them, that is. A
+/// part of a number is looked for as it stands.
+fn as_phone(value: &Operand, operator: Operator) -> Cow<'_, Operand> {
+    fn whole(value: &Operand) -> Operand {
+        match value {
+            Operand::Text(text) => Operand::Text(identity::phone(text).unwrap_or_else(|| text.clone())),
+            Operand::List(items) => Operand::List(items.iter().map(whole).collect()),
+            Operand::Truth(_) | Operand::Number(_) => value.clone(),
+        }
+    }
+    match operator {
+        Operator::Equals | Operator::NotEquals | Operator::In | Operator::NotIn => Cow::Owned(whole(value)),
+        _ => Cow::Borrowed(value),
+    }
+}
+
+#[cfg(test)]
+mod table;
+
+#[cfg(test)]
+mod tests;

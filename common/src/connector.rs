@@ -2,10 +2,11 @@
 
 mod authorization;
 mod click_id;
+pub mod limits;
 mod pixel;
 mod rate;
 mod signing;
-mod success;
+pub mod success;
 mod trigger;
 mod webhook;
 

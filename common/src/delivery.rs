@@ -44,6 +44,8 @@ impl Delivery {
 pub enum Outcome {
     /// The receiver took it.
     Delivered,
+    /// It is of Test mode: what would have been sent is in the log.
+    Tested,
     /// It failed and is tried again after this tier.
     Retry(Tier),
     /// It is given up.

@@ -1,5 +1,7 @@
 //! An event: what happened, as its source says, in our words.
 
+mod data;
+
 use crate::click::Click;
 use crate::conversion::Status;
 use crate::id::{AdvertiserId, EventId, SourceId, VisitorId};

@@ -43,3 +43,6 @@ pub mod wire;
 
 // The demo.
 pub mod demo;
+
+// What is measured and never asserted.
+pub mod measure;

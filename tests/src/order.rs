@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 /// The eight events of one paid one-time order.
 pub const EVENTS: [&str; 8] = [
-    "cf2_contact.updated.json",
     "cf2_order.created.json",
+    "catalogue/order.updated.v2.json",
     "cf2_orders_invoice.created.json",
     "cf2_orders_transaction.created.sale.json",
     "cf2_orders_invoice.paid.json",

@@ -27,6 +27,7 @@ pub struct Connector {
     triggers: Vec<String>,
     parameters: Vec<(String, String)>,
     headers: Vec<String>,
+    fields: String,
     rest: String,
 }
 
@@ -126,6 +127,7 @@ impl Connector {
             triggers: vec!["conversion".to_owned()],
             parameters: parameters.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
             headers: Vec::new(),
+            fields: String::new(),
             rest: String::new(),
         }
     }
@@ -170,6 +172,13 @@ impl Connector {
         self
     }
 
+    /// Another line of the connector itself, such as `max_event_age = "7d"`.
+    #[must_use]
+    pub fn field(mut self, line: &str) -> Self {
+        let _ = writeln!(self.fields, "{line}");
+        self
+    }
+
     /// Another line of the webhook, such as `concurrency = 1`.
     #[must_use]
     pub fn line(mut self, line: &str) -> Self {
@@ -185,10 +194,11 @@ impl Connector {
             .map(|(name, value)| format!("{{ name = {}, value = {} }}", quoted(name), quoted(value)));
         let _ = write!(
             text,
-            "\n[[connector]]\nid = {}\nadvertiser = \"acme\"\nmode = {}\ntriggers = {triggers}\n\
+            "\n[[connector]]\nid = {}\nadvertiser = \"acme\"\nmode = {}\ntriggers = {triggers}\n{}\
              [connector.webhook]\nmethod = {}\nurl = {}\nparameters = {}\nheaders = {}\n{}",
             quoted(&self.id),
             quoted(&self.mode),
+            self.fields,
             quoted(&self.method),
             quoted(&self.url),
             list(parameters.collect()),

@@ -57,6 +57,25 @@ enum Command {
     Log(commands::log::LogArgs),
     /// List the macros and filters of templates, and the fields that a source's events carry.
     Macros(commands::macros::MacrosArgs),
+    /// The connectors: whether each sends, since when it is paused and why, what waits for it.
+    Connectors {
+        /// One JSON object a line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take nothing from a connector's queue any more. It goes on selecting into it.
+    Pause {
+        /// Its id.
+        connector: String,
+        /// Why, for whoever wonders later.
+        #[arg(long, default_value = "by an operator")]
+        because: String,
+    },
+    /// Take from a paused connector's queue again, also after its receiver has answered 410.
+    Resume {
+        /// Its id.
+        connector: String,
+    },
     /// Erase a person: what says who they are goes, what the ledger is made of stays.
     Forget(commands::forget::ForgetArgs),
     /// The dead letters.
@@ -98,6 +117,9 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Trace { id, json } => commands::trace::run(&config, &id, json).await,
         Command::Log(args) => commands::log::run(&config, &args).await,
         Command::Macros(args) => commands::macros::run(&config, &args).await,
+        Command::Connectors { json } => commands::connectors::run(&config, json).await,
+        Command::Pause { connector, because } => commands::pause::pause(&config, &connector, &because).await,
+        Command::Resume { connector } => commands::pause::resume(&config, &connector).await,
         Command::Forget(args) => commands::forget::run(&config, &args).await,
         Command::Dlq { command } => Box::pin(commands::dlq::run(&config, command)).await,
         Command::Clickfunnels { command } => Box::pin(commands::clickfunnels::run(&config, command)).await,

@@ -6,11 +6,13 @@ pub mod apply;
 pub mod check;
 pub mod clickfunnels;
 pub mod connector;
+pub mod connectors;
 pub mod dlq;
 pub mod forget;
 pub mod log;
 pub mod macros;
 pub mod migrate;
+pub mod pause;
 pub mod trace;
 
 use carom_common::config::Config;

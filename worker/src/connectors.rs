@@ -3,34 +3,37 @@
 //! A connector that appears gets its queue and a consumer; one that is gone keeps its consumer while
 //! anything of it is unfinished, which ends in the dead letters with that reason.
 
-use crate::deliver;
+use crate::attend::{self, Attendance};
+use crate::breaker::Breaker;
+use crate::gate::Gate;
 use crate::handover::per_message;
 use crate::shared::Shared;
-use carom_common::amqp::{Taken, consume};
-use carom_common::connector::{Mode, Webhook};
+use carom_common::connector::limits::HOLD;
+use carom_common::connector::{Authorization, Connector, Mode, Rate, Webhook};
 use carom_common::id::ConnectorId;
 use carom_common::topology;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
 /// How often to look for unfinished deliveries of connectors that are gone.
 const SWEEP: Duration = Duration::from_secs(5);
-/// What a consumer holds must be settleable in this time.
-const HOLD: Duration = Duration::from_secs(60);
+/// Messages of a connector's queue that are held at most, whatever it could settle.
+const MOST_HELD: usize = 64;
 /// Of a connector that is gone: there is nothing to wait for.
-const GONE: Load = Load { concurrency: 64, prefetch: 64 };
+const GONE: Load = Load { concurrency: 64, rate: None, prefetch: 64, per_message: usize::MAX };
 
-/// How much a connector's consumer takes.
+/// How much of a connector's queue is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Load {
     concurrency: u16,
+    rate: Option<Rate>,
     prefetch: u16,
+    per_message: usize,
 }
 
 struct Consumer {
@@ -43,9 +46,13 @@ struct Consumer {
 pub async fn run(shared: Arc<Shared>, stop: CancellationToken) {
     let tasks = TaskTracker::new();
     let mut consumers: BTreeMap<ConnectorId, Consumer> = BTreeMap::new();
-    let mut resources = shared.resources.clone();
+    let mut breakers: BTreeMap<ConnectorId, Arc<Breaker>> = BTreeMap::new();
+    let (mut resources, mut pauses) = (shared.resources.clone(), shared.pauses.known());
     loop {
-        let wanted = wanted(&shared).await;
+        // What changes while we look is looked at again.
+        resources.borrow_and_update();
+        let paused = pauses.borrow_and_update().clone();
+        let wanted = wanted(&shared, |connector| paused.contains_key(connector)).await;
         for (connector, load) in &wanted {
             let same = consumers.get(connector).is_some_and(|consumer| consumer.load == *load);
             if !same {
@@ -62,7 +69,13 @@ pub async fn run(shared: Arc<Shared>, stop: CancellationToken) {
                     continue;
                 }
                 info!(connector = connector.as_str(), load.concurrency, "connector.attached");
-                tasks.spawn(serve(shared.clone(), connector.clone(), *load, stop.clone()));
+                // It outlives its consumer: a connector that was changed still has the same destination,
+                // and where it has another the first probe says so.
+                let breaker = breakers.entry(connector.clone());
+                let breaker =
+                    breaker.or_insert_with(|| Arc::new(Breaker::new(shared.config.worker.breaker_failures)));
+                let attendance = attendance(&shared, connector, *load, breaker.clone(), stop.clone());
+                tasks.spawn(attend::run(shared.clone(), attendance));
                 consumers.insert(connector.clone(), Consumer { load: *load, stop });
             }
         }
@@ -71,14 +84,29 @@ pub async fn run(shared: Arc<Shared>, stop: CancellationToken) {
             if !keep {
                 info!(connector = connector.as_str(), "connector.detached");
                 consumer.stop.cancel();
-                shared.link.forget_connector(connector);
+                if !paused.contains_key(connector) {
+                    shared.link.forget_connector(connector);
+                }
             }
             keep
         });
+        breakers.retain(|connector, _| {
+            let keep = wanted.contains_key(connector) || paused.contains_key(connector);
+            if !keep {
+                shared.metrics.forget_breaker(connector);
+            }
+            keep
+        });
+        let configured = shared.resources.borrow().clone();
+        for Connector { id, .. } in &configured.connectors {
+            let paused = i64::from(paused.contains_key(id));
+            shared.metrics.paused.with_label_values(&[id.as_str()]).set(paused);
+        }
         shared.attending.store(true, Ordering::Relaxed);
         tokio::select! {
             () = stop.cancelled() => break,
             _ = resources.changed() => {}
+            _ = pauses.changed() => {}
             () = tokio::time::sleep(SWEEP) => {}
         }
     }
@@ -86,20 +114,38 @@ pub async fn run(shared: Arc<Shared>, stop: CancellationToken) {
     tasks.wait().await;
 }
 
-/// The connectors to consume for: those configured, and those gone with something unfinished.
-async fn wanted(shared: &Shared) -> BTreeMap<ConnectorId, Load> {
+fn attendance(
+    shared: &Shared,
+    connector: &ConnectorId,
+    load: Load,
+    breaker: Arc<Breaker>,
+    stop: CancellationToken,
+) -> Attendance {
+    let waits = shared.metrics.rate_limited.with_label_values(&[connector.as_str()]);
+    Attendance {
+        connector: connector.clone(),
+        queue: topology::deliver_queue(connector),
+        gate: Gate::new(load.concurrency, load.rate, breaker, waits),
+        prefetch: load.prefetch,
+        per_message: load.per_message,
+        stop,
+    }
+}
+
+/// The connectors to consume for: those configured, and those gone with something unfinished. What one that is
+/// Disabled or paused has queued is held there.
+async fn wanted(shared: &Shared, paused: impl Fn(&ConnectorId) -> bool) -> BTreeMap<ConnectorId, Load> {
     let resources = shared.resources.borrow().clone();
     let mut wanted: BTreeMap<_, _> = resources
         .connectors
         .iter()
-        .filter(|connector| connector.mode != Mode::Disabled)
+        .filter(|connector| connector.mode != Mode::Disabled && !paused(&connector.id))
         .map(|connector| (connector.id.clone(), load(&connector.webhook)))
         .collect();
     match shared.store.waiting(jiff::Timestamp::now()).await {
         Ok(waiting) => {
             let unfinished: BTreeSet<_> =
                 waiting.connectors.into_iter().map(|(connector, ..)| connector).collect();
-            // What a Disabled connector has queued is held there.
             for connector in unfinished.into_iter().filter(|id| resources.connector(id).is_none()) {
                 wanted.entry(connector).or_insert(GONE);
             }
@@ -111,40 +157,29 @@ async fn wanted(shared: &Shared) -> BTreeMap<ConnectorId, Load> {
 
 /// As many attempts at once as the connector allows, and no more messages than they can settle in time.
 fn load(webhook: &Webhook) -> Load {
-    let messages = settleable(webhook) / per_message(webhook);
-    Load { concurrency: webhook.concurrency, prefetch: u16::try_from(messages.clamp(1, 64)).unwrap_or(64) }
-}
-
-/// How many deliveries a connector can settle within a minute, at worst.
-pub fn settleable(webhook: &Webhook) -> usize {
-    let rounds = HOLD.as_millis() / webhook.timeout.0.as_millis().max(1);
-    usize::try_from(rounds.max(1))
-        .unwrap_or(usize::MAX)
-        .saturating_mul(usize::from(webhook.concurrency.max(1)))
-}
-
-async fn serve(shared: Arc<Shared>, connector: ConnectorId, load: Load, stop: CancellationToken) {
-    let queue = topology::deliver_queue(&connector);
-    let attached = shared.metrics.consumers.with_label_values(&[topology::label(&queue)]);
-    let taken = consume(shared.link.clone(), queue.clone(), load.prefetch, stop, move |on| {
-        attached.set(i64::from(on))
-    });
-    work(shared, queue, load, taken).await;
-}
-
-async fn work(shared: Arc<Shared>, queue: String, load: Load, mut taken: mpsc::Receiver<Taken>) {
-    let slots = Arc::new(Semaphore::new(usize::from(load.concurrency)));
-    let tasks = TaskTracker::new();
-    while let Some(message) = taken.recv().await {
-        let (shared, queue, slots) = (shared.clone(), queue.clone(), slots.clone());
-        tasks.spawn(async move {
-            if let Err(error) = deliver::message(&shared, &queue, &slots, message).await {
-                debug!(%error, queue, "deliver.left_unacked");
-            }
-        });
+    let per_message = per_message(webhook);
+    let messages = (settleable(webhook) / per_message).clamp(1, MOST_HELD);
+    Load {
+        concurrency: webhook.concurrency,
+        rate: webhook.rate,
+        prefetch: u16::try_from(messages).unwrap_or(u16::MAX),
+        per_message,
     }
-    tasks.close();
-    tasks.wait().await;
+}
+
+/// How many deliveries a connector can settle within a minute, at worst: when every attempt takes all its time.
+pub fn settleable(webhook: &Webhook) -> usize {
+    // Fetching a token may take as long as the attempt.
+    let exchanges = if matches!(webhook.authorization, Some(Authorization::OAuth2 { .. })) { 2 } else { 1 };
+    let rounds = HOLD.as_millis() / (webhook.timeout.0.as_millis() * exchanges).max(1);
+    let by_time = usize::try_from(rounds.max(1))
+        .unwrap_or(usize::MAX)
+        .saturating_mul(usize::from(webhook.concurrency.max(1)));
+    let by_rate = webhook.rate.map_or(usize::MAX, |rate| {
+        let turns = HOLD.as_nanos() / rate.interval().as_nanos().max(1);
+        usize::try_from(turns.max(1)).unwrap_or(usize::MAX)
+    });
+    by_time.min(by_rate)
 }
 
 #[cfg(test)]
@@ -154,13 +189,28 @@ mod tests {
 
     #[test]
     fn what_a_consumer_holds_can_be_settled_in_a_minute() {
-        for (concurrency, timeout) in [(1, 5), (16, 5), (16, 60), (1, 60), (1000, 1)] {
+        for (concurrency, timeout, rate) in [
+            (1, 5, None),
+            (16, 5, None),
+            (16, 60, None),
+            (1, 60, None),
+            (1000, 1, None),
+            (16, 1, Some("1/m")),
+            (16, 1, Some("100/h")),
+            (1, 1, Some("30/s")),
+            (1000, 1, Some("5000/s")),
+        ] {
             let mut webhook: Webhook = serde_json::from_str(r#"{"url": "https://n.example/"}"#).unwrap();
             webhook.concurrency = concurrency;
             webhook.timeout = Span::from_secs(timeout);
+            webhook.rate = rate.map(|rate| rate.parse().unwrap());
             let held = u64::from(load(&webhook).prefetch) * per_message(&webhook) as u64;
             let seconds = held.div_ceil(u64::from(concurrency)) * timeout;
             assert!(seconds <= 60, "{concurrency} at {timeout} s hold {seconds} s");
+            if let Some(rate) = webhook.rate {
+                assert_eq!(per_message(&webhook), 1, "a batch would wait whole for its last turn");
+                assert!(rate.interval().as_secs() * held <= 60, "{rate} holds {held}");
+            }
         }
     }
 }

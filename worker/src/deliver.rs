@@ -6,6 +6,8 @@
 
 mod outcome;
 
+use crate::attend::{Attendance, Taking};
+use crate::breaker::Sign;
 use crate::bury;
 use crate::egress::Request;
 use crate::settle;
@@ -20,53 +22,114 @@ use carom_common::id::ConnectorId;
 use carom_common::postback::{self, Credentials, Postback};
 use carom_common::resources::Resources;
 use carom_common::secret::SecretRef;
-use carom_common::store::{AttemptKey, AttemptStanding, End, ExchangeRecord, Settlement};
+use carom_common::store::{AttemptKey, AttemptStanding, End, ExchangeRecord, Pause, Settlement};
 use carom_common::topology;
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use outcome::Tried;
 use std::sync::Arc;
-use tokio::sync::Semaphore;
+use std::time::Duration;
 
-/// Settles every delivery of a message, at most `slots` at once over all messages of the connector, and
-/// acks it.
+/// What stands for the access token in Test mode, where none is fetched.
+const NO_TOKEN: &str = "not-fetched-in-test-mode";
+
+/// Settles every delivery of a message, as many at once as the connector's gate lets pass, and acks it. What
+/// is not begun when it is over (the breaker opens, or we leave) goes back to the queue.
 ///
 /// # Errors
 /// We are being shut down, or the message is no longer ours; it comes again.
-pub async fn message(
+pub async fn message(shared: &Shared, attendance: &Attendance, taken: Taken) -> Result<(), PublishError> {
+    let deliveries = unpacked(shared, attendance, &taken).await?;
+    if deliveries.len() > attendance.per_message {
+        // A batch of the time when the connector could settle more: held whole, it would be held for long.
+        give_back(shared, attendance, &deliveries).await?;
+    } else {
+        // Each ends as it ends: one that fails must not break off another in the middle of its attempt.
+        let ends = join_all(
+            deliveries.into_iter().map(|delivery| one(shared, attendance, &taken, Taking::Freely, delivery)),
+        );
+        ends.await.into_iter().collect::<Result<Vec<Sign>, _>>()?;
+    }
+    taken.ack().await;
+    Ok(())
+}
+
+/// Settles the first delivery of a message and gives back the others; says what that one's attempt tells of
+/// its destination.
+///
+/// # Errors
+/// As [`message`].
+pub async fn probe(shared: &Shared, attendance: &Attendance, taken: Taken) -> Result<Sign, PublishError> {
+    let mut deliveries = unpacked(shared, attendance, &taken).await?.into_iter();
+    let first = deliveries.next();
+    give_back(shared, attendance, deliveries.as_slice()).await?;
+    let sign = match first {
+        Some(delivery) => one(shared, attendance, &taken, Taking::AsProbe, delivery).await?,
+        None => Sign::Nothing,
+    };
+    taken.ack().await;
+    Ok(sign)
+}
+
+async fn unpacked(
     shared: &Shared,
-    queue: &str,
-    slots: &Arc<Semaphore>,
-    taken: Taken,
-) -> Result<(), PublishError> {
+    attendance: &Attendance,
+    taken: &Taken,
+) -> Result<Vec<Delivery>, PublishError> {
     if !taken.is_current() {
         return Err(PublishError::Lost);
     }
-    let unpacked: Unpacked<Delivery> = unpack::unpack(shared, queue, &taken).await?;
+    let unpacked: Unpacked<Delivery> = unpack::unpack(shared, &attendance.queue, taken).await?;
     bury::bury(&shared.publisher, &shared.store, &shared.metrics, unpacked.letters).await?;
-    // Each ends as it ends: one that fails must not break off another in the middle of its attempt.
-    let ends = join_all(unpacked.items.into_iter().map(|delivery| async {
-        let Ok(_slot) = slots.acquire().await else { return Err(PublishError::Closed) };
-        let _held = shared.deliveries.hold(delivery.id).await;
-        if !taken.is_current() {
-            return Err(PublishError::Lost);
-        }
-        let key = key(&delivery);
-        let event = delivery.facts.event.id;
-        match settle::surely("attempt_standing", || shared.store.attempt_standing(key, event)).await {
-            AttemptStanding::Due => deliver(shared, delivery, false).await,
-            // Its letter is storage too: it carries nothing of who was erased.
-            AttemptStanding::Erased => deliver(shared, delivery.without_person(), true).await,
-            AttemptStanding::Settled => {
-                shared.metrics.copies.with_label_values(&[delivery.connector.as_str()]).inc();
-                Ok(())
-            }
-        }
-    }))
-    .await;
-    ends.into_iter().collect::<Result<Vec<()>, _>>()?;
-    taken.ack().await;
+    Ok(unpacked.items)
+}
+
+/// Puts deliveries back on their queue, each in a message of its own.
+async fn give_back(
+    shared: &Shared,
+    attendance: &Attendance,
+    deliveries: &[Delivery],
+) -> Result<(), PublishError> {
+    for delivery in deliveries {
+        let body = envelope::encode(std::slice::from_ref(delivery));
+        shared.publisher.publish(Message::to_queue(&attendance.queue, body)).await?;
+        shared.metrics.given_back.with_label_values(&[attendance.connector.as_str()]).inc();
+    }
     Ok(())
+}
+
+/// Settles one delivery, when it is its turn.
+async fn one(
+    shared: &Shared,
+    attendance: &Attendance,
+    taken: &Taken,
+    taking: Taking,
+    delivery: Delivery,
+) -> Result<Sign, PublishError> {
+    let slot = tokio::select! {
+        biased;
+        () = attendance.over(taking) => None,
+        slot = attendance.gate.slots.acquire() => Some(slot.map_err(|_| PublishError::Closed)?),
+    };
+    if slot.is_none() {
+        give_back(shared, attendance, std::slice::from_ref(&delivery)).await?;
+        return Ok(Sign::Nothing);
+    }
+    let _held = shared.deliveries.hold(delivery.id).await;
+    if !taken.is_current() {
+        return Err(PublishError::Lost);
+    }
+    let key = key(&delivery);
+    let event = delivery.facts.event.id;
+    match settle::surely("attempt_standing", || shared.store.attempt_standing(key, event)).await {
+        AttemptStanding::Due => deliver(shared, attendance, taking, delivery, false).await,
+        // Its letter is storage too: it carries nothing of who was erased.
+        AttemptStanding::Erased => deliver(shared, attendance, taking, delivery.without_person(), true).await,
+        AttemptStanding::Settled => {
+            shared.metrics.copies.with_label_values(&[delivery.connector.as_str()]).inc();
+            Ok(Sign::Nothing)
+        }
+    }
 }
 
 fn key(delivery: &Delivery) -> AttemptKey {
@@ -74,47 +137,83 @@ fn key(delivery: &Delivery) -> AttemptKey {
 }
 
 /// Makes the attempt, hands off what follows, and settles it.
-async fn deliver(shared: &Shared, delivery: Delivery, erased: bool) -> Result<(), PublishError> {
-    let in_flight = shared.metrics.in_flight.with_label_values(&[delivery.connector.as_str()]);
-    in_flight.inc();
+async fn deliver(
+    shared: &Shared,
+    attendance: &Attendance,
+    taking: Taking,
+    delivery: Delivery,
+    erased: bool,
+) -> Result<Sign, PublishError> {
     let at = Timestamp::now();
     let tried = if erased {
-        Tried::dead(Reason::Erased, "it belongs to a person who was erased")
+        Some(Tried::dead(Reason::Erased, "it belongs to a person who was erased"))
     } else {
-        attempt(shared, &delivery, at).await
+        attempt(shared, attendance, taking, &delivery, at).await
     };
-    in_flight.dec();
+    let Some(tried) = tried else {
+        give_back(shared, attendance, std::slice::from_ref(&delivery)).await?;
+        return Ok(Sign::Nothing);
+    };
+    let sign = tried.sign();
+    attendance.gate.breaker.heard(sign);
+    if tried.is_gone() {
+        let why = format!("the receiver answered 410 Gone to delivery {}", delivery.id);
+        shared.pauses.pause(&delivery.connector, Pause { since: Timestamp::now(), why }).await;
+    }
     let outcome = tried.outcome(delivery.attempt, &shared.config.retry.schedule);
     shared.metrics.attempt(&delivery, &tried.class, tried.exchange.as_ref(), &outcome);
     let end = hand_off(shared, &delivery, &tried, outcome).await?;
     let settlement = Settlement { delivery, at, exchange: tried.exchange, end };
     settle::surely("settle", || shared.store.settle(vec![settlement.clone()])).await;
-    Ok(())
+    Ok(sign)
 }
 
-/// Tries, unless there is a reason not to.
-async fn attempt(shared: &Shared, delivery: &Delivery, now: Timestamp) -> Tried {
+/// Tries, unless there is a reason not to; none where it was over before anything was begun.
+async fn attempt(
+    shared: &Shared,
+    attendance: &Attendance,
+    taking: Taking,
+    delivery: &Delivery,
+    now: Timestamp,
+) -> Option<Tried> {
     let resources = known(shared, &delivery.connector).await;
     let Some(connector) = resources.connector(&delivery.connector) else {
-        return Tried::dead(Reason::ConnectorRemoved, "there is no such connector any more");
+        return Some(Tried::dead(Reason::ConnectorRemoved, "there is no such connector any more"));
     };
-    let due = now.duration_since(delivery.due_since);
-    if due > SignedDuration::try_from(shared.config.worker.max_due.0).unwrap_or(SignedDuration::MAX) {
-        return Tried::dead(Reason::Expired, format!("it has been due since {}", delivery.due_since));
+    if let Some(expired) = expired(connector, delivery, shared.config.worker.max_due.0, now) {
+        return Some(expired);
     }
-    let rendered = {
-        let credentials = Credentials { secret: &SecretRef::read, access_token: None };
-        postback::render(connector, &delivery.id, &delivery.facts, &credentials).and_then(|mut postback| {
-            postback::sign(&mut postback, &connector.webhook, &delivery.id, &credentials, now)?;
-            Ok(postback)
-        })
+    if delivery.test {
+        return Some(match render(connector, delivery, Some(NO_TOKEN)) {
+            Ok(postback) => Tried::tested(record(&postback)),
+            Err(tried) => *tried,
+        });
+    }
+    tokio::select! {
+        biased;
+        () = attendance.over(taking) => return None,
+        () = attendance.gate.turn() => {}
+    }
+    let in_flight = shared.metrics.in_flight.with_label_values(&[delivery.connector.as_str()]);
+    in_flight.inc();
+    let tried = exchange(shared, connector, delivery).await;
+    in_flight.dec();
+    Some(tried)
+}
+
+/// Whether it has been due for too long, or its event is too old for this connector. A refund is as old as the
+/// event that brought it.
+fn expired(connector: &Connector, delivery: &Delivery, max_due: Duration, now: Timestamp) -> Option<Tried> {
+    let longer = |since: Timestamp, than: Duration| {
+        now.duration_since(since) > SignedDuration::try_from(than).unwrap_or(SignedDuration::MAX)
     };
-    match rendered {
-        Ok(postback) => exchange(shared, connector, postback).await,
-        // A secret that cannot be read is the operator's to mend, and the delivery is as good as before.
-        Err(error) if error.is_passing() => Tried::failed("secret", error.to_string()),
-        Err(error) => Tried::dead(Reason::Unrenderable, error.to_string()),
+    if longer(delivery.due_since, max_due) {
+        let detail = format!("it has been due since {}", delivery.due_since);
+        return Some(Tried::dead(Reason::Expired, detail));
     }
+    let age = connector.max_event_age.filter(|age| longer(delivery.facts.event.at, age.0))?;
+    let detail = format!("its event is of {}, older than {age}", delivery.facts.event.at);
+    Some(Tried::dead(Reason::Expired, detail))
 }
 
 /// The resources in use, or the store's newest where they lack the connector: another worker may have
@@ -127,14 +226,57 @@ async fn known(shared: &Shared, connector: &ConnectorId) -> Arc<Resources> {
     Arc::new(settle::surely("resources", || shared.store.resources()).await.resources)
 }
 
-async fn exchange(shared: &Shared, connector: &Connector, postback: Postback) -> Tried {
-    let record = ExchangeRecord {
+fn render(
+    connector: &Connector,
+    delivery: &Delivery,
+    access_token: Option<&str>,
+) -> Result<Postback, Box<Tried>> {
+    let credentials = Credentials { secret: &SecretRef::read, access_token };
+    let signed = |mut postback| {
+        postback::sign(&mut postback, &connector.webhook, &delivery.id, &credentials, Timestamp::now())?;
+        Ok(postback)
+    };
+    postback::render(connector, &delivery.id, &delivery.facts, &credentials).and_then(signed).map_err(
+        |error| {
+            // A secret that cannot be read is the operator's to mend, and the delivery is as good as before.
+            Box::new(match error.is_passing() {
+                true => Tried::failed("secret", error.to_string(), Sign::Nothing),
+                false => Tried::dead(Reason::Unrenderable, error.to_string()),
+            })
+        },
+    )
+}
+
+/// What the log keeps of a request.
+fn record(postback: &Postback) -> ExchangeRecord {
+    ExchangeRecord {
         method: method(postback.method).to_string(),
         url: postback.masked_url(),
         unresolved: postback.unresolved.clone(),
         ..ExchangeRecord::default()
+    }
+}
+
+async fn exchange(shared: &Shared, connector: &Connector, delivery: &Delivery) -> Tried {
+    let counted = |outcome| shared.metrics.tokens.with_label_values(&[connector.id.as_str(), outcome]).inc();
+    let token = match shared.tokens.token(&shared.egress, connector).await {
+        Ok(token) => token,
+        Err(error) => {
+            counted("failed");
+            return Tried::failed("authorization", error.to_string(), Sign::Failing);
+        }
     };
-    let secrets = postback.secrets();
+    if let Some((_, true)) = token {
+        counted("fetched");
+    }
+    let token = token.map(|(token, _)| token);
+    let postback = match render(connector, delivery, token.as_deref()) {
+        Ok(postback) => postback,
+        Err(tried) => return *tried,
+    };
+    let record = record(&postback);
+    let mut secrets = postback.secrets();
+    secrets.extend(token.clone());
     let request = Request {
         method: method(postback.method),
         url: postback.url,
@@ -142,7 +284,11 @@ async fn exchange(shared: &Shared, connector: &Connector, postback: Postback) ->
         body: postback.body.map(|body| (body.content_type.to_owned(), body.bytes)),
     };
     let exchange = shared.egress.attempt(request, connector.webhook.timeout.0).await;
-    Tried::exchanged(record, exchange, &secrets)
+    let tried = Tried::exchanged(record, exchange, &secrets, connector.webhook.success.as_ref());
+    if let Some(token) = token.filter(|_| tried.status() == Some(401)) {
+        shared.tokens.refused(&connector.id, &token).await;
+    }
+    tried
 }
 
 fn method(method: Method) -> http::Method {
@@ -161,6 +307,7 @@ async fn hand_off(
 ) -> Result<End, PublishError> {
     match outcome {
         Outcome::Delivered => Ok(End::Delivered),
+        Outcome::Tested => Ok(End::Tested),
         Outcome::Retry(tier) => {
             let now = Timestamp::now();
             // What it waited in the queue counts as due; what it will wait in the tier does not.
@@ -188,3 +335,6 @@ async fn hand_off(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

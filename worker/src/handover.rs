@@ -20,8 +20,12 @@ use tracing::warn;
 /// How many deliveries travel in one message at most.
 const DELIVERIES_PER_MESSAGE: usize = 16;
 
-/// How many deliveries of a connector travel in one message: no more than it can settle in a minute.
+/// How many deliveries of a connector travel in one message: no more than it can settle in a minute, and one
+/// where they go out at a rate.
 pub fn per_message(webhook: &Webhook) -> usize {
+    if webhook.rate.is_some() {
+        return 1;
+    }
     settleable(webhook).clamp(1, DELIVERIES_PER_MESSAGE)
 }
 

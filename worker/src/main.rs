@@ -13,6 +13,9 @@ mod payouts;
 mod select;
 mod handover;
 mod connectors;
+mod attend;
+mod breaker;
+mod gate;
 mod deliver;
 mod settle;
 mod bury;
@@ -20,6 +23,8 @@ mod unrouted;
 
 // What goes along with it.
 mod egress;
+mod tokens;
+mod pauses;
 mod clickfunnels;
 mod follow;
 mod housekeeping;

@@ -1,6 +1,7 @@
 //! The worker's metrics. Labels are bounded by configuration: connectors, sources, tiers, outcomes.
 
 use carom_common::delivery::{Delivery, Outcome, Reason};
+use carom_common::id::ConnectorId;
 use carom_common::store::ExchangeRecord;
 use carom_common::telemetry::{self, FAST, SLOW};
 use carom_common::topology;
@@ -22,6 +23,16 @@ pub struct Metrics {
     pub selected: IntCounterVec,
     /// Deliveries under way by connector.
     pub in_flight: IntGaugeVec,
+    /// Whether a connector is paused.
+    pub paused: IntGaugeVec,
+    /// Breakers that opened, by connector.
+    pub breaker_opened: IntCounterVec,
+    /// Messages put back on their queue untouched, by connector.
+    pub given_back: IntCounterVec,
+    /// Attempts that had to wait for their turn, by connector.
+    pub rate_limited: IntCounterVec,
+    /// Access tokens asked for, by connector and outcome.
+    pub tokens: IntCounterVec,
     /// Copies that were recognised, by connector.
     pub copies: IntCounterVec,
     /// Retries by tier.
@@ -63,6 +74,7 @@ pub struct Metrics {
     attempt_duration: HistogramVec,
     end_to_end: HistogramVec,
     dead: IntCounterVec,
+    breaker: IntGaugeVec,
     /// When the message last taken from a queue had come in; a bound on the age of the oldest one left.
     last_taken: std::sync::Mutex<std::collections::HashMap<&'static str, Timestamp>>,
 }
@@ -77,6 +89,12 @@ impl Metrics {
             pruned: m.counters("rows_pruned_total", "Rows of the store that were kept for long enough, by kind of data: deleted, or blanked where something refers to them.", &["kind"]),
             selected: m.counters("deliveries_selected_total", "Deliveries selected, by connector.", &["connector"]),
             in_flight: m.gauges("attempts_in_flight", "Attempts under way, by connector.", &["connector"]),
+            paused: m.gauges("connector_paused", "Whether nothing is taken for a connector until it is resumed, by connector.", &["connector"]),
+            breaker: m.gauges("breaker_state", "Which state a connector's breaker is in, in this worker: 1 for that one, 0 for the others.", &["connector", "state"]),
+            breaker_opened: m.counters("breaker_opened_total", "Times that a connector's breaker opened, by connector.", &["connector"]),
+            given_back: m.counters("deliveries_given_back_total", "Messages put back on their queue untouched, because a breaker opened or their consumer left, by connector.", &["connector"]),
+            rate_limited: m.counters("rate_limited_total", "Attempts that waited for their turn by the connector's rate, by connector.", &["connector"]),
+            tokens: m.counters("access_tokens_total", "Access tokens asked for, by connector and outcome.", &["connector", "outcome"]),
             copies: m.counters("delivery_copies_total", "Copies of settled deliveries that were not sent again, by connector.", &["connector"]),
             retries: m.counters("retries_total", "Failed attempts put into a retry tier, by tier.", &["tier"]),
             consumers: m.gauges("consumers_attached", "Consumers attached to the broker, by queue.", &["queue"]),
@@ -134,11 +152,13 @@ impl Metrics {
         let connector = delivery.connector.as_str();
         let word = match outcome {
             Outcome::Delivered => "delivered",
+            Outcome::Tested => "test",
             Outcome::Retry(_) => "retry",
             Outcome::Dead(_) => "dead",
         };
         self.attempts.with_label_values(&[connector, word, class]).inc();
-        if let Some(exchange) = exchange {
+        // In Test mode there was no exchange that took any time.
+        if let Some(exchange) = exchange.filter(|_| *outcome != Outcome::Tested) {
             self.attempt_duration.with_label_values(&[connector]).observe(exchange.duration.as_secs_f64());
         }
         if *outcome == Outcome::Delivered {
@@ -147,11 +167,51 @@ impl Metrics {
         }
     }
 
+    /// A connector's breaker is in this state now.
+    pub fn breaker(&self, connector: &ConnectorId, state: BreakerState) {
+        for one in BreakerState::ALL {
+            let gauge = self.breaker.with_label_values(&[connector.as_str(), one.as_str()]);
+            gauge.set(i64::from(one == state));
+        }
+    }
+
+    /// A connector is gone, and its breaker with it.
+    pub fn forget_breaker(&self, connector: &ConnectorId) {
+        for one in BreakerState::ALL {
+            // An error means that it was never shown.
+            let _ = self.breaker.remove_label_values(&[connector.as_str(), one.as_str()]);
+        }
+        let _ = self.paused.remove_label_values(&[connector.as_str()]);
+    }
+
     /// A group commit of the store took so long and held so many jobs.
     pub fn committed(&self, took: Duration, jobs: usize) {
         self.commits.observe(took.as_secs_f64());
         #[allow(clippy::cast_precision_loss, reason = "a group is at most a few hundred jobs")]
         self.commit_jobs.observe(jobs as f64);
+    }
+}
+
+/// The states of a breaker, for its metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BreakerState {
+    /// Everything goes.
+    Closed,
+    /// Nothing does, until the next probe.
+    Open,
+    /// One delivery is tried.
+    Probing,
+}
+
+impl BreakerState {
+    const ALL: [Self; 3] = [Self::Closed, Self::Open, Self::Probing];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Open => "open",
+            Self::Probing => "probing",
+        }
     }
 }
 

@@ -245,6 +245,8 @@ fn awaits(candidate: &Candidate, known: &Known, found: &Attribution, foreign_ids
         && !settled
     {
         keys.push(format!("click:{click}"));
+        // What follows a sale needs no click of its own: the sale's order brings one as well.
+        keys.extend(who.order.clone().filter(|_| follows_a_sale(candidate, known)));
     }
     let attributed = found.click.is_some() || found.foreign.is_some();
     let named = attributed || candidate.names_click().is_some() || who.names_a_person();

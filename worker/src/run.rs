@@ -7,7 +7,9 @@ use crate::egress::{self, Egress};
 use crate::in_hand::InHand;
 use crate::management::Management;
 use crate::metrics::Metrics;
+use crate::pauses::Pauses;
 use crate::shared::Shared;
+use crate::tokens::Tokens;
 use crate::{clickfunnels, connectors, consume, follow, housekeeping, measure, unrouted};
 use anyhow::Context;
 use carom_common::amqp::{self, Link, Publisher, greet};
@@ -75,6 +77,7 @@ async fn start(config: Config, metrics: Arc<Metrics>, close: CancellationToken) 
     let hasher = crate::settle::surely("hasher", || store.hasher()).await;
     let resources =
         follow::start(store.clone(), config.worker.follow_interval.0, metrics.clone(), close.clone()).await;
+    let pauses = Pauses::follow(store.clone(), config.worker.follow_interval.0, close.clone()).await;
     acceptable_broker(&config.broker.url).await?;
     let schedule = &config.retry.schedule;
     let link = Link::start(&config.broker.url, "carom-worker consume", schedule, close.clone());
@@ -90,6 +93,8 @@ async fn start(config: Config, metrics: Arc<Metrics>, close: CancellationToken) 
         link,
         publisher,
         resources,
+        pauses,
+        tokens: Tokens::default(),
         hasher,
         egress,
         metrics,

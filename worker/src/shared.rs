@@ -3,6 +3,8 @@
 use crate::egress::Egress;
 use crate::in_hand::InHand;
 use crate::metrics::Metrics;
+use crate::pauses::Pauses;
+use crate::tokens::Tokens;
 use carom_common::amqp::{Link, Publisher};
 use carom_common::config::Config;
 use carom_common::id::{DeliveryId, EventId};
@@ -25,6 +27,10 @@ pub struct Shared {
     pub publisher: Publisher,
     /// The resources as they are now.
     pub resources: watch::Receiver<Arc<Resources>>,
+    /// The connectors that are paused.
+    pub pauses: Pauses,
+    /// The access tokens of those that need one.
+    pub tokens: Tokens,
     /// What persons are joined by.
     pub hasher: Hasher,
     /// The way out.

@@ -5,7 +5,8 @@ use crate::backoff_policy::Reconnect;
 use futures_util::StreamExt;
 use lapin::message::Delivery;
 use lapin::options::{
-    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions, BasicRejectOptions,
+    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicGetOptions, BasicQosOptions,
+    BasicRejectOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
 use std::sync::Arc;
@@ -102,7 +103,7 @@ impl Taken {
 }
 
 /// Consumes `queue` until `stop`, with at most `prefetch` messages unacked. After `stop` the stream gives
-/// what was already taken and ends. `attached` hears when a consumer is there and when it is not.
+/// all that was already taken and ends. `attached` hears when a consumer is there and when it is not.
 pub fn consume(
     link: Link,
     queue: String,
@@ -178,13 +179,34 @@ async fn forward(
         };
         // Whoever takes it may be busy for long, and the channel be lost meanwhile.
         tokio::select! {
-            () = stop.cancelled() => break,
             () = lost(channel) => return false,
             sent = sender.send(taken) => if sent.is_err() { return true },
         }
     }
-    let _ = channel.basic_cancel(consumer.tag(), BasicCancelOptions::default()).await;
+    if channel.basic_cancel(consumer.tag(), BasicCancelOptions::default()).await.is_err() {
+        return true;
+    }
+    // What had come before the broker heard of it. Left to the channel's end it would be counted as if whoever
+    // held it had died of it.
+    while let Some(Ok(delivery)) = consumer.next().await {
+        let taken = Taken::new(delivery, channel.clone(), losses);
+        tokio::select! {
+            () = lost(channel) => break,
+            sent = sender.send(taken) => if sent.is_err() { break },
+        }
+    }
     true
+}
+
+/// Takes one message of `queue`, where there is one, on a channel of its own: for whoever takes seldom, and so
+/// holds nothing in between.
+///
+/// # Errors
+/// The broker refused: there is no such queue, or the connection was lost.
+pub async fn take(link: &Link, queue: &str) -> Result<Option<Taken>, super::Error> {
+    let channel = Arc::new(link.channel().await);
+    let got = channel.basic_get(queue.into(), BasicGetOptions::default()).await?;
+    Ok(got.map(|got| Taken::new(got.delivery, channel, 0)))
 }
 
 /// Ends when the channel has ended.

@@ -10,7 +10,7 @@ mod greeting;
 pub mod link;
 pub mod publisher;
 
-pub use consumer::{Taken, consume};
+pub use consumer::{Taken, consume, take};
 pub use greeting::{OLDEST, Version, greet};
 pub use link::Link;
 pub use publisher::{Message, PublishError, Publisher};

@@ -173,6 +173,8 @@ pub struct Worker {
     pub parking: Span,
     /// How long a delivery may be due.
     pub max_due: Span,
+    /// How many failures in a row open a connector's breaker; 0 for never.
+    pub breaker_failures: u32,
     /// How long dedupe markers live.
     pub marker_retention: Span,
     /// How often queues are measured.

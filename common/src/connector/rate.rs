@@ -40,6 +40,11 @@ impl Rate {
             Unit::Hour => 3_600,
         })
     }
+
+    /// The time from one to the next, where they come evenly.
+    pub fn interval(self) -> Duration {
+        self.per() / self.count().get()
+    }
 }
 
 impl FromStr for Rate {

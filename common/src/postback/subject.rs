@@ -204,17 +204,8 @@ impl<'a> Subject<'a> {
             .find_map(|path| self.data(&[&path]))
     }
 
-    /// The first of these paths that leads to a text, a number or a boolean in the event's data. The paths
-    /// are read as in the body that the data stood in: `data.x` is `x`; and of a contact's own event, as
-    /// ClickFunnels' placeholders have it, `contact.x` is `x`.
+    /// The first of these paths that leads to a value in the event's data.
     fn data(&self, paths: &[&str]) -> Text<'a> {
-        let data = &self.facts.event.data;
-        let about_contact = self.facts.event.raw_type.starts_with("contact.");
-        paths.iter().find_map(|path| {
-            let without = |prefix: &str| path.strip_prefix(prefix).and_then(|rest| data::at(data, rest));
-            data::at(data, path)
-                .or_else(|| without("data."))
-                .or_else(|| without("contact.").filter(|_| about_contact))
-        })
+        paths.iter().find_map(|path| self.facts.event.datum(path))
     }
 }

@@ -6,9 +6,11 @@ mod api;
 use super::Resources;
 use super::place::{Place, Places};
 use crate::config::Fault;
+use crate::connector::limits;
+use crate::offer::Offer;
 use crate::secret::SecretRef;
 use crate::source::{Kind, Source};
-use crate::{mapping, postback, template};
+use crate::{condition, mapping, postback, template};
 use std::collections::{HashMap, HashSet};
 
 /// All faults, and all warnings.
@@ -30,6 +32,14 @@ pub fn check(resources: &Resources, places: &Places) -> (Vec<Fault>, Vec<Fault>)
             let remedy = "name at least one, such as \"conversion\"";
             faults.push(fault(place, "triggers", "there is no trigger, so it never fires", remedy));
         }
+        let own = |offer: &&Offer| offer.advertiser == connector.advertiser;
+        let offers: Vec<_> = resources.offers.iter().filter(own).collect();
+        faults.extend(condition::faults(&connector.conditions).into_iter().map(|fault| at(place, "", fault)));
+        warnings.extend(
+            condition::warnings(&connector.conditions, &offers).into_iter().map(|fault| at(place, "", fault)),
+        );
+        faults.extend(limits::faults(connector).into_iter().map(|fault| at(place, "", fault)));
+        warnings.extend(limits::warnings(connector).into_iter().map(|fault| at(place, "", fault)));
         faults.extend(
             postback::faults(&connector.webhook).into_iter().map(|fault| at(place, "webhook.", fault)),
         );

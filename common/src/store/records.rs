@@ -426,7 +426,8 @@ pub struct ExchangeRecord {
     pub duration: Duration,
     /// The status, if an answer came.
     pub status: Option<u16>,
-    /// The failure's class, if none came: `timeout`, `connect`, `dns`, ….
+    /// The failure's class, if none came: `timeout`, `connect`, `dns`, …. Of an answer that counts for nothing
+    /// all the same, why: the part of the success rule that does not hold.
     pub failure: Option<String>,
     /// The beginning of the answer.
     pub response: String,
@@ -440,6 +441,8 @@ pub struct ExchangeRecord {
 pub enum End {
     /// The receiver took it.
     Delivered,
+    /// It was of Test mode, and nothing was sent.
+    Tested,
     /// It waits in this tier.
     Retry(Tier),
     /// This letter is on `carom.dead`.
@@ -456,6 +459,8 @@ pub enum Standing {
     Retrying,
     /// The receiver took it.
     Delivered,
+    /// It was of Test mode: what would have been sent is in the log.
+    Tested,
     /// In the dead letters.
     Dead,
     /// Removed from the dead letters.
@@ -506,7 +511,7 @@ pub struct AttemptRecord {
     pub round: u32,
     /// Its number in that round.
     pub attempt: u32,
-    /// `delivered`, `retry` or `dead`.
+    /// `delivered`, `retry`, `dead` or `test`.
     pub outcome: String,
     /// The tier or the reason.
     pub detail: String,
@@ -521,7 +526,7 @@ pub struct LogFilter {
     pub connector: Option<ConnectorId>,
     /// Of this delivery only.
     pub delivery: Option<DeliveryId>,
-    /// With this outcome only: `delivered`, `retry` or `dead`.
+    /// With this outcome only: `delivered`, `retry`, `dead` or `test`.
     pub outcome: Option<String>,
     /// Made at or after this.
     pub since: Option<Timestamp>,
@@ -655,6 +660,15 @@ pub struct Waiting {
     /// Per connector (none for intakes and messages) and reason: how many letters are dead, and since
     /// when the oldest is.
     pub dead: Vec<(Option<ConnectorId>, Reason, u64, Timestamp)>,
+}
+
+/// A connector that nothing is taken for until somebody resumes it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Pause {
+    /// Since when.
+    pub since: Timestamp,
+    /// Why, for people. No personal data, no secrets.
+    pub why: String,
 }
 
 /// What `apply` did.

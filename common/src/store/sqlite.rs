@@ -16,6 +16,7 @@ mod letters;
 mod markers;
 mod orders;
 mod parking;
+mod pauses;
 mod payouts;
 mod readers;
 mod resolve;

@@ -25,6 +25,7 @@ mod library;
 mod use_cases;
 mod checklist;
 mod isolation;
+mod protection;
 mod dead_letters;
 mod strange_messages;
 mod bad_input;

@@ -18,7 +18,7 @@ pub struct LogArgs {
     #[arg(long)]
     pub delivery: Option<String>,
     /// With this outcome only.
-    #[arg(long, value_parser = ["delivered", "retry", "dead"])]
+    #[arg(long, value_parser = ["delivered", "retry", "dead", "test"])]
     pub outcome: Option<String>,
     /// Made within this time, such as 1h.
     #[arg(long)]

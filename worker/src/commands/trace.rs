@@ -3,9 +3,9 @@
 use super::{json_line, reading};
 use carom_common::config::Config;
 use carom_common::conversion::Status;
-use carom_common::id::{ClickId, DeliveryId, EventId};
-use carom_common::store::{AttemptRecord, EventTrace, Store};
-use std::collections::HashSet;
+use carom_common::id::{ClickId, ConnectorId, DeliveryId, EventId};
+use carom_common::store::{AttemptRecord, EventTrace, Pause, Standing, Store};
+use std::collections::{BTreeMap, HashSet};
 use uuid::Uuid;
 
 /// How many events of one click or key are shown.
@@ -25,7 +25,7 @@ pub async fn run(config: &Config, id: &str, json: bool) -> anyhow::Result<()> {
             if json {
                 json_line(&trace)?;
             } else {
-                tell(&trace);
+                tell(&trace, &store.pauses().await?);
             }
         }
     }
@@ -57,7 +57,7 @@ async fn find(store: &Store, id: &str) -> anyhow::Result<Vec<EventId>> {
     Ok(found)
 }
 
-fn tell(trace: &EventTrace) {
+fn tell(trace: &EventTrace, paused: &BTreeMap<ConnectorId, Pause>) {
     let event = &trace.event;
     let name = event.name.as_deref().unwrap_or("unnamed");
     println!("event {}  {} as {name}, from {}, {}", event.id, event.raw_type, event.source, trace.progress);
@@ -99,6 +99,10 @@ fn tell(trace: &EventTrace) {
             "  delivery {} to {}: {standing} after attempt {} of round {}",
             delivery.id, delivery.connector, delivery.attempt, delivery.round
         );
+        let open = matches!(delivery.standing, Standing::Queued | Standing::Retrying);
+        if let Some(pause) = paused.get(&delivery.connector).filter(|_| open) {
+            println!("    held: {} is paused since {}: {}", delivery.connector, pause.since, pause.why);
+        }
     }
     for attempt in &trace.attempts {
         println!("    {}", line(attempt));

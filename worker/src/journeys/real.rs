@@ -146,6 +146,9 @@ impl World<'_> {
             Verdict::Resume(_) => {}
             Verdict::Park(park) if decision.lacked.is_empty() => {
                 let kinds = park.keys.iter().map(|key| key.split(':').next().unwrap_or_default());
+                // Beside a click, the order is another way to one, and not what the event lacks.
+                let by_click = kinds.clone().any(|kind| kind == "click");
+                let kinds = kinds.filter(|kind| !(by_click && *kind == "order"));
                 decision.lacked = ["click", "order", "contact", "sale"]
                     .into_iter()
                     .filter(|kind| kinds.clone().any(|own| own == *kind))

@@ -74,28 +74,3 @@ pub(super) fn ga_client_id(cookie: Cow<'_, str>) -> Option<Cow<'_, str>> {
         _ => None,
     }
 }
-
-/// What stands at a path: a field of that very name, dots and all, or step by step.
-pub(super) fn at<'a>(data: &'a Value, path: &str) -> Option<Cow<'a, str>> {
-    step(data, path).and_then(scalar).or_else(|| path.split('.').try_fold(data, step).and_then(scalar))
-}
-
-/// A field, in its own case if it is there, else in any; or an element, by its number from 0.
-fn step<'a>(data: &'a Value, name: &str) -> Option<&'a Value> {
-    match data {
-        Value::Object(fields) => fields.get(name).or_else(|| {
-            fields.iter().find(|(given, _)| given.eq_ignore_ascii_case(name)).map(|(_, value)| value)
-        }),
-        Value::Array(elements) => elements.get(name.parse::<usize>().ok()?),
-        _ => None,
-    }
-}
-
-fn scalar(value: &Value) -> Option<Cow<'_, str>> {
-    match value {
-        Value::String(text) => Some(text.as_str().into()),
-        Value::Number(number) => Some(number.to_string().into()),
-        Value::Bool(truth) => Some(truth.to_string().into()),
-        Value::Null | Value::Array(_) | Value::Object(_) => None,
-    }
-}

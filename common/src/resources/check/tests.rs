@@ -64,6 +64,26 @@ fn an_offers_payout_rules_are_checked_with_its_other_keys() {
 }
 
 #[test]
+fn a_connectors_conditions_are_checked_with_its_other_keys() {
+    let found = |condition: &str| {
+        let (_, faults, warnings) = read(&format!("{GOOD}\n[[connector.condition]]\n{condition}"));
+        let keys = |faults: Vec<Fault>| faults.into_iter().map(|fault| fault.key).collect::<Vec<_>>();
+        (keys(faults), keys(warnings))
+    };
+    let nothing: Vec<String> = Vec::new();
+    let is =
+        |field: &str, value: &str| format!("field = \"{field}\"\noperator = \"equals\"\nvalue = {value}");
+    assert_eq!(found(&is("linkId", "\"demo\"")), (nothing.clone(), nothing.clone()));
+    assert_eq!(found(&is("linkid", "\"demo\"")).0, ["connector[network].condition[0].field"]);
+    assert_eq!(found(&is("linkId", "\"dmo\"")).1, ["connector[network].condition[0].value"]);
+    assert_eq!(found(&is("revenue", "2026-01-10")).0, ["connector[network].condition[0].value"]);
+    assert_eq!(
+        found("field = \"revenue\"\noperator = \"over\"").0,
+        ["connector[network].condition[0].operator"]
+    );
+}
+
+#[test]
 fn every_fault_of_a_file_is_told_at_once_with_its_key() {
     let text = r#"
         [[source]]

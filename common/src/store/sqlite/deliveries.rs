@@ -58,7 +58,7 @@ pub(super) fn give_up(connection: &Connection, delivery: &Delivery, change: &Cha
                     reason = excluded.reason, tier = NULL, parked_at = NULL, due_at = NULL,
                     updated_at = excluded.updated_at
                 WHERE excluded.round > round
-                   OR (excluded.round = round AND standing NOT IN ('delivered', 'purged'))";
+                   OR (excluded.round = round AND standing NOT IN ('delivered', 'tested', 'purged'))";
     write(connection, delivery, change, open)
 }
 

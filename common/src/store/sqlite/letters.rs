@@ -239,7 +239,7 @@ fn standing(connection: &Connection, key: &Key) -> Result<LetterStanding, Error>
         // and the next to try leaves another.
         let over = deliveries::stands(connection, delivery)?.is_some_and(|(stored, standing)| {
             stored > round
-                || standing == Standing::Delivered
+                || matches!(standing, Standing::Delivered | Standing::Tested)
                 || (standing == Standing::Purged && stored == round)
         });
         if over {

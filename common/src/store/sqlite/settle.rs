@@ -21,7 +21,7 @@ impl Store {
         self.read(move |connection| {
             let sql = "SELECT EXISTS (SELECT 1 FROM attempts WHERE delivery_id = ?1 AND round = ?2 AND attempt = ?3)
                            OR EXISTS (SELECT 1 FROM deliveries WHERE id = ?1
-                                      AND (round > ?2 OR (round = ?2 AND standing = 'delivered'))),
+                                      AND (round > ?2 OR (round = ?2 AND standing IN ('delivered', 'tested')))),
                            EXISTS (SELECT 1 FROM events WHERE id = ?4 AND erased = 1)";
             let parameters = (key.delivery.0.as_bytes(), key.round, key.attempt, event.0.as_bytes());
             let found = connection.prepare_cached(sql)?.query_row(parameters, |row| Ok((row.get(0)?, row.get(1)?)));
@@ -51,6 +51,7 @@ fn settle(connection: &Connection, settlement: &Settlement) -> Result<bool, Erro
     }
     let (outcome, detail) = match &settlement.end {
         End::Delivered => ("delivered", String::new()),
+        End::Tested => ("test", String::new()),
         End::Retry(tier) => ("retry", tier.to_string()),
         End::Dead(letter) => ("dead", letter.reason.as_str().to_owned()),
     };
@@ -63,6 +64,7 @@ fn settle(connection: &Connection, settlement: &Settlement) -> Result<bool, Erro
     let ended = ended(settlement);
     let (standing, code, reason, parked): (_, _, Option<Reason>, _) = match &settlement.end {
         End::Delivered => ("delivered", Code::Delivered, None, None),
+        End::Tested => ("tested", Code::Tested, None, None),
         End::Retry(tier) => ("retrying", Code::Retry, None, Some((*tier, ended))),
         End::Dead(letter) => ("dead", Code::Dead, Some(letter.reason), None),
     };
@@ -139,12 +141,13 @@ fn describe(settlement: &Settlement) -> String {
     let mut detail =
         format!("connector {}, round {}, attempt {}", delivery.connector, delivery.round, delivery.attempt);
     match settlement.exchange.as_ref().map(|exchange| (exchange.status, &exchange.failure)) {
-        Some((Some(status), _)) => detail.push_str(&format!(", status {status}")),
+        Some((Some(status), None)) => detail.push_str(&format!(", status {status}")),
+        Some((Some(status), Some(failure))) => detail.push_str(&format!(", status {status}, {failure}")),
         Some((None, Some(failure))) => detail.push_str(&format!(", {failure}")),
         _ => {}
     }
     match &settlement.end {
-        End::Delivered => {}
+        End::Delivered | End::Tested => {}
         End::Retry(tier) => detail.push_str(&format!(", again in {tier}")),
         End::Dead(letter) => detail.push_str(&format!(", {}", letter.reason.as_str())),
     }

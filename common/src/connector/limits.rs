@@ -1,0 +1,103 @@
+//! What `check` says of how a connector's deliveries are made: its limits, its success rule, where its access
+//! token comes from.
+
+use super::{Authorization, Connector, success};
+use crate::template::Fault;
+use crate::template::location::is_loopback;
+use std::time::Duration;
+use url::Url;
+
+/// What a worker holds must be settled in this time, so no attempt may have to wait for longer.
+pub const HOLD: Duration = Duration::from_secs(60);
+
+/// Every fault, with its key within the connector.
+pub fn faults(connector: &Connector) -> Vec<Fault> {
+    let webhook = &connector.webhook;
+    let mut faults = Vec::new();
+    if let Some(success) = &webhook.success {
+        faults.extend(success::faults(success).into_iter().map(|fault| {
+            let key = format!("webhook.success.{}", fault.key);
+            Fault { key: key.trim_end_matches('.').to_owned(), ..fault }
+        }));
+    }
+    if let Some(rate) = webhook.rate.filter(|rate| rate.interval() > HOLD) {
+        let problem = format!("a rate of {rate} is less than one in a minute");
+        faults.push(Fault::new("webhook.rate", problem, "choose at least 1/m, or 60/h"));
+    }
+    if connector.max_event_age.is_some_and(|age| age.0.is_zero()) {
+        let problem = "every event is older than that";
+        faults.push(Fault::new("max_event_age", problem, "choose more than nothing, as in 7d"));
+    }
+    if let Some(Err(problem)) = token_url(connector) {
+        let remedy = "write the URL as the receiver's documentation gives it";
+        faults.push(Fault::new("webhook.authorization.token_url", problem, remedy));
+    }
+    faults
+}
+
+/// What is allowed and probably not meant.
+pub fn warnings(connector: &Connector) -> Vec<Fault> {
+    let in_the_open = |url: &Url| url.scheme() == "http" && !is_loopback(url);
+    match token_url(connector) {
+        Some(Ok(url)) if in_the_open(&url) => {
+            let problem = "the client's secret is sent unencrypted";
+            vec![Fault::new("webhook.authorization.token_url", problem, "use https://")]
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn token_url(connector: &Connector) -> Option<Result<Url, String>> {
+    let Some(Authorization::OAuth2 { token_url, .. }) = &connector.webhook.authorization else { return None };
+    Some(match Url::parse(token_url) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(url),
+        _ => Err("this is no http or https URL".to_owned()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(rest: &str) -> Connector {
+        let text = format!("id = \"n\"\nadvertiser = \"a\"\ntriggers = [\"conversion\"]\n{rest}\n");
+        toml::from_str(&text).unwrap()
+    }
+
+    #[test]
+    fn limits_that_cannot_be_kept_are_faults() {
+        let url = "url = \"https://n.example/\"";
+        for (rest, key) in [
+            (format!("max_event_age = \"0s\"\n[webhook]\n{url}"), Some("max_event_age")),
+            (format!("max_event_age = \"7d\"\n[webhook]\n{url}\nrate = \"1/m\""), None),
+            (format!("[webhook]\n{url}\nrate = \"60/h\""), None),
+            (format!("[webhook]\n{url}\nrate = \"59/h\""), Some("webhook.rate")),
+            (format!("[webhook]\n{url}\nsuccess = {{}}"), Some("webhook.success")),
+            (
+                format!("[webhook]\n{url}\nsuccess = {{ status = [\"404\"] }}"),
+                Some("webhook.success.status[0]"),
+            ),
+        ] {
+            let found = faults(&read(&rest));
+            assert_eq!(found.first().map(|fault| fault.key.as_str()), key, "{rest}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_fetched_from_a_url_and_in_the_open_only_on_purpose() {
+        for (url, faulty, warned) in [
+            ("https://auth.example/token", false, false),
+            ("http://auth.example/token", false, true),
+            ("http://127.0.0.1:9/token", false, false),
+            ("auth.example/token", true, false),
+            ("ftp://auth.example/token", true, false),
+        ] {
+            let connector = read(&format!(
+                "[webhook]\nurl = \"https://n.example/\"\n[webhook.authorization]\nkind = \"oauth2\"\n\
+                 token_url = \"{url}\"\nclient_id = \"c\"\nclient_secret = {{ env = \"S\" }}"
+            ));
+            assert_eq!(!faults(&connector).is_empty(), faulty, "{url}");
+            assert_eq!(!warnings(&connector).is_empty(), warned, "{url}");
+        }
+    }
+}
