@@ -274,7 +274,8 @@ impl Conversion {
 }
 
 /// One thing to tell connectors about a conversion.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Step {
     /// It exists, and is not approved yet: for connectors that choose to be told then.
     Pending,

@@ -9,10 +9,12 @@ mod blueprint;
 mod check;
 mod header_name;
 mod mask;
+mod shown;
 mod signing;
 mod subject;
 
 pub use check::{faults, warnings};
+pub use shown::{Shown, blotted, excerpt};
 pub use signing::sign;
 pub use subject::fields;
 
@@ -47,12 +49,12 @@ pub struct Postback {
     /// The macros without a value, as written, each once. They were sent as nothing.
     pub unresolved: Vec<String>,
     /// How it is shown where it is kept.
-    shown: Shown,
+    shown: Masked,
 }
 
 /// What a postback is shown as, and what must not be kept of it where a receiver echoes it.
 #[derive(Clone, PartialEq, Eq)]
-struct Shown {
+struct Masked {
     url: String,
     /// None where the body is shown as it is.
     body: Option<String>,
@@ -201,7 +203,7 @@ pub fn render(
     if webhook.unresolved == Unresolved::Block && !unresolved.is_empty() {
         return Err(Unrenderable::Unresolved(unresolved));
     }
-    let shown = Shown {
+    let shown = Masked {
         url: filled.shown,
         body: out.shown_body,
         secrets: out.secrets.into_iter().chain(secrets.into_values()).collect(),

@@ -76,6 +76,12 @@ enum Command {
         /// Its id.
         connector: String,
     },
+    /// Show what a connector would send, and whether it would; nothing is sent.
+    Preview(commands::preview::PreviewArgs),
+    /// Send one request of a connector, past the queue, and show what comes of it.
+    TestWebhook(commands::test_webhook::TestWebhookArgs),
+    /// Run new or changed connectors over stored history: what they would have sent, and what not, and why.
+    Simulate(commands::simulate::SimulateArgs),
     /// Erase a person: what says who they are goes, what the ledger is made of stays.
     Forget(commands::forget::ForgetArgs),
     /// The dead letters.
@@ -120,6 +126,9 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Connectors { json } => commands::connectors::run(&config, json).await,
         Command::Pause { connector, because } => commands::pause::pause(&config, &connector, &because).await,
         Command::Resume { connector } => commands::pause::resume(&config, &connector).await,
+        Command::Preview(args) => commands::preview::run(&config, &args).await,
+        Command::TestWebhook(args) => Box::pin(commands::test_webhook::run(&config, &args)).await,
+        Command::Simulate(args) => commands::simulate::run(&config, &args).await,
         Command::Forget(args) => commands::forget::run(&config, &args).await,
         Command::Dlq { command } => Box::pin(commands::dlq::run(&config, command)).await,
         Command::Clickfunnels { command } => Box::pin(commands::clickfunnels::run(&config, command)).await,

@@ -4,6 +4,7 @@
 
 pub mod apply;
 pub mod check;
+mod chosen;
 pub mod clickfunnels;
 pub mod connector;
 pub mod connectors;
@@ -13,7 +14,12 @@ pub mod log;
 pub mod macros;
 pub mod migrate;
 pub mod pause;
+pub mod preview;
+pub mod simulate;
+mod stored;
+pub mod test_webhook;
 pub mod trace;
+mod trial;
 
 use carom_common::config::Config;
 use carom_common::store::{self, Store};

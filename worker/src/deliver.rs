@@ -5,16 +5,16 @@
 //! not sent again.
 
 mod outcome;
+mod request;
 
 use crate::attend::{Attendance, Taking};
 use crate::breaker::Sign;
 use crate::bury;
-use crate::egress::Request;
 use crate::settle;
 use crate::shared::Shared;
 use crate::unpack::{self, Unpacked};
 use carom_common::amqp::{Message, PublishError, Taken};
-use carom_common::connector::{Connector, Method};
+use carom_common::connector::Connector;
 use carom_common::dead_letter::Letter;
 use carom_common::delivery::{Delivery, Outcome, Reason};
 use carom_common::envelope;
@@ -22,11 +22,12 @@ use carom_common::id::ConnectorId;
 use carom_common::postback::{self, Credentials, Postback};
 use carom_common::resources::Resources;
 use carom_common::secret::SecretRef;
-use carom_common::store::{AttemptKey, AttemptStanding, End, ExchangeRecord, Pause, Settlement};
+use carom_common::store::{AttemptKey, AttemptStanding, End, Pause, Settlement};
 use carom_common::topology;
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
-use outcome::Tried;
+pub use outcome::Tried;
+pub use request::{recorded, request};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -185,7 +186,7 @@ async fn attempt(
     }
     if delivery.test {
         return Some(match render(connector, delivery, Some(NO_TOKEN)) {
-            Ok(postback) => Tried::tested(record(&postback)),
+            Ok(postback) => Tried::tested(recorded(&postback, shared.config.worker.log_body_bytes)),
             Err(tried) => *tried,
         });
     }
@@ -247,16 +248,6 @@ fn render(
     )
 }
 
-/// What the log keeps of a request.
-fn record(postback: &Postback) -> ExchangeRecord {
-    ExchangeRecord {
-        method: method(postback.method).to_string(),
-        url: postback.masked_url(),
-        unresolved: postback.unresolved.clone(),
-        ..ExchangeRecord::default()
-    }
-}
-
 async fn exchange(shared: &Shared, connector: &Connector, delivery: &Delivery) -> Tried {
     let counted = |outcome| shared.metrics.tokens.with_label_values(&[connector.id.as_str(), outcome]).inc();
     let token = match shared.tokens.token(&shared.egress, connector).await {
@@ -274,28 +265,15 @@ async fn exchange(shared: &Shared, connector: &Connector, delivery: &Delivery) -
         Ok(postback) => postback,
         Err(tried) => return *tried,
     };
-    let record = record(&postback);
+    let record = recorded(&postback, shared.config.worker.log_body_bytes);
     let mut secrets = postback.secrets();
     secrets.extend(token.clone());
-    let request = Request {
-        method: method(postback.method),
-        url: postback.url,
-        headers: postback.headers.into_iter().map(|header| (header.name, header.value)).collect(),
-        body: postback.body.map(|body| (body.content_type.to_owned(), body.bytes)),
-    };
-    let exchange = shared.egress.attempt(request, connector.webhook.timeout.0).await;
+    let exchange = shared.egress.attempt(request(postback), connector.webhook.timeout.0).await;
     let tried = Tried::exchanged(record, exchange, &secrets, connector.webhook.success.as_ref());
     if let Some(token) = token.filter(|_| tried.status() == Some(401)) {
         shared.tokens.refused(&connector.id, &token).await;
     }
     tried
-}
-
-fn method(method: Method) -> http::Method {
-    match method {
-        Method::Get => http::Method::GET,
-        Method::Post => http::Method::POST,
-    }
 }
 
 /// Puts what follows from an outcome where it belongs, confirmed.

@@ -175,6 +175,8 @@ pub struct Worker {
     pub max_due: Span,
     /// How many failures in a row open a connector's breaker; 0 for never.
     pub breaker_failures: u32,
+    /// How much of a request the webhook log keeps: of its headers and of its body, in bytes each.
+    pub log_body_bytes: usize,
     /// How long dedupe markers live.
     pub marker_retention: Span,
     /// How often queues are measured.

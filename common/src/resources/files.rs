@@ -7,6 +7,7 @@ use super::place::{Place, Places};
 use super::{Resources, check};
 use crate::config::{Fault, Faults};
 use crate::connector::Connector;
+use crate::id::ConnectorId;
 use crate::offer::{Advertiser, Offer};
 use crate::source::Source;
 use serde::de::DeserializeOwned;
@@ -30,6 +31,64 @@ pub struct Checked {
     pub warnings: Vec<Fault>,
 }
 
+/// What a file would make of the resources that are there.
+#[derive(Clone, Debug)]
+pub struct Overlaid {
+    /// Those that are there, with those of the file in their place or beside them.
+    pub resources: Resources,
+    /// The connectors of the file, in its order.
+    pub connectors: Vec<ConnectorId>,
+    /// What works in the file, and is better otherwise.
+    pub warnings: Vec<Fault>,
+}
+
+/// Reads and checks a file or folder that need not be whole: what it lacks is there already. Without a `base`
+/// its connectors' advertisers are taken at their word.
+///
+/// # Errors
+/// All the faults of the file that there are.
+pub fn load_over(path: &Path, base: Option<&Resources>) -> Result<Overlaid, Faults> {
+    let mut faults = Vec::new();
+    let mut own = Resources::default();
+    let mut places = Places::default();
+    read_all(path, &mut own, &mut places, &mut faults)?;
+    let connectors: Vec<_> = own.connectors.iter().map(|connector| connector.id.clone()).collect();
+    let elsewhere = Place { file: "the store".to_owned(), key: "advertiser".to_owned() };
+    let named = own.connectors.iter().map(|connector| connector.advertiser.clone());
+    let known: Vec<_> = match base {
+        Some(base) => base.advertisers.iter().map(|advertiser| advertiser.id.clone()).collect(),
+        None => named.collect(),
+    };
+    let mut checked = own.clone();
+    for id in known {
+        if !checked.advertisers.iter().any(|advertiser| advertiser.id == id) {
+            checked.advertisers.push(Advertiser { id, name: String::new() });
+            places.advertisers.push(elsewhere.clone());
+        }
+    }
+    let (more, warnings) = check::check(&checked, &places);
+    faults.extend(more);
+    if !faults.is_empty() {
+        return Err(Faults(faults));
+    }
+    let mut resources = base.cloned().unwrap_or_default();
+    replace(&mut resources.advertisers, own.advertisers, |item| &item.id);
+    replace(&mut resources.sources, own.sources, |item| &item.id);
+    replace(&mut resources.offers, own.offers, |item| &item.id);
+    replace(&mut resources.connectors, own.connectors, |item| &item.id);
+    Ok(Overlaid { resources, connectors, warnings })
+}
+
+/// Puts items in the place of those that have their ids, or at the end.
+fn replace<T, I: PartialEq>(items: &mut Vec<T>, by: Vec<T>, id: impl Fn(&T) -> &I) {
+    for item in by {
+        match items.iter_mut().find(|known| id(known) == id(&item)) {
+            Some(known) => *known = item,
+            None => items.push(item),
+        }
+    }
+}
+
 /// Reads and checks a file or folder.
 ///
 /// # Errors
@@ -38,15 +97,7 @@ pub fn load(path: &Path) -> Result<Checked, Faults> {
     let mut faults = Vec::new();
     let mut resources = Resources::default();
     let mut places = Places::default();
-    for file in files(path).map_err(Faults::one)? {
-        let name = file.display().to_string();
-        match std::fs::read_to_string(&file) {
-            Ok(text) => read(&name, &text, &mut resources, &mut places, &mut faults),
-            Err(error) => {
-                faults.push(Fault::new(name, "", format!("cannot be read: {error}"), "make it readable"))
-            }
-        }
-    }
+    read_all(path, &mut resources, &mut places, &mut faults)?;
     checked(resources, &places, faults)
 }
 
@@ -66,6 +117,24 @@ fn checked(resources: Resources, places: &Places, mut faults: Vec<Fault>) -> Res
     let (more, warnings) = check::check(&resources, places);
     faults.extend(more);
     if faults.is_empty() { Ok(Checked { resources, warnings }) } else { Err(Faults(faults)) }
+}
+
+fn read_all(
+    path: &Path,
+    resources: &mut Resources,
+    places: &mut Places,
+    faults: &mut Vec<Fault>,
+) -> Result<(), Faults> {
+    for file in files(path).map_err(Faults::one)? {
+        let name = file.display().to_string();
+        match std::fs::read_to_string(&file) {
+            Ok(text) => read(&name, &text, resources, places, faults),
+            Err(error) => {
+                faults.push(Fault::new(name, "", format!("cannot be read: {error}"), "make it readable"));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn files(path: &Path) -> Result<Vec<PathBuf>, Fault> {

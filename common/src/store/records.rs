@@ -436,6 +436,20 @@ pub struct ExchangeRecord {
     pub unresolved: Vec<String>,
 }
 
+impl ExchangeRecord {
+    /// That there was one, how it went and how long it took: what is left when its person was erased.
+    #[must_use]
+    pub fn without_content(self) -> Self {
+        Self {
+            method: self.method,
+            duration: self.duration,
+            status: self.status,
+            failure: self.failure,
+            ..Self::default()
+        }
+    }
+}
+
 /// How an attempt ended.
 #[derive(Clone, Debug)]
 pub enum End {
@@ -526,10 +540,18 @@ pub struct LogFilter {
     pub connector: Option<ConnectorId>,
     /// Of this delivery only.
     pub delivery: Option<DeliveryId>,
+    /// Of this event only.
+    pub event: Option<EventId>,
+    /// This one only, by its sequence number.
+    pub sequence: Option<i64>,
+    /// Settled before the one with this sequence number: how the newest are paged backwards.
+    pub before: Option<i64>,
     /// With this outcome only: `delivered`, `retry`, `dead` or `test`.
     pub outcome: Option<String>,
     /// Made at or after this.
     pub since: Option<Timestamp>,
+    /// Made before this.
+    pub until: Option<Timestamp>,
 }
 
 /// Which letters are meant. What is not given does not filter.

@@ -1,34 +1,57 @@
 //! `log`: the attempts that were made, newest last, and with `--follow` those that come.
 
-use super::{ago, json_line, parsed, reading, trace};
+mod sieve;
+
+use super::{Usage, ago, json_line, parsed, reading, usage};
 use carom_common::config::Config;
-use carom_common::store::{AttemptRecord, LogFilter};
+use carom_common::store::{AttemptRecord, LogFilter, Store};
 use clap::Args;
+use sieve::Sieve;
+use std::fmt::Write as _;
 use std::time::Duration;
+use uuid::Uuid;
 
 const PAGE: u32 = 500;
 
 /// What `log` lists.
 #[derive(Args)]
 pub struct LogArgs {
+    /// Show these whole: an attempt by its number, or all of a delivery or an event by its id.
+    #[arg(long, value_name = "ID", conflicts_with_all = ["delivery", "event", "follow"])]
+    pub show: Option<String>,
     /// Of this connector only.
     #[arg(long)]
     pub connector: Option<String>,
+    /// Of this event only.
+    #[arg(long)]
+    pub event: Option<String>,
     /// Of this delivery only.
     #[arg(long)]
     pub delivery: Option<String>,
     /// With this outcome only.
     #[arg(long, value_parser = ["delivered", "retry", "dead", "test"])]
     pub outcome: Option<String>,
+    /// Answered with this status only: 404, or 4xx for all of a class, or none where no answer came.
+    #[arg(long)]
+    pub status: Option<String>,
+    /// Only where the URL, the request or the answer holds this text, in any case.
+    #[arg(long)]
+    pub text: Option<String>,
     /// Made within this time, such as 1h.
     #[arg(long)]
     pub since: Option<String>,
+    /// Made longer ago than this, such as 10m.
+    #[arg(long, conflicts_with = "follow")]
+    pub until: Option<String>,
     /// How many, of the newest.
     #[arg(long, default_value_t = 50)]
     pub limit: u32,
     /// Go on with what comes.
     #[arg(long, short)]
     pub follow: bool,
+    /// Show request and answer, too.
+    #[arg(long, short)]
+    pub verbose: bool,
     /// One JSON object a line.
     #[arg(long)]
     pub json: bool,
@@ -36,25 +59,27 @@ pub struct LogArgs {
 
 /// Lists attempts.
 pub async fn run(config: &Config, args: &LogArgs) -> anyhow::Result<()> {
-    let filter = LogFilter {
-        connector: parsed(args.connector.as_deref())?,
-        delivery: parsed(args.delivery.as_deref())?,
-        outcome: args.outcome.clone(),
-        since: ago(args.since.as_deref())?,
-    };
+    let filter = filter(args)?;
+    let sieve = Sieve::new(args.status.as_deref(), args.text.as_deref()).map_err(usage)?;
+    let verbose = args.verbose || args.show.is_some();
     let store = reading(config)?;
-    let attempts = store.last_attempts(&filter, args.limit).await?;
-    let mut last = attempts.last().map_or(0, |attempt| attempt.sequence);
+    if let Some(id) = &args.show {
+        let attempts = shown(&store, &filter, id).await?;
+        return attempts
+            .iter()
+            .filter(|one| sieve.lets(one))
+            .try_for_each(|one| tell(one, args.json, verbose));
+    }
+    // What is settled from here on is either listed or followed, and nothing is both.
+    let newest = store.last_attempts(&LogFilter::default(), 1).await?.last().map_or(0, |one| one.sequence);
+    let attempts = newest_of(&store, &filter, &sieve, args.limit).await?;
     for attempt in &attempts {
-        tell(attempt, args.json)?;
+        tell(attempt, args.json, verbose)?;
     }
     if !args.follow {
         return Ok(());
     }
-    if attempts.is_empty() {
-        let everything = store.last_attempts(&LogFilter::default(), 1).await?;
-        last = everything.last().map_or(0, |attempt| attempt.sequence);
-    }
+    let mut last = attempts.last().map_or(newest, |attempt| attempt.sequence.max(newest));
     loop {
         tokio::select! {
             _ = tokio::signal::ctrl_c() => return Ok(()),
@@ -62,15 +87,139 @@ pub async fn run(config: &Config, args: &LogArgs) -> anyhow::Result<()> {
         }
         for attempt in store.attempts(&filter, last, PAGE).await? {
             last = attempt.sequence;
-            tell(&attempt, args.json)?;
+            if sieve.lets(&attempt) {
+                tell(&attempt, args.json, verbose)?;
+            }
         }
     }
 }
 
-fn tell(attempt: &AttemptRecord, json: bool) -> anyhow::Result<()> {
+fn filter(args: &LogArgs) -> Result<LogFilter, Usage> {
+    Ok(LogFilter {
+        connector: parsed(args.connector.as_deref())?,
+        delivery: parsed(args.delivery.as_deref())?,
+        event: parsed(args.event.as_deref())?,
+        sequence: None,
+        before: None,
+        outcome: args.outcome.clone(),
+        since: ago(args.since.as_deref())?,
+        until: ago(args.until.as_deref())?,
+    })
+}
+
+/// The newest that the sieve lets through, oldest first. Each page is a short reading of its own: what is sifted
+/// has no index, and the log may be long.
+async fn newest_of(
+    store: &Store,
+    filter: &LogFilter,
+    sieve: &Sieve,
+    limit: u32,
+) -> anyhow::Result<Vec<AttemptRecord>> {
+    let mut found = Vec::new();
+    let mut filter = filter.clone();
+    while found.len() < limit as usize {
+        let left = limit - found.len() as u32;
+        let page = store.last_attempts(&filter, if sieve.lets_all() { left.min(PAGE) } else { PAGE }).await?;
+        let Some(first) = page.first() else { break };
+        filter.before = Some(first.sequence);
+        found.extend(page.into_iter().rev().filter(|attempt| sieve.lets(attempt)).take(left as usize));
+    }
+    found.reverse();
+    Ok(found)
+}
+
+/// The attempts that an id names.
+async fn shown(store: &Store, filter: &LogFilter, id: &str) -> anyhow::Result<Vec<AttemptRecord>> {
+    let by = |change: LogFilter| async move { store.last_attempts(&change, 1_000).await };
+    let found = match (id.parse::<i64>(), Uuid::try_parse(id)) {
+        (Ok(sequence), _) => by(LogFilter { sequence: Some(sequence), ..filter.clone() }).await?,
+        (_, Ok(id)) => {
+            let of_delivery =
+                LogFilter { delivery: Some(carom_common::id::DeliveryId(id)), ..filter.clone() };
+            let found = by(of_delivery).await?;
+            if found.is_empty() {
+                by(LogFilter { event: Some(carom_common::id::EventId(id)), ..filter.clone() }).await?
+            } else {
+                found
+            }
+        }
+        _ => {
+            let problem = "is neither an attempt's number, as the log begins its lines with, nor the id of a \
+                           delivery or an event";
+            return Err(Usage(format!("`{id}` {problem}")).into());
+        }
+    };
+    anyhow::ensure!(
+        !found.is_empty(),
+        "no attempt is known by `{id}`: `carom-worker log` lists those that are, and `carom-worker trace {id}` \
+         says why there may be none"
+    );
+    Ok(found)
+}
+
+fn tell(attempt: &AttemptRecord, json: bool, verbose: bool) -> anyhow::Result<()> {
     if json {
         return json_line(attempt);
     }
-    println!("{}", trace::line(attempt));
+    println!("{}", line(attempt));
+    if verbose {
+        print!("{}", whole(attempt));
+    }
     Ok(())
 }
+
+/// An attempt in a line: when, to whom, what came of it, the exchange, and what it was for.
+fn line(attempt: &AttemptRecord) -> String {
+    let mut line =
+        format!("{}  {}  {}  {}", attempt.sequence, attempt.at, attempt.connector, attempt.outcome);
+    let _ = match attempt.outcome.as_str() {
+        "retry" => write!(line, " in {}", attempt.detail),
+        _ if attempt.detail.is_empty() => Ok(()),
+        _ => write!(line, " ({})", attempt.detail),
+    };
+    if let Some(exchange) = &attempt.exchange {
+        let came = match (exchange.status, &exchange.failure) {
+            (Some(status), _) => format!(" → {status} in {} ms", exchange.duration.as_millis()),
+            (None, Some(failure)) => format!(" → {failure} after {} ms", exchange.duration.as_millis()),
+            (None, None) => String::new(),
+        };
+        let _ = write!(line, "  {} {}{came}", exchange.method, exchange.url);
+    }
+    let _ = write!(
+        line,
+        "  [attempt {} of round {}, {} {}, delivery {}]",
+        attempt.attempt, attempt.round, attempt.event_type, attempt.event, attempt.delivery
+    );
+    line
+}
+
+/// The request and the answer, as far as they are kept.
+fn whole(attempt: &AttemptRecord) -> String {
+    let Some(exchange) = &attempt.exchange else {
+        return "    no request was made\n".to_owned();
+    };
+    if exchange.url.is_empty() && exchange.failure.is_none() {
+        return "    what was sent is not kept any more: see [retention] log\n".to_owned();
+    }
+    let mut text = format!("    {} {}\n", exchange.method, exchange.url);
+    for line in exchange.request_headers.lines() {
+        let _ = writeln!(text, "    {line}");
+    }
+    for (what, content) in [("body", &exchange.request_body), ("answer", &exchange.response)] {
+        if !content.is_empty() {
+            let _ = writeln!(text, "    {what}:");
+            content.lines().for_each(|line| {
+                let _ = writeln!(text, "      {}", printable(line));
+            });
+        }
+    }
+    text
+}
+
+/// A receiver's answer must not steer the terminal that it is shown on.
+fn printable(line: &str) -> String {
+    line.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -157,7 +157,7 @@ proptest! {
         }
         let headers: Vec<_> = postback.headers.iter().map(|header| header.name.as_str()).collect();
         prop_assert_eq!(headers.len(), if optional { 2 } else { 3 });
-        prop_assert!(postback.headers.iter().all(|header| super::super::is_printable(&header.value)));
+        prop_assert!(postback.headers.iter().all(|header| is_printable(&header.value)));
     }
 
     #[test]

@@ -302,3 +302,27 @@ fn a_row_of_a_sources_mapping_that_could_not_work_is_told_with_its_key() {
     ));
     assert_eq!(faults[0].key, "source[shop].mapping");
 }
+
+#[test]
+fn a_file_over_what_is_applied_need_not_be_whole_and_comes_before_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("network.toml");
+    let connector = |id: &str, advertiser: &str| {
+        format!(
+            "[[connector]]\nid = \"{id}\"\nadvertiser = \"{advertiser}\"\ntriggers = [\"lead\"]\n\
+             [connector.webhook]\nurl = \"https://{id}.example/\"\n"
+        )
+    };
+    std::fs::write(&file, connector("network", "acme") + &connector("second", "acme")).unwrap();
+    let (base, ..) = read(GOOD);
+    let over = files::load_over(&file, Some(&base)).unwrap();
+    let ids: Vec<_> = over.connectors.iter().map(|id| id.as_str()).collect();
+    assert_eq!(ids, ["network", "second"]);
+    assert_eq!(over.resources.connectors[0].webhook.url, "https://network.example/");
+    assert_eq!((over.resources.connectors.len(), over.resources.sources.len()), (2, 1));
+
+    std::fs::write(&file, connector("network", "nobody")).unwrap();
+    let faults = files::load_over(&file, Some(&base)).unwrap_err();
+    assert!(faults.0[0].to_string().contains("there is no advertiser `nobody`"), "{faults}");
+    assert!(files::load_over(&file, None).is_ok(), "without anything applied, it is taken at its word");
+}

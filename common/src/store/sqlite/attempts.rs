@@ -11,7 +11,18 @@ use std::time::Duration;
 const PAGE: u32 = 1_000;
 
 const COLUMNS: &str = "sequence, delivery_id, round, attempt, connector, event_id, event_type, at, outcome, \
-                       detail, method, url, duration_us, status, failure, response";
+                       detail, method, url, duration_us, status, failure, response, request_headers, \
+                       request_body";
+
+/// What becomes of an exchange whose content goes: the row stays, and says that there was one.
+macro_rules! blanked_exchange {
+    () => {
+        "url = iif(url IS NULL, NULL, ''), response = iif(response IS NULL, NULL, ''), \
+         request_headers = iif(request_headers IS NULL, NULL, ''), \
+         request_body = iif(request_body IS NULL, NULL, '')"
+    };
+}
+pub(super) use blanked_exchange;
 
 impl Store {
     /// A page of attempts after a sequence number, in ascending order; at most 1,000. An empty page is
@@ -31,6 +42,9 @@ impl Store {
             let start =
                 start(connection, &filter)?.map_or(after_sequence, |start| after_sequence.max(start - 1));
             condition.and("sequence > ?", start);
+            if let Some(end) = end(connection, &filter)? {
+                condition.and("sequence <= ?", end);
+            }
             page(connection, &condition, "ASC", limit)
         })
         .await
@@ -46,6 +60,9 @@ impl Store {
             let mut condition = condition(&filter);
             if let Some(start) = start(connection, &filter)? {
                 condition.and("sequence >= ?", start);
+            }
+            if let Some(end) = end(connection, &filter)? {
+                condition.and("sequence <= ?", end);
             }
             let mut newest = page(connection, &condition, "DESC", limit)?;
             newest.reverse();
@@ -68,6 +85,17 @@ fn start(connection: &Connection, filter: &LogFilter) -> Result<Option<i64>, Err
     Ok(Some(start.flatten().unwrap_or(i64::MAX)))
 }
 
+/// The same for `until`, from its end.
+fn end(connection: &Connection, filter: &LogFilter) -> Result<Option<i64>, Error> {
+    let Some(until) = filter.until else {
+        return Ok(None);
+    };
+    let sql = "SELECT max(sequence) FROM (SELECT sequence FROM attempts WHERE at < ?1 ORDER BY at DESC LIMIT 100000)";
+    let end = first(&mut *connection.prepare_cached(sql)?, [millis(until)], |row| Ok(row.get(0)?))?;
+    // Nothing is that old.
+    Ok(Some(end.flatten().unwrap_or(i64::MIN)))
+}
+
 fn condition(filter: &LogFilter) -> Condition {
     let mut condition = Condition::new("1 = 1");
     if let Some(connector) = &filter.connector {
@@ -76,12 +104,25 @@ fn condition(filter: &LogFilter) -> Condition {
     if let Some(delivery) = filter.delivery {
         condition.and("delivery_id = ?", delivery.0.as_bytes().to_vec());
     }
+    if let Some(event) = filter.event {
+        let of_event = "delivery_id IN (SELECT id FROM deliveries WHERE event_id = ?)";
+        condition.and(of_event, event.0.as_bytes().to_vec());
+    }
+    if let Some(sequence) = filter.sequence {
+        condition.and("sequence = ?", sequence);
+    }
+    if let Some(before) = filter.before {
+        condition.and("sequence < ?", before);
+    }
     if let Some(outcome) = &filter.outcome {
         condition.and("outcome = ?", outcome.clone());
     }
     if let Some(since) = filter.since {
         // Unary plus keeps this from the index on time, which would sort all that is newer for each page.
         condition.and("+at >= ?", millis(since));
+    }
+    if let Some(until) = filter.until {
+        condition.and("+at < ?", millis(until));
     }
     condition
 }
@@ -126,6 +167,11 @@ fn record(row: &Row<'_>) -> Result<AttemptRecord, Error> {
     })
 }
 
+/// What an older binary did not write is nothing.
+fn text(row: &Row<'_>, column: &str) -> rusqlite::Result<String> {
+    Ok(row.get::<_, Option<String>>(column)?.unwrap_or_default())
+}
+
 fn exchange(row: &Row<'_>, method: String) -> rusqlite::Result<ExchangeRecord> {
     let micros: i64 = row.get("duration_us")?;
     Ok(ExchangeRecord {
@@ -135,6 +181,8 @@ fn exchange(row: &Row<'_>, method: String) -> rusqlite::Result<ExchangeRecord> {
         status: row.get("status")?,
         failure: row.get("failure")?,
         response: row.get("response")?,
-        ..ExchangeRecord::default()
+        request_headers: text(row, "request_headers")?,
+        request_body: text(row, "request_body")?,
+        unresolved: Vec::new(),
     })
 }

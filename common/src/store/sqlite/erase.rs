@@ -4,6 +4,7 @@
 //! what happened before and comes late is nobody's; identities go last, so that an erasing that was cut off
 //! finds the rest when it is run again.
 
+use super::attempts::blanked_exchange;
 use super::column::{document, json, millis, rows};
 use super::{Store, clicks, identities, orders, parking, trace};
 use crate::dead_letter::Letter;
@@ -358,10 +359,12 @@ fn erase_event(connection: &Connection, id: EventId, now: Timestamp) -> Result<E
 
 /// Blanks what the webhook log keeps of an event's deliveries.
 pub(super) fn blank_exchanges(connection: &Connection, event: EventId) -> Result<usize, Error> {
-    let sql =
-        "UPDATE attempts SET url = iif(url IS NULL, NULL, ''), response = iif(response IS NULL, NULL, '')
-               WHERE delivery_id IN (SELECT id FROM deliveries WHERE event_id = ?1)
-               AND (url <> '' OR response <> '')";
+    let sql = concat!(
+        "UPDATE attempts SET ",
+        blanked_exchange!(),
+        " WHERE delivery_id IN (SELECT id FROM deliveries WHERE event_id = ?1)
+          AND (url <> '' OR response <> '')"
+    );
     Ok(connection.prepare_cached(sql)?.execute([event.0.as_bytes()])?)
 }
 

@@ -3,6 +3,7 @@
 //! What an audit needs is never pruned: ids, kinds, statuses, times, conversions, payouts and where
 //! deliveries stand. Of the rest, rows that something refers to are blanked and others are deleted.
 
+use super::attempts::blanked_exchange;
 use super::column::{document, json, millis, rows};
 use super::{Store, erase, identities};
 use crate::click::Click;
@@ -47,10 +48,13 @@ fn step(connection: &Connection, what: Perishable, before: i64) -> Result<usize,
         ),
         Perishable::Log => execute(
             connection,
-            "UPDATE attempts SET url = iif(url IS NULL, NULL, ''), response = iif(response IS NULL, NULL, '')
-             WHERE sequence IN (
-                 SELECT sequence FROM attempts WHERE (url <> '' OR response <> '') AND at < ?1
-                 ORDER BY at LIMIT ?2)",
+            concat!(
+                "UPDATE attempts SET ",
+                blanked_exchange!(),
+                " WHERE sequence IN (
+                     SELECT sequence FROM attempts WHERE (url <> '' OR response <> '') AND at < ?1
+                     ORDER BY at LIMIT ?2)"
+            ),
             before,
         ),
         Perishable::Decisions => decisions(connection, before),

@@ -98,19 +98,19 @@ fn insert_attempt(
 ) -> Result<bool, Error> {
     let sql =
         "INSERT INTO attempts (delivery_id, round, attempt, connector, event_id, event_type, at, outcome,
-                   detail, method, url, duration_us, status, failure, response)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
+                   detail, method, url, duration_us, status, failure, response, request_headers, request_body)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
                ON CONFLICT (delivery_id, round, attempt) DO NOTHING";
     let delivery = &settlement.delivery;
     // It may have been under way while its person was erased.
     let erased = erase::is_erased(connection, delivery.facts.event.id)?;
     let blanked = settlement.exchange.clone().map(|exchange| match erased {
-        true => ExchangeRecord { url: String::new(), response: String::new(), ..exchange },
+        true => exchange.without_content(),
         false => exchange,
     });
     let exchange = blanked.as_ref();
     let micros = |exchange: &ExchangeRecord| i64::try_from(exchange.duration.as_micros()).unwrap_or(i64::MAX);
-    let inserted = connection.prepare_cached(sql)?.execute((
+    let inserted = connection.prepare_cached(sql)?.execute(rusqlite::params![
         delivery.id.0.as_bytes(),
         delivery.round,
         delivery.attempt,
@@ -126,7 +126,9 @@ fn insert_attempt(
         exchange.and_then(|exchange| exchange.status),
         exchange.and_then(|exchange| exchange.failure.as_ref()),
         exchange.map(|exchange| &exchange.response),
-    ))?;
+        exchange.map(|exchange| &exchange.request_headers),
+        exchange.map(|exchange| &exchange.request_body),
+    ])?;
     Ok(inserted == 1)
 }
 

@@ -207,7 +207,9 @@ fn settlement(delivery: &Delivery, end: End) -> Settlement {
         status: Some(if matches!(end, End::Delivered) { 200 } else { 500 }),
         failure: None,
         response: "answer".to_owned(),
-        ..ExchangeRecord::default()
+        request_headers: "Idempotency-Key: 1".to_owned(),
+        request_body: "value=1".to_owned(),
+        unresolved: Vec::new(),
     };
     Settlement { delivery: delivery.clone(), at: at(10), exchange: Some(exchange), end }
 }

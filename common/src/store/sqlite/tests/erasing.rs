@@ -70,6 +70,8 @@ async fn of_a_person_who_is_forgotten_nothing_is_left_in_the_files_but_the_ledge
             method: "GET".into(),
             url: format!("https://n.example/?e={}", SECRETS[0]),
             response: SECRETS[2].into(),
+            request_headers: format!("X-Who: {}", SECRETS[0]),
+            request_body: SECRETS[2].into(),
             ..ExchangeRecord::default()
         }),
         ..settlement(&deliveries[1], End::Dead(Box::new(dead.clone())))

@@ -35,6 +35,12 @@ async fn the_log_is_read_in_pages_and_from_its_end() {
         (LogFilter { since: Some(at(101)), ..none() }, 799),
         (LogFilter { since: Some(at(101)), outcome: Some("delivered".into()), ..none() }, 266),
         (LogFilter { since: Some(at(5_000)), ..none() }, 0),
+        (LogFilter { until: Some(at(100)), ..none() }, 100),
+        (LogFilter { until: Some(at(0)), ..none() }, 0),
+        (LogFilter { since: Some(at(101)), until: Some(at(201)), ..none() }, 100),
+        (LogFilter { before: Some(11), ..none() }, 10),
+        (LogFilter { sequence: Some(11), ..none() }, 1),
+        (LogFilter { event: Some(EventId::new()), ..none() }, 0),
     ];
     for (filter, expected) in table {
         let (mut all, mut after) = (Vec::new(), 0);

@@ -78,8 +78,11 @@ async fn each_kind_goes_by_its_own_time_and_takes_no_other_along() {
     assert_eq!(expire(&store, Perishable::Visits).await, 1);
     assert_eq!(expire(&store, Perishable::Log).await, 1);
     let log = store.last_attempts(&LogFilter::default(), 10).await.unwrap();
-    let urls: Vec<bool> = log.iter().map(|one| one.exchange.as_ref().unwrap().url.is_empty()).collect();
-    assert_eq!(urls, [true, false]);
+    let content = log.iter().filter_map(|one| one.exchange.as_ref()).map(|exchange| {
+        [&exchange.url, &exchange.response, &exchange.request_headers, &exchange.request_body]
+            .map(|text| text.is_empty())
+    });
+    assert_eq!(content.collect::<Vec<_>>(), [[true; 4], [false; 4]]);
 
     assert_eq!(expire(&store, Perishable::Decisions).await, 1);
     assert!(codes(&store, &old).await.is_empty() && !codes(&store, &new).await.is_empty());

@@ -1,0 +1,81 @@
+use super::*;
+use carom_common::id::{DeliveryId, EventId};
+use carom_common::store::ExchangeRecord;
+
+fn attempt(status: Option<u16>) -> AttemptRecord {
+    AttemptRecord {
+        sequence: 7,
+        at: "2026-01-10T12:00:00Z".parse().unwrap(),
+        delivery: DeliveryId(Uuid::nil()),
+        connector: "meta".parse().unwrap(),
+        event: EventId(Uuid::nil()),
+        event_type: "order.created".into(),
+        round: 0,
+        attempt: 2,
+        outcome: "retry".into(),
+        detail: "15s".into(),
+        exchange: Some(ExchangeRecord {
+            method: "POST".into(),
+            url: "https://r.example/p?token=…".into(),
+            request_headers: "Content-Type: application/json\n".into(),
+            request_body: "{\"value\":\"12.50\"}".into(),
+            duration: Duration::from_millis(31),
+            status,
+            failure: status.is_none().then(|| "timeout".into()),
+            response: "No\x1b[2J way\nat all".into(),
+            ..ExchangeRecord::default()
+        }),
+    }
+}
+
+#[test]
+fn a_line_says_when_to_whom_where_to_what_came_of_it_and_for_what() {
+    let nil = Uuid::nil();
+    assert_eq!(
+        line(&attempt(Some(500))),
+        format!(
+            "7  2026-01-10T12:00:00Z  meta  retry in 15s  POST https://r.example/p?token=… → 500 in 31 ms  \
+             [attempt 2 of round 0, order.created {nil}, delivery {nil}]"
+        )
+    );
+    assert!(line(&attempt(None)).contains("→ timeout after 31 ms"));
+}
+
+#[test]
+fn the_whole_is_the_request_and_the_answer_and_steers_no_terminal() {
+    assert_eq!(
+        whole(&attempt(Some(500))),
+        "    POST https://r.example/p?token=…\n    Content-Type: application/json\n    body:\n      \
+         {\"value\":\"12.50\"}\n    answer:\n      No\u{fffd}[2J way\n      at all\n"
+    );
+    let blanked = ExchangeRecord { status: Some(500), method: "POST".into(), ..Default::default() };
+    let blanked = AttemptRecord { exchange: Some(blanked), ..attempt(None) };
+    assert!(whole(&blanked).contains("not kept any more"));
+    assert!(whole(&AttemptRecord { exchange: None, ..attempt(None) }).contains("no request"));
+}
+
+#[test]
+fn a_sieve_lets_through_what_has_the_status_and_holds_the_text() {
+    let none = AttemptRecord { exchange: None, ..attempt(None) };
+    for (status, text, answered, lets) in [
+        (None, None, Some(500), true),
+        (Some("500"), None, Some(500), true),
+        (Some("5xx"), None, Some(500), true),
+        (Some("5xx"), None, Some(404), false),
+        (Some("404"), None, Some(500), false),
+        (Some("none"), None, None, true),
+        (Some("none"), None, Some(500), false),
+        (None, Some("R.EXAMPLE"), Some(500), true),
+        (None, Some("12.50"), Some(500), true),
+        (None, Some("no way"), Some(500), false),
+        (Some("404"), Some("12.50"), Some(500), false),
+    ] {
+        let sieve = Sieve::new(status, text).unwrap();
+        assert_eq!(sieve.lets(&attempt(answered)), lets, "{status:?} {text:?} {answered:?}");
+    }
+    assert!(Sieve::new(Some("none"), None).unwrap().lets(&none));
+    assert!(!Sieve::new(None, Some("a")).unwrap().lets(&none));
+    for bad in ["", "9xx", "xx", "99", "600", "abc", "-1"] {
+        assert!(Sieve::new(Some(bad), None).is_err(), "{bad}");
+    }
+}
