@@ -163,7 +163,7 @@ fn the_library_holds_each_of_the_25_targets_once_and_each_has_its_snapshot() {
 #[test]
 fn what_must_be_told_is_asked_for_all_at_once_with_what_it_is() {
     let awin = template("awin").unwrap();
-    let settings = [("merchant", "12345"), ("comission_group", "SALE")];
+    let settings = [("merchantid", "12345"), ("comission_group", "SALE")];
     let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
     let refused = fill(awin, &settings).unwrap_err();
     let told: Vec<_> = refused.iter().map(ToString::to_string).collect();
@@ -171,7 +171,7 @@ fn what_must_be_told_is_asked_for_all_at_once_with_what_it_is() {
         told,
         [
             "the template has no setting `comission_group`; did you mean commission_group?",
-            "the template has no setting `merchant`; did you mean merchant_id?",
+            "the template has no setting `merchantid`; did you mean merchant_id?",
             "merchant_id is missing: Your advertiser's id at Awin. Write --set merchant_id=12345 with your own",
             "commission_group is missing: The code of the commission group that the sale falls under. Write \
              --set commission_group=DEFAULT with your own",
