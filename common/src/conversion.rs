@@ -7,7 +7,7 @@
 
 pub mod ledger;
 
-use crate::id::{AdvertiserId, ClickId};
+use crate::id::{AdvertiserId, ClickId, EventId};
 use crate::money::Amount;
 use jiff::Timestamp;
 use rust_decimal::Decimal;
@@ -179,6 +179,10 @@ pub struct Conversion {
     pub refunds: Vec<Line>,
     /// The click that earned it, decided once.
     pub click: Option<ClickId>,
+    /// The event that it was decided by: that which first approved it; until then the newest. What follows
+    /// the sale has that one's touches.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decided_by: Option<EventId>,
     /// What the offer's rule gives for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payout: Option<Amount>,
@@ -214,6 +218,7 @@ impl Conversion {
             refund_selected: None,
             refunds: Vec::new(),
             click: None,
+            decided_by: None,
             payout: None,
             payout_rule: None,
             refund_payout: None,

@@ -109,6 +109,13 @@ pub struct Event {
 }
 
 impl Event {
+    /// The key under which it is counted among its visitor's named events, where it has a name and is no
+    /// test: the several events of one purchase are one, and so are those of one contact's lead.
+    pub fn counted_as(&self) -> Option<String> {
+        let name = self.name.as_deref().filter(|_| !self.test && self.kind != Kind::Ignored)?;
+        Some(format!("{} {}", name.to_lowercase(), self.ledger_key.as_deref().unwrap_or(&self.key)))
+    }
+
     /// What is left of it when its person was erased, or when its payload was kept for long enough: ids,
     /// kinds, times and money, which are the ledger.
     #[must_use]
@@ -175,7 +182,8 @@ pub struct Visit {
     pub id: String,
     /// When it began.
     pub at: Timestamp,
-    /// Its utm values and the ad platforms' click ids, from the visit itself and its landing page's query.
+    /// Its utm values and the ad platforms' click ids, and all that its landing page's query carried: bounded,
+    /// masked where secret, and without who somebody is.
     pub parameters: Vec<(String, String)>,
     /// The page that they landed on, without its query.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -25,6 +25,7 @@ pub mod conversion;
 pub mod payout;
 pub mod condition;
 pub mod connector;
+pub mod click_id_matching;
 pub mod news;
 pub mod template;
 pub mod postback;

@@ -2,7 +2,7 @@
 //! id, and neither a contact nor a click.
 
 use crate::event::OrderSeen;
-use crate::id::ClickId;
+use crate::id::{ClickId, EventId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +21,9 @@ pub struct Order {
     /// The click that it is attributed to: decided once, by the first of its events that had one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub click: Option<ClickId>,
+    /// The event that first approved it: what follows the sale has that one's touches.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sale: Option<EventId>,
     /// When it was first approved, by its sender's clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paid_at: Option<Timestamp>,

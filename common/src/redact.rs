@@ -53,6 +53,26 @@ pub fn pairs(given: &str, spared: &[String]) -> (String, usize) {
     if count == 0 { (given.to_owned(), 0) } else { (pairs.join("&"), count) }
 }
 
+/// Masks named values in place, and says how many were.
+pub fn parameters(given: &mut [(String, String)], spared: &[String]) -> usize {
+    let mut count = 0;
+    for (name, value) in given {
+        if is_secret(name, spared) {
+            count += usize::from(value != MASK);
+            MASK.clone_into(value);
+        } else if let Some((masked, found)) = string(value, name, spared, DEEPEST) {
+            *value = masked;
+            count += found;
+        }
+    }
+    count
+}
+
+/// Whether a parameter says who somebody is, or how they are reached: by its name, or as an e-mail address.
+pub fn is_personal(name: &str, value: &str) -> bool {
+    name::is_personal(name) || crate::identity::email(value).is_some()
+}
+
 /// Masks bytes of whatever kind, and says how many values were: as JSON where they are, as a form where they
 /// look like one, else by what looks like a name with a value, and by card numbers. Bytes that are no text
 /// stay as they are.

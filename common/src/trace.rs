@@ -100,7 +100,7 @@ codes! {
     SkippedDisabled = "skipped_disabled",
     /// A connector was skipped: this step was handed to it before.
     SkippedAlready = "skipped_already",
-    /// A connector was skipped: it is in Test mode, where nothing is sent.
+    /// A connector was skipped: it is in Test mode. Not written any more; stands in older traces.
     SkippedTestMode = "skipped_test_mode",
     /// A connector was skipped: the payout rule makes this a KPI, which fires no conversion.
     SkippedKpi = "skipped_kpi",

@@ -82,6 +82,11 @@ enum Command {
     TestWebhook(commands::test_webhook::TestWebhookArgs),
     /// Run new or changed connectors over stored history: what they would have sent, and what not, and why.
     Simulate(commands::simulate::SimulateArgs),
+    /// What sources have received.
+    Events {
+        #[command(subcommand)]
+        command: commands::events::EventsCommand,
+    },
     /// Erase a person: what says who they are goes, what the ledger is made of stays.
     Forget(commands::forget::ForgetArgs),
     /// The dead letters.
@@ -116,7 +121,9 @@ pub async fn run(cli: Cli) -> ExitCode {
     let done = match cli.command {
         Command::Run => Box::pin(run::run(config)).await,
         Command::Check { print_defaults: true, .. } => commands::check::print_defaults(),
-        Command::Check { resources, json, .. } => return commands::check::run(resources.as_deref(), json),
+        Command::Check { resources, json, .. } => {
+            return commands::check::run(&config, resources.as_deref(), json).await;
+        }
         Command::Apply { resources } => return commands::apply::run(&config, &resources).await,
         Command::Connector { command } => commands::connector::run(&command),
         Command::Migrate => commands::migrate::run(&config),
@@ -129,6 +136,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Preview(args) => commands::preview::run(&config, &args).await,
         Command::TestWebhook(args) => Box::pin(commands::test_webhook::run(&config, &args)).await,
         Command::Simulate(args) => commands::simulate::run(&config, &args).await,
+        Command::Events { command } => commands::events::run(&config, command).await,
         Command::Forget(args) => commands::forget::run(&config, &args).await,
         Command::Dlq { command } => Box::pin(commands::dlq::run(&config, command)).await,
         Command::Clickfunnels { command } => Box::pin(commands::clickfunnels::run(&config, command)).await,

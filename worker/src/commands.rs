@@ -9,6 +9,7 @@ pub mod clickfunnels;
 pub mod connector;
 pub mod connectors;
 pub mod dlq;
+pub mod events;
 pub mod forget;
 pub mod log;
 pub mod macros;

@@ -2,6 +2,7 @@
 
 use crate::bury;
 use crate::handover;
+use crate::late;
 use crate::pipeline::{self, Read, Rules};
 use crate::shared::Shared;
 use crate::unpack::{SUSPECT_AFTER, unpack};
@@ -82,6 +83,7 @@ async fn record(shared: Arc<Shared>, group: Vec<Taken>) -> Result<(), PublishErr
     let recorded =
         crate::settle::surely("record_clicks", || shared.store.record_clicks(clicks.clone())).await;
     handover::released(&shared.publisher, recorded.released).await?;
+    late::tell(&shared, recorded.late).await?;
     bury::bury(&shared.publisher, &shared.store, &shared.metrics, letters).await?;
     ack_all(group).await;
     Ok(())

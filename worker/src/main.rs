@@ -11,6 +11,7 @@ mod pipeline;
 mod dedupe;
 mod payouts;
 mod select;
+mod late;
 mod handover;
 mod connectors;
 mod attend;
@@ -36,6 +37,10 @@ mod shared;
 // Whole journeys, attributed twice.
 #[cfg(test)]
 mod journeys;
+
+// What events are decided from, over the real store.
+#[cfg(test)]
+mod histories;
 
 // What operators do.
 mod commands;

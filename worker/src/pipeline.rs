@@ -5,7 +5,7 @@
 
 use crate::dedupe::{self, Judgement};
 use crate::payouts;
-use crate::select::{self, News};
+use crate::select;
 use carom_common::attribution::{self, Attribution, Clues, FoundBy};
 use carom_common::click::Click;
 use carom_common::conversion::{self, Claim, Conversion, Says};
@@ -13,16 +13,21 @@ use carom_common::dead_letter::Letter;
 use carom_common::decode;
 use carom_common::delivery::Reason;
 use carom_common::event::{Envelope, Event, Kind};
+use carom_common::id::EventId;
 use carom_common::identity::{Hasher, Who};
 use carom_common::intake::{Intake, Parked};
+use carom_common::news::{self, News, Steps};
 use carom_common::offer;
+use carom_common::placeholder;
 use carom_common::redact;
 use carom_common::resources::Resources;
 use carom_common::retry::{Schedule, Tier};
 use carom_common::source::Source;
-use carom_common::store::{Candidate, Decided, Known, Park, Resolution, Verdict, sale_key};
+use carom_common::store::{Candidate, Decided, Known, Park, Resolution, Sale, Verdict, sale_key};
+use carom_common::touch::History;
 use carom_common::trace::{Code, Decision};
 use jiff::{SignedDuration, Timestamp};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,6 +69,10 @@ pub fn read(intake: Intake, rules: &Rules, now: Timestamp) -> Read {
         decoded.event.key.clone_from(key);
     }
     let masked = redact::value(&mut decoded.event.data, &source.click_id_keys);
+    for visit in &mut decoded.visits {
+        // What is masked here is masked in its data too, and was counted there.
+        redact::parameters(&mut visit.parameters, &source.click_id_keys);
+    }
     let mut decisions = Vec::new();
     if intake.parked.is_none() {
         decisions.push(note(intake.received_at, Code::Received, format!("from source {}", intake.source)));
@@ -172,9 +181,24 @@ pub fn decide(candidate: &Candidate, known: &Known, rules: &Rules, now: Timestam
         None => tell(Code::NoConversion, event.kind.as_str().to_owned()),
     }
 
-    let conversion = change.as_ref().map(|change| (&change.conversion, &change.steps[..]));
-    let news = News { event: &event, click: found.click.as_ref(), conversion };
+    if let Some(change) = change.as_mut().filter(|_| !is_approved(known)) {
+        change.conversion.decided_by = Some(event.id);
+    }
+    let sale = follows_a_sale(candidate, known).then(|| sale_of(known)).flatten();
+    let news = News {
+        click: found.click.clone(),
+        conversion: change.as_ref().and_then(|change| Steps::of(&change.conversion, &change.steps)),
+        history: history(&event, known, sale, change.as_ref().map(|change| &change.conversion)),
+        sale: sale.map(|sale| sale.event),
+        inherited: sale.map(|sale| sale.matched.clone()).unwrap_or_default(),
+        trl_test: asks_to_send(candidate),
+        event,
+    };
     let selection = select::select(&news, &rules.resources.connectors, now);
+    // Only a click that the event names, and that nobody has recorded, can still come.
+    let foreign_ids = source.is_some_and(|source| source.foreign_click_ids);
+    let unknown = candidate.names_click().is_some() && known.named_click.is_none();
+    let may_come = unknown && !foreign_ids && sale.is_none();
     for (code, detail) in selection.decisions {
         tell(code, detail);
     }
@@ -192,6 +216,8 @@ pub fn decide(candidate: &Candidate, known: &Known, rules: &Rules, now: Timestam
         paid_at: settles.map(|claim| claim.at),
         payout,
         conversion: change.map(|change| change.conversion),
+        wanting: if may_come { selection.wanting } else { Vec::new() },
+        news: Some(news),
         deliveries: selection.deliveries,
     };
     Resolution { verdict: Verdict::Decide(Box::new(decided)), decisions }
@@ -205,8 +231,7 @@ fn attribute(candidate: &Candidate, known: &Known, rules: &Rules, source: Option
         offer.map_or(offer::default_window().0, |offer| offer.attribution_window.0)
     };
     // Until it is approved, an upsell has the click of the sale before it, whatever it was found by so far.
-    let approved = known.conversion.as_ref().is_some_and(|conversion| conversion.approved);
-    let sale = match approved {
+    let sale = match is_approved(known) {
         true => [&known.conversion_click, &known.earlier_click, &known.order_click],
         false => [&known.earlier_click, &known.conversion_click, &known.order_click],
     };
@@ -227,6 +252,53 @@ fn follows_a_sale(candidate: &Candidate, known: &Known) -> bool {
     candidate.event.kind == Kind::Refund
         || known.earlier.is_some()
         || candidate.claim.as_ref().is_some_and(of_sale)
+}
+
+/// Whether the conversion that an event is about has been approved before.
+fn is_approved(known: &Known) -> bool {
+    known.conversion.as_ref().is_some_and(|conversion| conversion.approved)
+}
+
+/// The sale whose touches an event has that follows one: the same whose click it has.
+fn sale_of(known: &Known) -> Option<&Sale> {
+    let conversion = known.conversion.as_ref().and_then(|conversion| conversion.decided_by);
+    let earlier = known.earlier.as_ref().and_then(|earlier| earlier.order.sale);
+    let order = known.order.as_ref().and_then(|order| order.sale);
+    let events = match is_approved(known) {
+        true => [conversion, earlier, order],
+        false => [earlier, conversion, order],
+    };
+    let of_event = |event: EventId| known.sales.iter().find(|sale| sale.event == event);
+    events.into_iter().flatten().find_map(of_event)
+}
+
+/// What the event's visitor had done by then, this event included; the touches are those of the sale that it
+/// follows.
+fn history(event: &Event, known: &Known, sale: Option<&Sale>, conversion: Option<&Conversion>) -> History {
+    let approved = conversion.filter(|conversion| conversion.approved).map(|conversion| &conversion.key);
+    let named = event.counted_as();
+    let touches = match sale {
+        Some(sale) => sale.touches.history(sale.at),
+        None => known.past.touches.history(event.at),
+    };
+    History {
+        conversions: count(&known.past.conversions, approved),
+        events: count(&known.past.events, named.as_ref()),
+        ..touches
+    }
+}
+
+fn count(before: &BTreeSet<String>, now: Option<&String>) -> u32 {
+    let new = now.is_some_and(|key| !before.contains(key));
+    u32::try_from(before.len()).unwrap_or(u32::MAX).saturating_add(new.into())
+}
+
+/// Whether `trl_test=1` stands on the URL that the event came by, or among its parameters.
+fn asks_to_send(candidate: &Candidate) -> bool {
+    let of_query = news::query_asks_to_send(&candidate.intake.query);
+    let of_data = candidate.event.data.as_object().into_iter().flatten();
+    let mut of_data = of_data.filter_map(|(name, value)| Some((name, placeholder::text(value)?)));
+    of_query || of_data.any(|(name, value)| news::asks_to_send(name, &value))
 }
 
 /// What an event waits for. Only an unknown click of our own form, an unknown order or contact of an event
@@ -285,8 +357,11 @@ fn named_claim(
     known: &Known,
     source: Option<&Source>,
 ) -> (Claim, Option<String>) {
-    let approved = known.conversion.as_ref().is_some_and(|conversion| conversion.approved);
-    if claim.says != Says::Approved || approved || claim.is_rebill() || candidate.who.order.is_none() {
+    if claim.says != Says::Approved
+        || is_approved(known)
+        || claim.is_rebill()
+        || candidate.who.order.is_none()
+    {
         return (claim, None);
     }
     if claim.name.is_none() {

@@ -1,23 +1,19 @@
 //! Selection: which connectors are told of an event, each with a delivery of a stable id, or why not.
+//!
+//! A function of the news and the connectors: what was decided once can be decided again, by the same rules,
+//! for a click that comes late and for a connector that is only being tried.
 
-use carom_common::click::Click;
+use carom_common::click_id_matching;
+use carom_common::condition::{self, Circumstances};
 use carom_common::connector::{Connector, FireAt, Mode, Trigger};
-use carom_common::conversion::{Conversion, Step};
+use carom_common::conversion::Step;
 use carom_common::delivery::Delivery;
 use carom_common::event::{ConversionFacts, Event, Facts, Kind};
-use carom_common::id::DeliveryId;
+use carom_common::id::{ConnectorId, DeliveryId};
+use carom_common::money::Amount;
+use carom_common::news::{News, Steps};
 use carom_common::trace::Code;
 use jiff::Timestamp;
-
-/// What is to be told, before anybody is asked whether they want to hear it.
-pub struct News<'a> {
-    /// The event.
-    pub event: &'a Event,
-    /// The attributed click.
-    pub click: Option<&'a Click>,
-    /// The conversion as it stands now, and its new steps.
-    pub conversion: Option<(&'a Conversion, &'a [Step])>,
-}
 
 /// What came of it.
 #[derive(Debug, Default)]
@@ -26,42 +22,114 @@ pub struct Selection {
     pub deliveries: Vec<Delivery>,
     /// Each connector's decision.
     pub decisions: Vec<(Code, String)>,
+    /// The connectors that were skipped only for want of a click.
+    pub wanting: Vec<ConnectorId>,
 }
 
-/// Selects among the connectors of the event's advertiser.
-pub fn select(news: &News<'_>, connectors: &[Connector], now: Timestamp) -> Selection {
+/// Selects among the connectors of the event's advertiser: triggers → conditions → currencies → click id →
+/// mode.
+pub fn select(news: &News, connectors: &[Connector], now: Timestamp) -> Selection {
+    let of_advertiser = |connector: &&Connector| connector.advertiser == news.event.advertiser;
+    let own: Vec<&Connector> = connectors.iter().filter(of_advertiser).collect();
+    select_among(news, &own, &own, now)
+}
+
+/// Selects among some connectors of the event's advertiser. `all` are that one's: by their parameters it is
+/// known which touches are click sources.
+pub fn select_among(news: &News, connectors: &[&Connector], all: &[&Connector], now: Timestamp) -> Selection {
     let mut selection = Selection::default();
     if news.event.test {
         selection.decisions.push((Code::TestOrder, "recorded; nothing is sent".to_owned()));
         return selection;
     }
-    for connector in connectors.iter().filter(|connector| connector.advertiser == news.event.advertiser) {
-        let told = told(news, connector);
+    let sends_for_real = news.sends_for_real();
+    for connector in connectors {
         let id = &connector.id;
         if connector.mode == Mode::Disabled || !connector.webhook.enabled {
             selection.decisions.push((Code::SkippedDisabled, id.to_string()));
             continue;
         }
+        let told = told(news, connector);
         if let Some(code) = told.withheld {
             selection.decisions.push((code, id.to_string()));
         } else if told.news.is_empty() {
             selection.decisions.push((Code::SkippedTrigger, id.to_string()));
         }
-        if told.news.is_empty() {
-            continue;
-        }
-        if connector.mode == Mode::Test {
-            selection.decisions.push((Code::SkippedTestMode, id.to_string()));
-        } else {
-            for (delivery, conversion) in told.news {
-                selection.decisions.push((Code::Selected, format!("{id} by delivery {delivery}")));
-                let facts =
-                    Facts { click: news.click.cloned(), conversion, ..Facts::new(news.event.clone()) };
-                selection.deliveries.push(Delivery::new(delivery, id.clone(), now, facts));
-            }
+        for (delivery, conversion) in told.news {
+            let matched_click_id = match may_be_told(news, conversion.as_ref(), connector, all) {
+                Ok(matched) => matched,
+                Err(skip) => {
+                    selection.decisions.push((skip.code, format!("{id}: {}", skip.detail)));
+                    if skip.for_want_of_a_click && !selection.wanting.contains(id) {
+                        selection.wanting.push(id.clone());
+                    }
+                    continue;
+                }
+            };
+            let test = connector.mode == Mode::Test && !sends_for_real;
+            let mode = if test { " (test mode)" } else { "" };
+            selection.decisions.push((Code::Selected, format!("{id} by delivery {delivery}{mode}")));
+            let facts = Facts {
+                event: news.event.clone(),
+                click: news.click.clone(),
+                conversion,
+                touch: news.touch().cloned(),
+                matched_click_id,
+            };
+            selection.deliveries.push(Delivery { test, ..Delivery::new(delivery, id.clone(), now, facts) });
         }
     }
     selection
+}
+
+/// Why a connector that listens is not told of a step or event all the same.
+struct Skip {
+    code: Code,
+    detail: String,
+    for_want_of_a_click: bool,
+}
+
+/// Whether a connector may be told of one step or event, and with which click id of its own.
+fn may_be_told(
+    news: &News,
+    conversion: Option<&ConversionFacts>,
+    connector: &Connector,
+    all: &[&Connector],
+) -> Result<Option<String>, Skip> {
+    let circumstances =
+        Circumstances { event: &news.event, conversion, click: news.click.as_ref(), history: &news.history };
+    if let Some(unmet) = condition::unmet(&connector.conditions, &circumstances) {
+        let (detail, for_want_of_a_click) = (unmet.detail, unmet.for_want_of_a_click);
+        return Err(Skip { code: Code::SkippedCondition, detail, for_want_of_a_click });
+    }
+    let value = conversion.map_or(news.event.value, |conversion| conversion.value);
+    if let Some(detail) = foreign_currency(value, &connector.currencies) {
+        return Err(Skip { code: Code::SkippedCurrency, detail, for_want_of_a_click: false });
+    }
+    let Some(matching) = &connector.click_id else { return Ok(None) };
+    // What follows a sale has the sale's id, whatever has become of the click since.
+    if let Some(inherited) = news.inherited.get(&connector.id) {
+        return Ok(Some(inherited.clone()));
+    }
+    match click_id_matching::matched(matching, all, &news.history) {
+        Ok(matched) => Ok(Some(matched.to_owned())),
+        Err(why) => Err(Skip {
+            code: Code::SkippedClickId,
+            for_want_of_a_click: why.for_want_of_a_click(),
+            detail: why.to_string(),
+        }),
+    }
+}
+
+/// Why a value is in none of a connector's currencies; none where it is, or where there is no value.
+fn foreign_currency(value: Option<Amount>, currencies: &[String]) -> Option<String> {
+    let value = value?;
+    let Some(currency) = value.currency else {
+        return (!currencies.is_empty()).then(|| "the currency of the value is not known".to_owned());
+    };
+    let told =
+        currencies.is_empty() || currencies.iter().any(|code| code.eq_ignore_ascii_case(currency.code()));
+    (!told).then(|| format!("the value is in {}", currency.code()))
 }
 
 /// What one connector is told, and why it is not told of a step that its triggers name.
@@ -73,22 +141,22 @@ struct Told {
 
 /// What one connector is told. Several triggers on the same step are one request; a step and a raw type
 /// are two, as they are two kinds of news.
-fn told(news: &News<'_>, connector: &Connector) -> Told {
+fn told(news: &News, connector: &Connector) -> Told {
     let mut told = Told::default();
-    if let Some((conversion, steps)) = news.conversion {
-        for step in steps {
-            let fires = |trigger: &&Trigger| fires_on_step(trigger, step, conversion, news.event);
+    if let Some(conversion) = &news.conversion {
+        for (step, facts) in &conversion.steps {
+            let fires = |trigger: &&Trigger| fires_on_step(trigger, step, conversion, &news.event);
             // A pending step and the approval after it are one delivery by its id; whoever was told of the
             // one is known to the store, and is not told of the other.
             let early = *step == Step::Pending && connector.fire_at == FireAt::Approved;
             if early || !connector.triggers.iter().any(|trigger| fires(&trigger)) {
                 continue;
             }
-            match withheld(step, conversion, connector, news.event) {
+            match withheld(step, conversion, connector, &news.event) {
                 Some(code) => told.withheld = Some(code),
                 None => {
-                    let id = DeliveryId::of_step(&connector.id, &conversion.key, &step.id());
-                    told.news.push((id, Some(facts(conversion, step))));
+                    let id = DeliveryId::of_step(&connector.id, &facts.key, &step.id());
+                    told.news.push((id, Some(facts.clone())));
                 }
             }
         }
@@ -100,7 +168,7 @@ fn told(news: &News<'_>, connector: &Connector) -> Told {
     let by_event = connector.triggers.iter().any(|trigger| match trigger {
         Trigger::Raw(raw) => *raw == news.event.raw_type,
         // A custom or named event that is of no conversion fires once for itself.
-        Trigger::Name(name) => !has_steps && is_named(news.event, name),
+        Trigger::Name(name) => !has_steps && is_named(&news.event, name),
         Trigger::Number(number) => !has_steps && news.event.number == Some(*number),
         Trigger::Conversion | Trigger::Refund => false,
     });
@@ -113,7 +181,7 @@ fn told(news: &News<'_>, connector: &Connector) -> Told {
 /// Why nothing is told of a step that fires: the payout rule has paid for this click, or makes it a KPI,
 /// which fires by its name and number alone. A refund follows its sale: who was not told of the one is not
 /// told of the other, or would take back what it never gave.
-fn withheld(step: &Step, conversion: &Conversion, connector: &Connector, event: &Event) -> Option<Code> {
+fn withheld(step: &Step, conversion: &Steps, connector: &Connector, event: &Event) -> Option<Code> {
     if conversion.already_paid {
         return Some(Code::AlreadyPaid);
     }
@@ -125,7 +193,7 @@ fn withheld(step: &Step, conversion: &Conversion, connector: &Connector, event: 
     (conversion.kpi && !connector.triggers.iter().any(of_sale)).then_some(Code::SkippedKpi)
 }
 
-fn fires_on_step(trigger: &Trigger, step: &Step, conversion: &Conversion, event: &Event) -> bool {
+fn fires_on_step(trigger: &Trigger, step: &Step, conversion: &Steps, event: &Event) -> bool {
     match (trigger, step) {
         (Trigger::Conversion, Step::Pending | Step::Conversion) | (Trigger::Refund, Step::Refund(_)) => true,
         (Trigger::Name(name), Step::Pending | Step::Conversion) => {
@@ -138,16 +206,6 @@ fn fires_on_step(trigger: &Trigger, step: &Step, conversion: &Conversion, event:
 
 fn is_named(event: &Event, name: &str) -> bool {
     event.name.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(name))
-}
-
-fn facts(conversion: &Conversion, step: &Step) -> ConversionFacts {
-    let (name, value, payout) = match step {
-        Step::Pending | Step::Conversion => (conversion.name.clone(), conversion.value, conversion.payout),
-        Step::Refund(amount) => {
-            (Some("refund".to_owned()), Some(conversion.money(*amount)), conversion.refund_payout)
-        }
-    };
-    ConversionFacts { key: conversion.key.clone(), name, status: conversion.status, value, payout }
 }
 
 #[cfg(test)]

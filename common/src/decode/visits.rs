@@ -2,31 +2,16 @@
 
 use super::envelope::{self, View};
 use super::{Parameters, bounded, person, printable};
+use crate::click_id_matching::AD_CLICK_IDS;
 use crate::event::Visit;
+use crate::redact;
 use serde_json::Value;
 
 /// Which visits of a contact, an order or an invoice are told, the most telling first.
 const VISITS: [&str; 3] = ["last_visit_with_utm", "last_visit", "first_visit"];
 
-/// The click ids of ad platforms, by the parameter's name.
-const AD_CLICK_IDS: [&str; 16] = [
-    "gclid",
-    "gbraid",
-    "wbraid",
-    "dclid",
-    "fbclid",
-    "ttclid",
-    "msclkid",
-    "twclid",
-    "li_fat_id",
-    "sccid",
-    "rdt_cid",
-    "epik",
-    "yclid",
-    "dicbo",
-    "tblci",
-    "irclickid",
-];
+/// How many parameters of a visit are kept. Names are kept to 64 bytes, values to 500 characters.
+const MOST: usize = 64;
 
 /// The visits that a body lists, each once, the most telling first. One visit may be listed on the contact
 /// and on the order, and the pages of the two differ.
@@ -38,7 +23,8 @@ pub(super) fn of(view: &View) -> Vec<Visit> {
             continue;
         };
         for (name, value) in visit.parameters {
-            if known.parameters.iter().all(|(other, _)| *other != name) {
+            let new = known.parameters.iter().all(|(other, _)| *other != name);
+            if new && known.parameters.len() < MOST {
                 known.parameters.push((name, value));
             }
         }
@@ -71,19 +57,22 @@ fn visit(value: &Value) -> Option<Visit> {
     let mut parameters: Vec<(String, String)> = Vec::new();
     let mut add = |name: &str, value: &str| {
         let name = name.to_ascii_lowercase();
-        let telling = name.starts_with("utm_") || AD_CLICK_IDS.contains(&name.as_str());
         let known = parameters.iter().any(|(known, _)| *known == name);
-        if telling && !known && !value.trim().is_empty() && name.len() <= 64 && parameters.len() < 32 {
+        if !known && !value.trim().is_empty() && name.len() <= 64 && parameters.len() < MOST {
             parameters.push((name, printable(value, 500)));
         }
     };
+    // Of a visit's own fields, those that stood in a query. The others are what the funnel knows itself.
     for (name, value) in value.as_object()? {
-        if let Some(value) = value.as_str() {
+        let of_query = name.to_ascii_lowercase().starts_with("utm_")
+            || AD_CLICK_IDS.iter().any(|known| name.eq_ignore_ascii_case(known));
+        if let Some(value) = value.as_str().filter(|_| of_query) {
             add(name, value);
         }
     }
+    // Any parameter of the page's may be what a connector finds its click id by. Who somebody is stays out.
     for (name, value) in page.and_then(query_of).iter().flat_map(Parameters::pairs) {
-        if let Some(value) = value.as_str() {
+        if let Some(value) = value.as_str().filter(|value| !redact::is_personal(name, value)) {
             add(name, value);
         }
     }

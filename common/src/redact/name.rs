@@ -90,6 +90,32 @@ const NO_CARD: [&str; 17] = [
     "fbc",
 ];
 
+/// Words of a name under which it stands who somebody is, or how they are reached.
+const PERSONAL: [&str; 22] = [
+    "email",
+    "mail",
+    "phone",
+    "telephone",
+    "mobile",
+    "msisdn",
+    "fax",
+    "whatsapp",
+    "address",
+    "street",
+    "zip",
+    "postcode",
+    "birthday",
+    "birthdate",
+    "dob",
+    "firstname",
+    "lastname",
+    "fullname",
+    "fname",
+    "lname",
+    "surname",
+    "nickname",
+];
+
 /// How many words of a name are looked at together.
 const TOGETHER: usize = 4;
 
@@ -114,6 +140,16 @@ pub(super) fn is_secret(name: &str) -> bool {
             || word.ends_with("password")
             || word.ends_with("passwd")
     })
+}
+
+/// Whether a name says that its value is of a person. `campaign_name` and `ad_name` are not.
+pub(super) fn is_personal(name: &str) -> bool {
+    let words = words(name);
+    let of_person = |word: &String| PERSONAL.contains(&word.as_str());
+    let named =
+        |pair: &[String]| ["first", "last", "full", "middle"].contains(&&*pair[0]) && pair[1] == "name";
+    let whole = words.len() == 1 && ["name", "tel"].contains(&words[0].as_str());
+    whole || words.iter().any(of_person) || words.windows(2).any(named)
 }
 
 /// How digits without anything between them are to be read under this name: an id is no card, and a

@@ -2,6 +2,7 @@
 //! nobody authenticates, requests that can never be made.
 
 mod api;
+mod click_id;
 
 use super::Resources;
 use super::place::{Place, Places};
@@ -43,10 +44,12 @@ pub fn check(resources: &Resources, places: &Places) -> (Vec<Fault>, Vec<Fault>)
         faults.extend(
             postback::faults(&connector.webhook).into_iter().map(|fault| at(place, "webhook.", fault)),
         );
+        click_id::check(connector, place, &mut faults);
         warnings.extend(
             postback::warnings(&connector.webhook).into_iter().map(|fault| at(place, "webhook.", fault)),
         );
     }
+    click_id::shared(resources, places, &mut warnings);
     (faults, warnings)
 }
 

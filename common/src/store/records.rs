@@ -6,14 +6,17 @@ use crate::conversion::{Claim, Conversion, Status};
 use crate::dead_letter::Letter;
 use crate::delivery::{Delivery, Reason};
 use crate::event::{ConversionFacts, Event, Kind, OrderSeen, Visit};
-use crate::id::{AdvertiserId, ClickId, ConnectorId, DeliveryId, EventId, OfferId};
+use crate::id::{AdvertiserId, ClickId, ConnectorId, DeliveryId, EventId, OfferId, SourceId};
 use crate::identity::Who;
 use crate::intake::{Intake, Parked};
+use crate::news::News;
 use crate::order::{Earlier, Order};
 use crate::retry::Tier;
+use crate::touch::{History, Touch};
 use crate::trace::Decision;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -130,6 +133,26 @@ impl Candidate {
     }
 }
 
+/// What a source has received at least once, for `events seen`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Seen {
+    /// The source.
+    pub source: SourceId,
+    /// The source's type of it.
+    #[serde(rename = "type")]
+    pub raw_type: String,
+    /// The mapped event parameter, where it has one.
+    pub name: Option<String>,
+    /// Its number among the custom events, where it has one.
+    pub number: Option<u8>,
+    /// When the first came in.
+    pub first_at: Timestamp,
+    /// When the newest came in.
+    pub last_at: Timestamp,
+    /// How many events that were; copies are not counted.
+    pub count: u64,
+}
+
 /// What came of recording clicks.
 #[derive(Clone, Debug, Default)]
 pub struct RecordedClicks {
@@ -137,6 +160,17 @@ pub struct RecordedClicks {
     pub new: usize,
     /// Events that waited for one of them: to be put onto their queue again.
     pub released: Vec<Intake>,
+    /// Events that were decided without one of them, and connectors that were skipped for the want of it.
+    pub late: Vec<Late>,
+}
+
+/// A click that came after its event was decided.
+#[derive(Clone, Debug)]
+pub struct Late {
+    /// What there was to tell of the event, with this click and its touches.
+    pub news: News,
+    /// The connectors that were skipped only for want of it.
+    pub connectors: Vec<ConnectorId>,
 }
 
 /// How far an event has come. The marker of its dedupe key.
@@ -188,9 +222,69 @@ pub struct Known {
     pub conversion: Option<Conversion>,
     /// The click of that conversion.
     pub conversion_click: Option<Click>,
+    /// What its visitor had done by then.
+    pub past: Past,
+    /// Where it may follow a sale: what that was decided from, by the event of each that it may be.
+    pub sales: Vec<Sale>,
     /// Where the marker is this very intake's and it is decided: its deliveries that no attempt has been
     /// settled of, to be handed over again.
     pub unsettled: Vec<Delivery>,
+}
+
+/// What the visitor of an event had done at or before it.
+#[derive(Clone, Debug, Default)]
+pub struct Past {
+    /// The oldest touch, and the newest ones.
+    pub touches: Touches,
+    /// The keys of approved conversions, at most [`MOST_COUNTED`].
+    pub conversions: BTreeSet<String>,
+    /// The keys of named events (`Event::counted_as`), at most [`MOST_COUNTED`].
+    pub events: BTreeSet<String>,
+}
+
+/// No more than so many conversions, and as many events, of a visitor are counted.
+pub const MOST_COUNTED: usize = 1_000;
+
+/// Touches of a visitor, each with where the store has it.
+#[derive(Clone, Debug, Default)]
+pub struct Touches {
+    /// The oldest.
+    pub first: Option<(TouchRef, Touch)>,
+    /// The newest, the newest first: at most 20.
+    pub recent: Vec<(TouchRef, Touch)>,
+}
+
+impl Touches {
+    /// They as a history, of an event that happened at this time, with nothing counted.
+    pub fn history(&self, at: Timestamp) -> History {
+        let touch = |(_, touch): &(TouchRef, Touch)| touch.clone();
+        let recent = self.recent.iter().map(touch).collect();
+        History { first: self.first.as_ref().map(touch), recent, ..History::empty(at) }
+    }
+}
+
+/// Where the store has a touch: what is kept with a decision, so that the details of clicks and visits stand in
+/// one place, and go with it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TouchRef {
+    /// A visit, by the funnel's id of it.
+    Visit(String),
+    /// A click.
+    Click(ClickId),
+}
+
+/// What a sale was decided from.
+#[derive(Clone, Debug)]
+pub struct Sale {
+    /// The event of the sale.
+    pub event: EventId,
+    /// When it happened, or the sale that it follows itself.
+    pub at: Timestamp,
+    /// The touches.
+    pub touches: Touches,
+    /// The click ids that were matched for it, by connector.
+    pub matched: BTreeMap<ConnectorId, String>,
 }
 
 /// What was decided about a candidate, to be made durable in the same transaction.
@@ -259,6 +353,10 @@ pub struct Decided {
     pub payout: Option<PayoutClaim>,
     /// Its conversion as it stands now.
     pub conversion: Option<Conversion>,
+    /// What there was to tell: what it was decided from is kept with it.
+    pub news: Option<News>,
+    /// The connectors that were skipped only for want of a click, where one may still come.
+    pub wanting: Vec<ConnectorId>,
     /// One per selected connector and step. The store drops those whose id it has already (another event
     /// of the same conversion selected them), and traces each as `skipped_already`.
     pub deliveries: Vec<Delivery>,

@@ -131,7 +131,7 @@ async fn a_disabled_connector_selects_nothing_and_one_in_test_mode_sends_nothing
     };
     assert!(said("skipped_disabled", "off"), "{trace:#}");
     assert!(said("skipped_disabled", "unplugged"), "{trace:#}");
-    assert!(said("skipped_test_mode", "trial"), "{trace:#}");
+    assert!(said("selected", "trial"), "{trace:#}");
     assert!(said("selected", "network"), "{trace:#}");
     receiver.wait_for(secs(10), 1, |request| request.path == "/postback").await?;
     drained(stack.vhost()?, secs(10)).await?;

@@ -1,7 +1,9 @@
 //! `check`: every fault at once, each with its file, its key and what would be right.
 
-use carom_common::config::{DEFAULTS, EXIT_BAD_CONFIG, Fault};
-use carom_common::resources::files;
+use super::{events, settings};
+use carom_common::config::{Config, DEFAULTS, EXIT_BAD_CONFIG, Fault};
+use carom_common::resources::{Resources, files};
+use carom_common::store::Store;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -12,7 +14,7 @@ pub fn print_defaults() -> anyhow::Result<()> {
 }
 
 /// Checks resource files. The process configuration was checked to get here.
-pub fn run(resources: Option<&Path>, json: bool) -> ExitCode {
+pub async fn run(config: &Config, resources: Option<&Path>, json: bool) -> ExitCode {
     let Some(path) = resources else {
         println!("the configuration is good");
         return ExitCode::SUCCESS;
@@ -27,7 +29,9 @@ pub fn run(resources: Option<&Path>, json: bool) -> ExitCode {
                 resources.offers.len(),
                 resources.connectors.len(),
             );
-            (Vec::new(), checked.warnings, summary)
+            let mut warnings = checked.warnings;
+            warnings.extend(never_seen(config, path, &checked.resources).await);
+            (Vec::new(), warnings, summary)
         }
         Err(faults) => (faults.0, Vec::new(), String::new()),
     };
@@ -41,6 +45,14 @@ pub fn run(resources: Option<&Path>, json: bool) -> ExitCode {
         }
     }
     if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_BAD_CONFIG) }
+}
+
+/// Triggers that nothing has ever fired. Where the store cannot be read, as on the desk where files are
+/// written, nothing is known of that.
+async fn never_seen(config: &Config, path: &Path, resources: &Resources) -> Vec<Fault> {
+    let Ok(store) = Store::open_read_only(&settings(config)) else { return Vec::new() };
+    let seen = store.seen(None).await.unwrap_or_default();
+    events::never_seen(&path.display().to_string(), resources, &seen)
 }
 
 /// Tells faults or warnings, a line each.

@@ -1,10 +1,11 @@
 use super::*;
-use carom_common::connector::FireAt;
-use carom_common::conversion::Status;
+use carom_common::click::Click;
+use carom_common::conversion::{Conversion, Status};
 use carom_common::event::Person;
-use carom_common::id::EventId;
-use carom_common::money::Amount;
+use carom_common::id::{EventId, VisitorId};
+use carom_common::touch::History;
 use serde_json::json;
+use std::collections::BTreeMap;
 
 fn event(raw_type: &str, name: &str, kind: Kind) -> Event {
     let at = "2026-01-10T12:00:00Z".parse().unwrap();
@@ -50,9 +51,21 @@ fn connector(triggers: &[&str]) -> Connector {
     .unwrap()
 }
 
+/// What there is to tell of an event without a click, of a visitor of whom nothing is known.
+fn news(event: &Event, conversion: &Conversion, steps: &[Step]) -> News {
+    News {
+        event: event.clone(),
+        click: None,
+        conversion: Steps::of(conversion, steps),
+        history: History::empty(event.at),
+        sale: None,
+        inherited: BTreeMap::new(),
+        trl_test: false,
+    }
+}
+
 fn count(event: &Event, steps: &[Step], connector: &Connector) -> usize {
-    let conversion = conversion();
-    let news = News { event, click: None, conversion: Some((&conversion, steps)) };
+    let news = news(event, &conversion(), steps);
     select(&news, std::slice::from_ref(connector), event.at).deliveries.len()
 }
 
@@ -93,12 +106,7 @@ fn nothing_is_selected_for_others_the_disabled_and_test_orders() {
     let mut off = base.clone();
     off.webhook.enabled = false;
     let other = Connector { advertiser: "other".parse().unwrap(), ..base.clone() };
-    for connector in [
-        Connector { mode: Mode::Disabled, ..base.clone() },
-        Connector { mode: Mode::Test, ..base.clone() },
-        off,
-        other,
-    ] {
+    for connector in [Connector { mode: Mode::Disabled, ..base.clone() }, off, other] {
         assert_eq!(count(&sale, &[Step::Conversion], &connector), 0);
     }
     let test = Event { test: true, ..sale };
@@ -108,9 +116,8 @@ fn nothing_is_selected_for_others_the_disabled_and_test_orders() {
 #[test]
 fn a_refund_step_tells_the_refunded_amount_under_its_own_name() {
     let sale = event("order.completed", "purchase", Kind::Conversion);
-    let conversion = conversion();
     let steps = [Step::Refund("5.50".parse().unwrap())];
-    let news = News { event: &sale, click: None, conversion: Some((&conversion, &steps)) };
+    let news = news(&sale, &conversion(), &steps);
     let selection = select(&news, &[connector(&["refund"])], sale.at);
     let told = selection.deliveries[0].facts.conversion.clone().unwrap();
     assert_eq!(
@@ -122,7 +129,7 @@ fn a_refund_step_tells_the_refunded_amount_under_its_own_name() {
 /// What each connector is told of these steps (by the last word of its decisions), in order.
 fn decided(conversion: &Conversion, steps: &[Step], connector: &Connector) -> Vec<&'static str> {
     let sale = Event { number: Some(3), ..event("order.completed", "purchase", Kind::Conversion) };
-    let news = News { event: &sale, click: None, conversion: Some((conversion, steps)) };
+    let news = news(&sale, conversion, steps);
     let selection = select(&news, std::slice::from_ref(connector), sale.at);
     selection.decisions.iter().map(|(code, _)| code.as_str()).collect()
 }
@@ -133,8 +140,7 @@ fn a_connector_that_fires_at_pending_is_told_then_and_under_the_id_of_the_approv
     let pending = Connector { fire_at: FireAt::Pending, ..approved.clone() };
     let told = |steps: &[Step], connector: &Connector| {
         let sale = event("order.created", "purchase", Kind::Conversion);
-        let conversion = conversion();
-        let news = News { event: &sale, click: None, conversion: Some((&conversion, steps)) };
+        let news = news(&sale, &conversion(), steps);
         let deliveries = select(&news, std::slice::from_ref(connector), sale.at).deliveries;
         deliveries.into_iter().map(|delivery| delivery.id).collect::<Vec<_>>()
     };
@@ -189,7 +195,7 @@ fn each_step_tells_the_payout_that_its_own_rule_gives() {
     let conversion = Conversion { payout: usd(118), refund_payout: usd(30), ..conversion() };
     let sale = event("order.completed", "purchase", Kind::Conversion);
     let steps = [Step::Conversion, Step::Refund(100.into())];
-    let news = News { event: &sale, click: None, conversion: Some((&conversion, &steps)) };
+    let news = news(&sale, &conversion, &steps);
     let selection = select(&news, &[connector(&["conversion", "refund"])], sale.at);
     let payouts: Vec<_> = selection
         .deliveries
@@ -197,4 +203,70 @@ fn each_step_tells_the_payout_that_its_own_rule_gives() {
         .map(|delivery| delivery.facts.conversion.as_ref().and_then(|conversion| conversion.payout))
         .collect();
     assert_eq!(payouts, [usd(118), usd(30)]);
+}
+
+#[test]
+fn in_test_mode_everything_is_selected_and_marked_but_where_the_url_asks_to_send() {
+    let sale = event("order.completed", "purchase", Kind::Conversion);
+    let trial = Connector { mode: Mode::Test, ..connector(&["conversion"]) };
+    let base = news(&sale, &conversion(), &[Step::Conversion]);
+    let tested = |news: &News, connector: &Connector| {
+        let selection = select(news, std::slice::from_ref(connector), sale.at);
+        let said = selection.decisions[0].1.ends_with("(test mode)");
+        assert_eq!((selection.deliveries.len(), selection.decisions[0].0), (1, Code::Selected));
+        assert_eq!(selection.deliveries[0].test, said);
+        said
+    };
+    let mut click = Click::new("acme".parse().unwrap(), "demo".parse().unwrap(), VisitorId::new(), sale.at);
+    let with = |click: &Click| News { click: Some(click.clone()), ..base.clone() };
+    assert!(tested(&base, &trial));
+    assert!(!tested(&base, &Connector { mode: Mode::Enabled, ..trial.clone() }));
+    assert!(!tested(&News { trl_test: true, ..base.clone() }, &trial));
+    for (value, test) in [("1", false), ("0", true), ("", true), ("11", true)] {
+        click.parameters = vec![("trl_test".to_owned(), value.to_owned())];
+        assert_eq!(tested(&with(&click), &trial), test, "on the click's URL: {value:?}");
+        let recent = vec![carom_common::touch::Touch::from(&click)];
+        let history = History { recent, ..History::empty(sale.at) };
+        assert_eq!(tested(&News { history, ..base.clone() }, &trial), test, "on the touch's: {value:?}");
+    }
+}
+
+#[test]
+fn a_connector_is_told_of_its_currencies_and_of_what_has_no_value() {
+    let sale = event("order.completed", "purchase", Kind::Conversion);
+    let told = |currencies: &[&str], value: Option<(i64, Option<&str>)>| {
+        let currencies = currencies.iter().map(ToString::to_string).collect();
+        let connector = Connector { currencies, ..connector(&["conversion"]) };
+        let value = value.map(|(amount, currency)| Amount {
+            amount: amount.into(),
+            currency: currency.and_then(carom_common::money::currency),
+        });
+        let conversion = Conversion { value, ..conversion() };
+        let news = news(&sale, &conversion, &[Step::Conversion]);
+        select(&news, &[connector], sale.at).decisions.remove(0).0
+    };
+    for (currencies, value, code) in [
+        (&[][..], Some((5, Some("USD"))), Code::Selected),
+        (&["USD"], Some((5, Some("USD"))), Code::Selected),
+        (&["eur", "usd"], Some((5, Some("USD"))), Code::Selected),
+        (&["EUR"], Some((5, Some("USD"))), Code::SkippedCurrency),
+        (&["EUR"], Some((5, None)), Code::SkippedCurrency),
+        (&["EUR"], None, Code::Selected),
+        (&[], Some((5, None)), Code::Selected),
+    ] {
+        assert_eq!(told(currencies, value), code, "{currencies:?} {value:?}");
+    }
+}
+
+#[test]
+fn the_touch_is_told_where_it_is_not_the_click() {
+    let sale = event("order.completed", "purchase", Kind::Conversion);
+    let click = Click::new("acme".parse().unwrap(), "demo".parse().unwrap(), VisitorId::new(), sale.at);
+    let touch = carom_common::touch::Touch::from(&click);
+    let history = History { recent: vec![touch.clone()], ..History::empty(sale.at) };
+    let base = News { history, ..news(&sale, &conversion(), &[Step::Conversion]) };
+    let told =
+        |news: &News| select(news, &[connector(&["conversion"])], sale.at).deliveries.remove(0).facts.touch;
+    assert_eq!(told(&base), Some(touch));
+    assert_eq!(told(&News { click: Some(click), ..base }), None);
 }

@@ -445,6 +445,7 @@ fn visits_are_touches_told_once_each() {
             "utm_campaign=spring_sale",
             "utm_term=running shoes",
             "utm_content=ad_variant_a",
+            "clickid=01JD3V7Q9ZK4T8M2N5X6C7B8A9",
             "gclid=TeSter-123",
         ]
     );
@@ -493,6 +494,24 @@ fn one_visit_that_is_listed_twice_keeps_what_either_says() {
     let pairs: Vec<_> =
         visits[0].parameters.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     assert_eq!(pairs, [("utm_source", "a"), ("fbclid", "c")]);
+}
+
+#[test]
+fn a_visit_keeps_every_parameter_of_its_page_but_who_somebody_is() {
+    let parameters = |query: &str| {
+        let visit = json!({"uuid": "v", "started_at": "2026-01-09T14:23:45Z", "utm_source": "own",
+                           "device_type": "mobile", "landing_page": format!("https://f.example/?{query}#top")});
+        let body = json!({"event_type": "order.created", "data": {"visits": {"last_visit": visit}}});
+        clickfunnels("", &body).visits.remove(0).parameters
+    };
+    let query = "AFF_Click_Id=a%26b&utm_source=page&campaign_name=x&email=1&contact%5Bfirst_name%5D=J&tel=1\
+                 &via=jane%40x.example&empty=&aff_click_id=second";
+    let told: Vec<_> = parameters(query).iter().map(|(name, value)| format!("{name}={value}")).collect();
+    assert_eq!(told, ["utm_source=own", "aff_click_id=a&b", "campaign_name=x"]);
+    let many: Vec<String> = (0..200).map(|n| format!("p{n}={}", "v".repeat(900))).collect();
+    let kept = parameters(&many.join("&"));
+    assert_eq!(kept.len(), 64);
+    assert!(kept.iter().all(|(name, value)| name.len() <= 64 && value.len() <= 500));
 }
 
 #[test]

@@ -326,3 +326,35 @@ fn a_file_over_what_is_applied_need_not_be_whole_and_comes_before_it() {
     assert!(faults.0[0].to_string().contains("there is no advertiser `nobody`"), "{faults}");
     assert!(files::load_over(&file, None).is_ok(), "without anything applied, it is taken at its word");
 }
+
+#[test]
+fn click_id_matching_that_nothing_can_match_is_a_fault_and_a_shared_parameter_a_warning() {
+    let with = |first: &str, second: &str| {
+        let connector = |id: &str, lines: &str| {
+            format!(
+                "[[connector]]\nid = \"{id}\"\nadvertiser = \"acme\"\ntriggers = [\"conversion\"]\n\
+                 [connector.webhook]\nurl = \"https://n.example/?c={{{{CLICK_ID}}}}\"\n{lines}\n"
+            )
+        };
+        let (_, faults, warnings) =
+            read(&format!("{GOOD}\n{}{}", connector("a", first), connector("b", second)));
+        let keys = |faults: Vec<Fault>| faults.into_iter().map(|fault| fault.key).collect::<Vec<_>>();
+        let of_click_id = |keys: Vec<String>| -> Vec<String> {
+            keys.into_iter().filter(|key| key.contains("click_id")).collect()
+        };
+        (of_click_id(keys(faults)), of_click_id(keys(warnings)))
+    };
+    let click_id = |lines: &str| format!("[connector.click_id]\n{lines}");
+    let none: Vec<String> = Vec::new();
+    let bad = click_id("parameter = \" \"\nwindow = \"0s\"\nsource = { parameter = \"\", value = \"\" }");
+    let keys = ["parameter", "window", "source.parameter", "source.value"];
+    let keys = keys.map(|key| format!("connector[a].click_id.{key}"));
+    assert_eq!(with(&bad, ""), (keys.to_vec(), none.clone()));
+
+    let open = click_id("parameter = \"click_id\"\nwindow = \"14d\"");
+    let strict = format!("{open}\nsource = {{ parameter = \"utm_source\", value = \"platform_x\" }}");
+    assert_eq!(with(&open, ""), (none.clone(), none.clone()));
+    assert_eq!(with(&strict, &strict), (none.clone(), none.clone()));
+    assert_eq!(with(&strict, &open).1, ["connector[b].click_id.source"]);
+    assert_eq!(with(&open, &open).1, ["connector[a].click_id.source", "connector[b].click_id.source"]);
+}

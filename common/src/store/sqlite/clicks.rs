@@ -1,7 +1,7 @@
 //! Clicks: recorded once each, found by id and by visitor.
 
 use super::column::{document, first, json, millis};
-use super::{Store, parking};
+use super::{Store, late, parking};
 use crate::click::Click;
 use crate::event::Event;
 use crate::id::{ClickId, VisitorId};
@@ -9,7 +9,8 @@ use crate::store::{Error, RecordedClicks};
 use rusqlite::Connection;
 
 impl Store {
-    /// Records clicks, and says how many of them were new and which events waited for them.
+    /// Records clicks, and says how many of them were new, which events waited for them, and which were
+    /// decided without them.
     ///
     /// # Errors
     /// The database failed; none of them is recorded.
@@ -23,6 +24,7 @@ impl Store {
                 let key = [format!("click:{}", click.id)];
                 let waiting = parking::waiting_for(connection, click.advertiser.as_str(), &key)?;
                 recorded.released.extend(waiting);
+                recorded.late.extend(late::wanting(connection, click)?);
             }
             Ok(recorded)
         })
@@ -84,4 +86,19 @@ pub(super) fn newest_touches(
     newest.sort_by_key(|click| std::cmp::Reverse((click.at, click.id)));
     newest.truncate(most);
     Ok(newest)
+}
+
+/// The oldest touch of a browser, within the event's advertiser, if it is at or before the event.
+pub(super) fn oldest_touch(
+    connection: &Connection,
+    event: &Event,
+    visitor: VisitorId,
+) -> Result<Option<Click>, Error> {
+    let sql = "SELECT document FROM clicks
+               WHERE advertiser = ?1 AND visitor = ?2 AND touch = 1 AND at <= ?3 ORDER BY at, id LIMIT 1";
+    let of_browser = (event.advertiser.as_str(), visitor.0.as_bytes(), millis(event.at));
+    let oldest: Option<Click> = first(&mut *connection.prepare_cached(sql)?, of_browser, |row| {
+        document("click", &row.get::<_, String>(0)?)
+    })?;
+    Ok(oldest.filter(|click| click.at <= event.at))
 }

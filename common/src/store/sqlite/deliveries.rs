@@ -2,14 +2,15 @@
 //! stands with its event.
 
 use super::column::{document, json, maybe_uuid, millis, rows, time, uuid, word};
-use crate::click::Click;
 use crate::delivery::{Delivery, Reason};
-use crate::event::{ConversionFacts, Event, Facts};
-use crate::id::{DeliveryId, EventId};
+use crate::event::{ConversionFacts, Facts};
+use crate::id::{ClickId, ConnectorId, DeliveryId, EventId};
+use crate::news::News;
 use crate::retry::Tier;
 use crate::store::{DeliveryRecord, Error, Standing};
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row};
+use std::collections::BTreeMap;
 
 /// What changes in a delivery's row.
 pub(super) struct Change {
@@ -36,6 +37,20 @@ pub(super) fn insert_new(connection: &Connection, delivery: &Delivery) -> Result
         at: delivery.due_since,
     };
     Ok(write(connection, delivery, &change, "DO NOTHING")? == 1)
+}
+
+/// The same of one that was selected after its event was decided, for a click that came late.
+pub(super) fn insert_late(
+    connection: &Connection,
+    delivery: &Delivery,
+    click: ClickId,
+) -> Result<bool, Error> {
+    let new = insert_new(connection, delivery)?;
+    if new {
+        let sql = "UPDATE deliveries SET late_click = ?2 WHERE id = ?1";
+        connection.prepare_cached(sql)?.execute((delivery.id.0.as_bytes(), click.0.as_bytes()))?;
+    }
+    Ok(new)
 }
 
 /// Changes a delivery's row to what a later round or attempt made of it, or inserts it where the store
@@ -70,8 +85,8 @@ fn write(
 ) -> Result<usize, Error> {
     let sql = format!(
         "INSERT INTO deliveries (id, connector, event_id, conversion, standing, round, attempt, reason,
-             queued_at, tier, parked_at, due_at, updated_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) ON CONFLICT (id) {conflict}"
+             queued_at, tier, parked_at, due_at, updated_at, test, matched_click_id)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15) ON CONFLICT (id) {conflict}"
     );
     let conversion = delivery.facts.conversion.as_ref().map(|facts| json("conversion", facts)).transpose()?;
     let due_at = change.parked.and_then(|(tier, since)| since.checked_add(tier.delay()).ok());
@@ -89,6 +104,8 @@ fn write(
         change.parked.map(|(_, since)| millis(since)),
         due_at.map(millis),
         millis(change.at),
+        delivery.test,
+        &delivery.facts.matched_click_id,
     ))?;
     Ok(written)
 }
@@ -100,21 +117,51 @@ pub(super) fn stands(connection: &Connection, id: DeliveryId) -> Result<Option<(
     found.map(|(round, standing)| Ok((round, word("standing", standing)?))).transpose()
 }
 
-/// An event's deliveries that no attempt has been settled of, as they were first handed over.
+/// An event's deliveries that no attempt has been settled of, as they were first handed over: those that were
+/// selected when it was decided, or those that were for a click that came late.
 pub(super) fn unsettled(
     connection: &Connection,
-    event: &Event,
-    click: Option<&Click>,
+    news: &News,
+    late: Option<ClickId>,
 ) -> Result<Vec<Delivery>, Error> {
-    let sql = "SELECT id, connector, conversion, queued_at FROM deliveries
-               WHERE event_id = ?1 AND standing = 'queued' AND round = 0 AND attempt = 0 ORDER BY rowid";
-    rows(&mut *connection.prepare_cached(sql)?, [event.id.0.as_bytes()], |row| {
-        let facts =
-            Facts { click: click.cloned(), conversion: conversion(row)?, ..Facts::new(event.clone()) };
+    let sql = "SELECT id, connector, conversion, queued_at, test, matched_click_id FROM deliveries
+               WHERE event_id = ?1 AND standing = 'queued' AND round = 0 AND attempt = 0
+               AND late_click IS ?2 ORDER BY rowid";
+    let key = (news.event.id.0.as_bytes(), late.as_ref().map(|click| click.0.as_bytes()));
+    rows(&mut *connection.prepare_cached(sql)?, key, |row| {
+        let facts = Facts {
+            event: news.event.clone(),
+            click: news.click.clone(),
+            conversion: conversion(row)?,
+            touch: news.touch().cloned(),
+            matched_click_id: row.get("matched_click_id")?,
+        };
         let id = DeliveryId(uuid(row, "id")?);
         let connector = word("connector", row.get("connector")?)?;
-        Ok(Delivery::new(id, connector, time(row.get("queued_at")?)?, facts))
+        let delivery = Delivery::new(id, connector, time(row.get("queued_at")?)?, facts);
+        Ok(Delivery { test: row.get("test")?, ..delivery })
     })
+}
+
+/// The click ids that connectors were told an event with.
+pub(super) fn matched(
+    connection: &Connection,
+    event: EventId,
+) -> Result<BTreeMap<ConnectorId, String>, Error> {
+    let sql = "SELECT connector, matched_click_id FROM deliveries
+               WHERE event_id = ?1 AND matched_click_id IS NOT NULL";
+    let found = rows(&mut *connection.prepare_cached(sql)?, [event.0.as_bytes()], |row| {
+        Ok((word("connector", row.get(0)?)?, row.get(1)?))
+    })?;
+    Ok(found.into_iter().collect())
+}
+
+/// Blanks what an event's deliveries hold of clicks.
+pub(super) fn blank(connection: &Connection, event: EventId) -> Result<(), Error> {
+    let sql = "UPDATE deliveries SET matched_click_id = NULL
+               WHERE event_id = ?1 AND matched_click_id IS NOT NULL";
+    connection.prepare_cached(sql)?.execute([event.0.as_bytes()])?;
+    Ok(())
 }
 
 /// An event's deliveries, for its trace.

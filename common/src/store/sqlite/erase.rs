@@ -6,7 +6,7 @@
 
 use super::attempts::blanked_exchange;
 use super::column::{document, json, millis, rows};
-use super::{Store, clicks, identities, orders, parking, trace};
+use super::{Store, clicks, deliveries, identities, late, orders, parking, trace};
 use crate::dead_letter::Letter;
 use crate::event::{Event, Person};
 use crate::id::{AdvertiserId, ClickId, EventId};
@@ -27,6 +27,7 @@ struct Belongings {
     persons: BTreeSet<identities::Person>,
     contacts: BTreeSet<String>,
     marks: BTreeSet<String>,
+    browsers: BTreeSet<String>,
     orders: BTreeSet<String>,
     events: BTreeSet<EventId>,
     clicks: BTreeSet<ClickId>,
@@ -234,6 +235,7 @@ fn belongings(
         found.clicks.extend(ids.map_or(Ok(Vec::new()), |id| clicks_of(connection, advertiser, id))?);
     }
     find_events(connection, advertiser, &visitors, &mut found)?;
+    found.browsers = visitors;
     Ok(found)
 }
 
@@ -336,7 +338,7 @@ fn erase_event(connection: &Connection, id: EventId, now: Timestamp) -> Result<E
     let key = id.0.as_bytes();
     // The names are those of `Event::without_person`; removed as text, nothing else is touched.
     let sql = "UPDATE events SET document = json_remove(document, '$.person', '$.data', '$.foreign_click'),
-                   click_given = iif(click_id IS NULL, NULL, click_given), erased = 1, blanked = 1
+                   click_given = iif(click_id IS NULL, NULL, click_given), news = NULL, erased = 1, blanked = 1
                WHERE id = ?1 AND erased = 0";
     if connection.prepare_cached(sql)?.execute([key])? == 0 {
         return Ok(Erased::default());
@@ -352,6 +354,8 @@ fn erase_event(connection: &Connection, id: EventId, now: Timestamp) -> Result<E
         ..Erased::default()
     };
     parking::unpark(connection, id)?;
+    deliveries::blank(connection, id)?;
+    late::forget(connection, id)?;
     let detail = "its person was erased; ids, times and money are left".to_owned();
     trace::append(connection, id, &[Decision { at: now, code: Code::Erased, detail }])?;
     Ok(erased)
@@ -416,6 +420,8 @@ fn erase_ties(connection: &Connection, somebody: &Somebody, found: &Belongings) 
     let foreign = "DELETE FROM foreign_clicks WHERE advertiser = ?1 AND key = ?2";
     erased.foreign_clicks =
         each(foreign, &mut found.contacts.iter().chain(&found.marks).chain(&found.orders))?;
+    let counted = "DELETE FROM counted WHERE advertiser = ?1 AND holder = ?2";
+    each(counted, &mut found.contacts.iter().chain(&found.marks).chain(&found.browsers))?;
     for key in &found.orders {
         if let Some(order) = orders::find(connection, advertiser, key)? {
             orders::forget_buyer(connection, advertiser, key, order)?;

@@ -4,7 +4,6 @@
 //! phone number are one visitor while the mark is on no more than [`SHARED_BY`] of them: an address that a
 //! whole company gives, or `test@…`, joins nobody.
 
-use super::clicks;
 use super::column::{millis, rows};
 use crate::attribution::FoundBy;
 use crate::click::Click;
@@ -20,8 +19,6 @@ use uuid::Uuid;
 pub(super) const SHARED_BY: usize = 20;
 /// How many persons a visitor is followed through at most.
 const MOST_PERSONS: usize = 500;
-/// How many of a visitor's newest clicks are looked at.
-const NEWEST: usize = 16;
 
 /// A person: nothing but what browsers and contacts are joined to.
 pub(super) type Person = [u8; 16];
@@ -110,56 +107,59 @@ pub(super) fn knows(connection: &Connection, advertiser: &str, key: &str) -> Res
     Ok(person(connection, advertiser, key)?.is_some())
 }
 
-/// The newest touches, at or before the event, of the visitor that it names, the newest first, each with
-/// how the visitor was found; of two at the same time the one with the greater id comes first.
-pub(super) fn newest_touches(
+/// Everything that is one visitor with whom an event names.
+pub(super) struct Visitor {
+    /// Their browsers, each with how it was found first.
+    pub(super) browsers: Vec<(VisitorId, FoundBy)>,
+    /// The keys and marks that are theirs, each once.
+    pub(super) holders: Vec<String>,
+}
+
+/// The visitor that an event names: by its own browser and that of the click that it names, its contact, its
+/// e-mail, its phone number. `named`: that click, where it is of the event's advertiser.
+pub(super) fn visitor(
     connection: &Connection,
     event: &Event,
     who: &Who,
-) -> Result<Vec<(Click, FoundBy)>, Error> {
-    let mut touches = Vec::new();
-    let mut seen = HashSet::new();
-    for (visitor, found_by) in visitors(connection, event, who)? {
-        if !seen.insert(visitor) {
-            continue;
-        }
-        for click in clicks::newest_touches(connection, event, visitor, NEWEST)? {
-            touches.push((click, found_by));
-        }
-    }
-    touches.sort_by_key(|(click, _)| std::cmp::Reverse((click.at, click.id)));
-    touches.truncate(NEWEST);
-    Ok(touches)
-}
-
-/// The browsers of the visitor that an event names, each with how it was found first: by the event's own
-/// browser, its contact, its e-mail, its phone number.
-fn visitors(connection: &Connection, event: &Event, who: &Who) -> Result<Vec<(VisitorId, FoundBy)>, Error> {
+    named: Option<&Click>,
+) -> Result<Visitor, Error> {
     let advertiser = event.advertiser.as_str();
+    let named = named.map(|click| click.visitor);
+    let given = event.person.visitor.into_iter().chain(named);
+    let mut found =
+        Visitor { browsers: given.map(|visitor| (visitor, FoundBy::Visitor)).collect(), holders: Vec::new() };
+    let named = named.map(visitor_key);
+    found.holders.extend([&who.visitor, &named, &who.contact].into_iter().flatten().cloned());
     let mut own = BTreeSet::new();
-    let mut found: Vec<(VisitorId, FoundBy)> =
-        event.person.visitor.map(|visitor| (visitor, FoundBy::Visitor)).into_iter().collect();
-    for (key, found_by) in [(&who.visitor, FoundBy::Visitor), (&who.contact, FoundBy::Contact)] {
+    let keys =
+        [(&who.visitor, FoundBy::Visitor), (&named, FoundBy::Visitor), (&who.contact, FoundBy::Contact)];
+    for (key, found_by) in keys {
         let Some(key) = key else { continue };
-        if let Some(person) = person(connection, advertiser, key)? {
-            own.insert(person);
-            browsers(connection, &person, found_by, &mut found)?;
+        if let Some(person) = person(connection, advertiser, key)?
+            && own.insert(person)
+        {
+            keys_of(connection, &person, found_by, &mut found)?;
         }
     }
-    let strong = who.visitor.is_some() || who.contact.is_some();
-    let mut reached = Reached { connection, advertiser, own: &own, strong, persons: own.clone() };
+    let strong = !found.holders.is_empty();
+    let mut reached =
+        Reached { connection, advertiser, own: &own, strong, persons: own.clone(), marks: Vec::new() };
     for (mark, found_by) in [(&who.email, FoundBy::Email), (&who.phone, FoundBy::Phone)] {
         let Some(mark) = mark else { continue };
         for person in reached.by_marks(VecDeque::from([mark.clone()]), true)? {
-            browsers(connection, &person, found_by, &mut found)?;
+            keys_of(connection, &person, found_by, &mut found)?;
         }
     }
     let others = own.iter().map(|person| marks_of(connection, person)).collect::<Result<Vec<_>, _>>()?;
     let by_own = if who.visitor.is_some() { FoundBy::Visitor } else { FoundBy::Contact };
     for person in reached.by_marks(others.into_iter().flatten().collect(), false)? {
-        browsers(connection, &person, by_own, &mut found)?;
+        keys_of(connection, &person, by_own, &mut found)?;
     }
-    found.truncate(MOST_PERSONS);
+    found.holders.append(&mut reached.marks);
+    let mut seen = HashSet::new();
+    found.holders.retain(|holder| seen.insert(holder.clone()));
+    found.browsers.truncate(MOST_PERSONS);
+    found.holders.truncate(MOST_PERSONS);
     Ok(found)
 }
 
@@ -171,6 +171,8 @@ struct Reached<'a> {
     /// Whether the event names a browser or contact, and is somebody whatever its marks say.
     strong: bool,
     persons: BTreeSet<Person>,
+    /// The marks that were walked over.
+    marks: Vec<String>,
 }
 
 impl Reached<'_> {
@@ -192,6 +194,7 @@ impl Reached<'_> {
             if others + usize::from(of_us) > SHARED_BY {
                 continue;
             }
+            self.marks.push(mark.clone());
             for person in sharing {
                 let own = self.own.contains(&person);
                 if self.persons.insert(person) || (own && given && !std::mem::replace(&mut led_on, true)) {
@@ -236,17 +239,20 @@ pub(super) fn marks_of(connection: &Connection, person: &Person) -> Result<Vec<S
     )
 }
 
-fn browsers(
+/// Adds the browsers and contacts of a person.
+fn keys_of(
     connection: &Connection,
     person: &Person,
     found_by: FoundBy,
-    found: &mut Vec<(VisitorId, FoundBy)>,
+    found: &mut Visitor,
 ) -> Result<(), Error> {
-    let sql = "SELECT key FROM identities WHERE person = ?1 AND key LIKE 'visitor:%' ORDER BY key LIMIT ?2";
+    // Greater keys first: browsers come before contacts.
+    let sql = "SELECT key FROM identities WHERE person = ?1 ORDER BY key DESC LIMIT ?2";
     let limit = i64::try_from(MOST_PERSONS).unwrap_or(i64::MAX);
     let keys: Vec<String> =
         rows(&mut *connection.prepare_cached(sql)?, (person, limit), |row| Ok(row.get(0)?))?;
     let ids = keys.iter().filter_map(|key| key.strip_prefix("visitor:")?.parse().ok());
-    found.extend(ids.map(|id| (id, found_by)));
+    found.browsers.extend(ids.map(|id| (id, found_by)));
+    found.holders.extend(keys);
     Ok(())
 }

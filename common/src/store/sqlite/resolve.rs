@@ -1,20 +1,20 @@
 //! Resolving events: what is known of each, what is decided about it, and what is kept of that, in one
 //! transaction. The decision itself is a function that is handed in.
 
-use super::column::{document, first, json, millis, word};
+use super::column::{first, json, millis, word};
 use super::{
-    Store, clicks, conversions, deliveries, erase, foreign, identities, orders, parking, payouts, subjects,
-    trace, visits,
+    Store, clicks, conversions, counted, deliveries, erase, foreign, identities, late, news, orders, parking,
+    payouts, seen, subjects, touches, trace, visits,
 };
 use crate::conversion::{Claim, Says};
-use crate::event::Event;
+use crate::event::{Event, Kind};
 use crate::id::{AdvertiserId, ClickId, EventId};
 use crate::identity::Who;
 use crate::intake::{Intake, Parked};
 use crate::redact;
 use crate::store::{
-    Candidate, Decided, Error, Known, Marker, PayoutClaim, Progress, Resolution, Resolved, Somebody, Verdict,
-    sale_key,
+    Candidate, Decided, Error, Known, Marker, Past, PayoutClaim, Progress, Resolution, Resolved, Sale,
+    Somebody, Verdict, sale_key,
 };
 use crate::trace::{Code, Decision};
 use rusqlite::Connection;
@@ -58,6 +58,8 @@ fn resolve_erased(
         return keep(connection, &nobodys, &known, resolution);
     };
     decided.deliveries.clear();
+    decided.wanting.clear();
+    decided.news = None;
     decided.foreign_click = None;
     decided.click_given = decided.click.as_ref().map(|click| click.id.to_string());
     resolution.decisions.retain(|decision| decision.code != Code::Selected);
@@ -116,8 +118,18 @@ fn known(connection: &Connection, candidate: &Candidate) -> Result<Known, Error>
     // Whoever ordered is whom an event of the order is about, where it names nobody itself.
     let buyer = || order.as_ref().and_then(|order| order.buyer.clone());
     let who = &Who { contact: who.contact.clone().or_else(buyer), ..who.clone() };
+    let own_click = named_click.as_ref().filter(|_| ours);
+    let visitor = identities::visitor(connection, event, who, own_click)?;
+    let gathered = touches::gather(connection, event, &visitor, &candidate.visits, own_click)?;
+    let past = Past {
+        touches: gathered.touches,
+        conversions: counted::of(connection, event, &visitor.holders, counted::What::Conversion)?,
+        events: counted::of(connection, event, &visitor.holders, counted::What::Event)?,
+    };
     let mut known = Known {
-        touches: if ours { Vec::new() } else { identities::newest_touches(connection, event, who)? },
+        touches: if ours { Vec::new() } else { gathered.clicks },
+        past,
+        sales: Vec::new(),
         conversion_click: click(conversion.as_ref().and_then(|conversion| conversion.click))?,
         order_click: click(order.as_ref().and_then(|order| order.click))?,
         foreign_click: if ours { None } else { foreign::find(connection, advertiser, who)? },
@@ -137,7 +149,27 @@ fn known(connection: &Connection, candidate: &Candidate) -> Result<Known, Error>
     if candidate.claim.is_some() {
         known.payouts = payouts(connection, candidate, &known)?;
     }
+    known.sales = sales(connection, candidate, &known)?;
     Ok(known)
+}
+
+/// What was decided about the sales that an event may follow: a refund, a rebill and an upsell do.
+fn sales(connection: &Connection, candidate: &Candidate, known: &Known) -> Result<Vec<Sale>, Error> {
+    let follows = |claim: &Claim| matches!(claim.says, Says::Refund(_)) || claim.is_rebill();
+    let may = candidate.event.kind == Kind::Refund
+        || known.earlier.is_some()
+        || candidate.claim.as_ref().is_some_and(follows);
+    let mut sales = Vec::new();
+    if may {
+        let conversion = known.conversion.as_ref().and_then(|conversion| conversion.decided_by);
+        let earlier = known.earlier.as_ref().and_then(|earlier| earlier.order.sale);
+        let order = known.order.as_ref().and_then(|order| order.sale);
+        let events: BTreeSet<EventId> = [conversion, earlier, order].into_iter().flatten().collect();
+        for event in events {
+            sales.extend(news::sale(connection, candidate.event.advertiser.as_str(), event)?);
+        }
+    }
+    Ok(sales)
 }
 
 /// What was paid once per click, of all clicks that the event may be attributed to.
@@ -166,16 +198,10 @@ fn marker(connection: &Connection, advertiser: &AdvertiserId, key: &str) -> Resu
 /// The deliveries of an event that were decided and, for all we know, never reached their queues.
 fn unsettled(connection: &Connection, event: EventId) -> Result<Vec<crate::delivery::Delivery>, Error> {
     // The event as it was stored, not as this message decoded it: a copy is to be the same.
-    let sql = "SELECT document, click_id FROM events WHERE id = ?1";
-    let found = first(&mut *connection.prepare_cached(sql)?, [event.0.as_bytes()], |row| {
-        let click = row.get::<_, Option<[u8; 16]>>(1)?.map(|id| ClickId(Uuid::from_bytes(id)));
-        Ok((document("event", &row.get::<_, String>(0)?)?, click))
-    })?;
-    let Some((event, click)) = found else {
-        return Ok(Vec::new());
-    };
-    let click = click.map_or(Ok(None), |id| clicks::find(connection, id))?;
-    deliveries::unsettled(connection, &event, click.as_ref())
+    match news::of_event(connection, event)? {
+        Some(news) => deliveries::unsettled(connection, &news, None),
+        None => Ok(Vec::new()),
+    }
 }
 
 fn keep(
@@ -209,7 +235,7 @@ fn keep(
             resolved.released = brought(connection, candidate)?;
         }
         Verdict::Park(park) => {
-            keep_event(connection, candidate, "parked", None)?;
+            keep_event(connection, candidate, "parked", None, None)?;
             let mut intake = Intake::clone(&candidate.intake);
             redact::intake(&mut intake, &candidate.spared);
             // A key can be the hash of the body, and what is masked hashes to another.
@@ -221,7 +247,12 @@ fn keep(
             resolved.timer = park.tier.map(|tier| (tier, parked(false)));
         }
         Verdict::Decide(decided) => {
-            keep_event(connection, candidate, "decided", Some(&decided))?;
+            let news = decided.news.as_ref().map(|news| news::kept(news, known)).transpose()?;
+            keep_event(connection, candidate, "decided", Some(&decided), news)?;
+            seen::note(connection, &candidate.event)?;
+            if let Some(click) = candidate.names_click().filter(|_| !decided.wanting.is_empty()) {
+                late::want(connection, click, event, &decided.wanting)?;
+            }
             if let Some(conversion) = &decided.conversion {
                 conversions::keep(connection, conversion, candidate.event.received_at)?;
             }
@@ -255,6 +286,19 @@ fn keep_ties(
     // The click that it names ties its browser to the contact, also where the sale's click counts instead.
     let named = known.named_click.as_ref().filter(|click| click.advertiser == event.advertiser);
     identities::link(connection, event, who, named)?;
+    if !candidate.erases {
+        let buyer = || known.order.as_ref().and_then(|order| order.buyer.clone());
+        let who = Who { contact: who.contact.clone().or_else(buyer), ..who.clone() };
+        if let Some(holder) = counted::holder(&who, named) {
+            let approved = decided.conversion.as_ref().filter(|conversion| conversion.approved);
+            if let Some(conversion) = approved {
+                counted::count(connection, event, &holder, counted::What::Conversion, &conversion.key)?;
+            }
+            if let Some(key) = event.counted_as() {
+                counted::count(connection, event, &holder, counted::What::Event, &key)?;
+            }
+        }
+    }
     if let Some(key) = &who.order {
         let described = candidate.order.as_ref().is_some_and(|order| order.described);
         if described || known.order.is_some() {
@@ -264,6 +308,7 @@ fn keep_ties(
             let of_sale = !candidate.claim.as_ref().is_some_and(Claim::is_rebill);
             let click = decided.click.as_ref().filter(|_| of_sale).map(|click| click.id);
             order.click = order.click.or(click);
+            order.sale = order.sale.or(decided.paid_at.map(|_| event.id));
             order.paid_at = [order.paid_at, decided.paid_at].into_iter().flatten().min();
             orders::keep(connection, advertiser, key, &order, event.received_at)?;
         }
@@ -303,16 +348,17 @@ fn keep_event(
     candidate: &Candidate,
     progress: &str,
     decided: Option<&Decided>,
+    news: Option<String>,
 ) -> Result<(), Error> {
     let sql =
         "INSERT INTO events (id, advertiser, source, source_event_id, dedupe_key, type, name, received_at,
-                   progress, click_id, conversion_key, document, found_by, click_given)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
+                   progress, click_id, conversion_key, document, found_by, click_given, news)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
                ON CONFLICT (id) DO UPDATE SET source_event_id = excluded.source_event_id,
                    dedupe_key = excluded.dedupe_key, type = excluded.type, name = excluded.name,
                    progress = excluded.progress, click_id = excluded.click_id,
                    conversion_key = excluded.conversion_key, document = excluded.document,
-                   found_by = excluded.found_by, click_given = excluded.click_given";
+                   found_by = excluded.found_by, click_given = excluded.click_given, news = excluded.news";
     let event = &candidate.event;
     let (found_by, click) = match decided {
         Some(decided) => (decided.found_by, decided.click_given.clone()),
@@ -338,6 +384,7 @@ fn keep_event(
         json("event", event)?,
         found_by.as_str(),
         click,
+        news,
     ))?;
     Ok(())
 }

@@ -5,7 +5,7 @@
 
 use super::attempts::blanked_exchange;
 use super::column::{document, json, millis, rows};
-use super::{Store, erase, identities};
+use super::{Store, deliveries, erase, identities, late};
 use crate::click::Click;
 use crate::id::EventId;
 use crate::store::{Error, Perishable};
@@ -88,7 +88,10 @@ fn payloads(connection: &Connection, before: i64) -> Result<usize, Error> {
             "UPDATE events SET document = json_remove(document, '$.person', '$.data', '$.foreign_click'),
                        blanked = 1 WHERE id = ?1";
         connection.prepare_cached(sql)?.execute([id])?;
-        erase::blank_exchanges(connection, EventId(Uuid::from_bytes(*id)))?;
+        let event = EventId(Uuid::from_bytes(*id));
+        erase::blank_exchanges(connection, event)?;
+        deliveries::blank(connection, event)?;
+        late::forget(connection, event)?;
         let sql = "DELETE FROM letter_documents WHERE letter_id IN (
                        SELECT id FROM letters WHERE event_id = ?1 AND state <> 'dead')";
         connection.prepare_cached(sql)?.execute([id])?;
@@ -136,7 +139,8 @@ fn letters(connection: &Connection, before: i64) -> Result<usize, Error> {
     Ok(letters.len())
 }
 
-/// Forgets persons who were not seen, and other trackers' click ids that were not named, for so long.
+/// Forgets persons who were not seen, other trackers' click ids that were not named, and conversions and
+/// events that were counted, for so long.
 fn people(connection: &Connection, before: i64) -> Result<usize, Error> {
     let sql = "SELECT person FROM persons WHERE seen_at < ?1 ORDER BY seen_at LIMIT ?2";
     let persons = ids(connection, sql, before)?;
@@ -145,5 +149,8 @@ fn people(connection: &Connection, before: i64) -> Result<usize, Error> {
     }
     let sql = "DELETE FROM foreign_clicks WHERE (advertiser, key) IN (
                    SELECT advertiser, key FROM foreign_clicks WHERE at < ?1 ORDER BY at LIMIT ?2)";
-    Ok(persons.len() + execute(connection, sql, before)?)
+    let foreign = execute(connection, sql, before)?;
+    let sql = "DELETE FROM counted WHERE (advertiser, holder, what, key) IN (
+                   SELECT advertiser, holder, what, key FROM counted WHERE at < ?1 ORDER BY at LIMIT ?2)";
+    Ok(persons.len() + foreign + execute(connection, sql, before)?)
 }

@@ -9,6 +9,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0002_identities.sql"),
     include_str!("migrations/0003_cursors.sql"),
     include_str!("migrations/0004_retention.sql"),
+    include_str!("migrations/0005_touches.sql"),
     include_str!("migrations/0006_attempts.sql"),
     include_str!("migrations/0007_pauses.sql"),
 ];

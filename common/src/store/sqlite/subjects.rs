@@ -46,13 +46,14 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn hasher(&self) -> Result<Hasher, Error> {
-        self.read(|connection| {
-            let sql = "SELECT value FROM settings WHERE name = 'hash_key'";
-            let key: Vec<u8> = connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
-            Ok(Hasher::new(&key))
-        })
-        .await
+        self.read(hasher).await
     }
+}
+
+pub(super) fn hasher(connection: &Connection) -> Result<Hasher, Error> {
+    let sql = "SELECT value FROM settings WHERE name = 'hash_key'";
+    let key: Vec<u8> = connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
+    Ok(Hasher::new(&key))
 }
 
 /// Notes what an event is about.

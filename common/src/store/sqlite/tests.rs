@@ -10,6 +10,7 @@ mod pauses;
 mod resolving;
 mod retaining;
 mod settling;
+mod touching;
 mod writing;
 
 use super::{Settings, Store};

@@ -101,7 +101,8 @@ async fn each_kind_goes_by_its_own_time_and_takes_no_other_along() {
         store.read(move |connection| super::super::identities::knows(connection, "acme", &key)).await.unwrap()
     };
     assert!(knows("old").await && knows("new").await);
-    assert_eq!(expire(&store, Perishable::Identities).await, 1);
+    // The person, and the conversion and the event that were counted of them.
+    assert_eq!(expire(&store, Perishable::Identities).await, 3);
     assert!(!knows("old").await && knows("new").await);
 
     assert_eq!(store.trace_of_event(old.id).await.unwrap().unwrap().event, old, "its payload was not due");

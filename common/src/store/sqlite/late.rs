@@ -1,0 +1,121 @@
+//! Late clicks: events that were decided without the click that they name, and what is told once it comes.
+//!
+//! A row is the marker: until everything that was chosen with the click is on its queue, whoever records the
+//! click again finds it and goes on there.
+
+use super::column::{document, json, rows};
+use super::{Store, deliveries, identities, news, orders, subjects, touches, trace};
+use crate::click::Click;
+use crate::delivery::Delivery;
+use crate::id::{ClickId, ConnectorId, EventId};
+use crate::identity::Who;
+use crate::news::News;
+use crate::store::{Error, Late};
+use crate::touch::History;
+use crate::trace::{Code, Decision};
+use rusqlite::Connection;
+use uuid::Uuid;
+
+/// How many events one click is late for at once; the others stay as they were decided.
+const AT_ONCE: i64 = 500;
+
+impl Store {
+    /// Keeps what was chosen of an event for a click that came late, and gives what is to be handed over:
+    /// that, or where it was chosen before, what of it no attempt has been settled of.
+    ///
+    /// # Errors
+    /// The database failed; nothing is kept.
+    pub async fn choose_late(
+        &self,
+        news: News,
+        deliveries: Vec<Delivery>,
+        decisions: Vec<Decision>,
+    ) -> Result<Vec<Delivery>, Error> {
+        let Some(click) = news.click.as_ref().map(|click| click.id) else { return Ok(Vec::new()) };
+        self.write(move |connection| {
+            let event = news.event.id;
+            let sql = "UPDATE late SET chosen = 1 WHERE click = ?1 AND event_id = ?2 AND chosen = 0";
+            let key = (click.0.as_bytes(), event.0.as_bytes());
+            if connection.prepare_cached(sql)?.execute(key)? == 1 {
+                let mut decisions = decisions.clone();
+                for delivery in &deliveries {
+                    if !deliveries::insert_late(connection, delivery, click)? {
+                        let at = delivery.due_since;
+                        let detail = format!("connector {}, delivery {}", delivery.connector, delivery.id);
+                        decisions.push(Decision { at, code: Code::SkippedAlready, detail });
+                    }
+                }
+                trace::append(connection, event, &decisions)?;
+            }
+            deliveries::unsettled(connection, &news, Some(click))
+        })
+        .await
+    }
+
+    /// Notes that everything that was chosen of these events for these clicks is on its queue. Twice is once.
+    ///
+    /// # Errors
+    /// The database failed; none of them is noted.
+    pub async fn late_handed_over(&self, done: Vec<(EventId, ClickId)>) -> Result<(), Error> {
+        self.write(move |connection| {
+            let mut delete =
+                connection.prepare_cached("DELETE FROM late WHERE click = ?1 AND event_id = ?2")?;
+            for (event, click) in &done {
+                delete.execute((click.0.as_bytes(), event.0.as_bytes()))?;
+            }
+            Ok(())
+        })
+        .await
+    }
+}
+
+/// Notes that an event was decided without this click, and which connectors were skipped only for that.
+pub(super) fn want(
+    connection: &Connection,
+    click: ClickId,
+    event: EventId,
+    connectors: &[ConnectorId],
+) -> Result<(), Error> {
+    let sql = "INSERT OR IGNORE INTO late (click, event_id, connectors) VALUES (?1, ?2, ?3)";
+    let connectors = json("connectors", &connectors)?;
+    connection.prepare_cached(sql)?.execute((click.0.as_bytes(), event.0.as_bytes(), connectors))?;
+    Ok(())
+}
+
+/// Forgets that an event wants a click.
+pub(super) fn forget(connection: &Connection, event: EventId) -> Result<(), Error> {
+    connection.prepare_cached("DELETE FROM late WHERE event_id = ?1")?.execute([event.0.as_bytes()])?;
+    Ok(())
+}
+
+/// The events that were decided without a click that is recorded now.
+pub(super) fn wanting(connection: &Connection, click: &Click) -> Result<Vec<Late>, Error> {
+    let sql = "SELECT event_id, connectors FROM late WHERE click = ?1 ORDER BY event_id LIMIT ?2";
+    let wanting = rows(&mut *connection.prepare_cached(sql)?, (click.id.0.as_bytes(), AT_ONCE), |row| {
+        let connectors: Vec<ConnectorId> = document("connectors", &row.get::<_, String>(1)?)?;
+        Ok((EventId(Uuid::from_bytes(row.get(0)?)), connectors))
+    })?;
+    let mut late = Vec::new();
+    for (event, connectors) in wanting {
+        let news = news::of_event(connection, event)?;
+        if let Some(news) = news.filter(|news| news.event.advertiser == click.advertiser) {
+            late.push(Late { news: with_click(connection, news, click)?, connectors });
+        }
+    }
+    Ok(late)
+}
+
+/// The news of an event as they are with this click: its touches, and the counts of before.
+fn with_click(connection: &Connection, news: News, click: &Click) -> Result<News, Error> {
+    let who = Who::of(&news.event, &subjects::hasher(connection)?);
+    let order = match &who.order {
+        Some(key) => orders::find(connection, news.event.advertiser.as_str(), key)?,
+        None => None,
+    };
+    let who = Who { contact: who.contact.clone().or(order.and_then(|order| order.buyer)), ..who };
+    let visitor = identities::visitor(connection, &news.event, &who, Some(click))?;
+    let gathered = touches::gather(connection, &news.event, &visitor, &[], Some(click))?;
+    let (conversions, events) = (news.history.conversions, news.history.events);
+    let history = History { conversions, events, ..gathered.touches.history(news.history.at) };
+    Ok(News { click: Some(click.clone()), history, ..news })
+}

@@ -1,0 +1,61 @@
+//! Late clicks: an event was decided without the click that it names, and that click has come.
+//!
+//! Connectors that were skipped only for the want of it are selected now, under their deliveries' usual ids,
+//! and nothing else changes: not the conversion, not the payouts, not what was sent.
+
+use crate::handover;
+use crate::select;
+use crate::shared::Shared;
+use carom_common::amqp::PublishError;
+use carom_common::connector::Connector;
+use carom_common::delivery::Delivery;
+use carom_common::resources::Resources;
+use carom_common::store::Late;
+use carom_common::trace::{Code, Decision};
+use jiff::Timestamp;
+
+/// Selects what is late, hands it over, and only then forgets that it was wanted. Whoever records the click
+/// again after a crash goes on where this stopped.
+///
+/// # Errors
+/// We are being shut down.
+pub async fn tell(shared: &Shared, late: Vec<Late>) -> Result<(), PublishError> {
+    if late.is_empty() {
+        return Ok(());
+    }
+    let resources = shared.resources.borrow().clone();
+    let now = Timestamp::now();
+    let (mut deliveries, mut done) = (Vec::new(), Vec::new());
+    for one in late {
+        let (selected, decisions) = choose(&one, &resources, now);
+        let chosen = crate::settle::surely("choose_late", || {
+            shared.store.choose_late(one.news.clone(), selected.clone(), decisions.clone())
+        })
+        .await;
+        for delivery in &chosen {
+            shared.metrics.selected.with_label_values(&[delivery.connector.as_str()]).inc();
+        }
+        deliveries.extend(chosen);
+        done.extend(one.news.click.as_ref().map(|click| (one.news.event.id, click.id)));
+    }
+    handover::deliveries(&shared.publisher, &resources, deliveries).await?;
+    crate::settle::surely("late_handed_over", || shared.store.late_handed_over(done.clone())).await;
+    Ok(())
+}
+
+/// Selects among the connectors that wanted the click, with it; and the same for the trace.
+pub fn choose(late: &Late, resources: &Resources, now: Timestamp) -> (Vec<Delivery>, Vec<Decision>) {
+    let of_advertiser = |connector: &&Connector| connector.advertiser == late.news.event.advertiser;
+    let all: Vec<&Connector> = resources.connectors.iter().filter(of_advertiser).collect();
+    let wanting: Vec<&Connector> =
+        all.iter().copied().filter(|connector| late.connectors.contains(&connector.id)).collect();
+    let selection = select::select_among(&late.news, &wanting, &all, now);
+    let click = late.news.click.as_ref().map(|click| click.id.to_string()).unwrap_or_default();
+    let decision = |(code, detail): (Code, String)| match code {
+        Code::Selected => {
+            Decision { at: now, code: Code::SelectedLate, detail: format!("{detail}, with click {click}") }
+        }
+        code => Decision { at: now, code, detail },
+    };
+    (selection.deliveries, selection.decisions.into_iter().map(decision).collect())
+}
