@@ -7,7 +7,6 @@ use super::{Setting, Template};
 use crate::id::{AdvertiserId, ConnectorId};
 use crate::spelling;
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 /// How wide a comment may be.
 const WIDTH: usize = 110;
@@ -147,11 +146,10 @@ impl Template {
         }
         text.push_str("#\n");
         comment(&mut text, "", &format!("How well this is known: {}.", self.evidence().in_words()));
-        let mut told = self.settings().iter().peekable();
-        if told.peek().is_some() {
+        if !self.settings().is_empty() {
             text.push_str("#\n");
         }
-        for setting in told {
+        for setting in self.settings() {
             let what = match values.get(setting.name.as_str()).and_then(Option::as_deref) {
                 Some(variable) if setting.secret => {
                     format!(
@@ -180,7 +178,7 @@ fn filled(line: &str, values: &BTreeMap<&str, Option<String>>) -> Option<String>
         match values.get(name) {
             Some(value) => text.push_str(value.as_deref()?),
             // A test sees to it that there is none in the library.
-            None => drop(write!(text, "<<{name}>>")),
+            None => text.extend(["<<", name, ">>"]),
         }
         rest = after;
     }
