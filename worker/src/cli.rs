@@ -38,6 +38,11 @@ enum Command {
         /// A file of resources, or a folder of *.toml files.
         resources: PathBuf,
     },
+    /// The template library: what is known of 25 receivers, and connectors made of it.
+    Connector {
+        #[command(subcommand)]
+        command: commands::connector::ConnectorCommand,
+    },
     /// Bring the store to this binary's schema.
     Migrate,
     /// Tell what became of an event, a click or a delivery, and why.
@@ -120,6 +125,7 @@ pub async fn run(cli: Cli) -> ExitCode {
             return commands::check::run(&config, resources.as_deref(), json).await;
         }
         Command::Apply { resources } => return commands::apply::run(&config, &resources).await,
+        Command::Connector { command } => commands::connector::run(&command),
         Command::Migrate => commands::migrate::run(&config),
         Command::Trace { id, json } => commands::trace::run(&config, &id, json).await,
         Command::Log(args) => commands::log::run(&config, &args).await,

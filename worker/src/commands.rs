@@ -6,6 +6,7 @@ pub mod apply;
 pub mod check;
 mod chosen;
 pub mod clickfunnels;
+pub mod connector;
 pub mod connectors;
 pub mod dlq;
 pub mod events;

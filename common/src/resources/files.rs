@@ -101,7 +101,23 @@ pub fn load(path: &Path) -> Result<Checked, Faults> {
     let mut resources = Resources::default();
     let mut places = Places::default();
     read_all(path, &mut resources, &mut places, &mut faults)?;
-    let (more, warnings) = check::check(&resources, &places);
+    checked(resources, &places, faults)
+}
+
+/// Reads and checks a text as if it stood in a file of this name.
+///
+/// # Errors
+/// As of [`load`].
+pub fn of_text(name: &str, text: &str) -> Result<Checked, Faults> {
+    let mut faults = Vec::new();
+    let mut resources = Resources::default();
+    let mut places = Places::default();
+    read(name, text, &mut resources, &mut places, &mut faults);
+    checked(resources, &places, faults)
+}
+
+fn checked(resources: Resources, places: &Places, mut faults: Vec<Fault>) -> Result<Checked, Faults> {
+    let (more, warnings) = check::check(&resources, places);
     faults.extend(more);
     if faults.is_empty() { Ok(Checked { resources, warnings }) } else { Err(Faults(faults)) }
 }

@@ -176,6 +176,9 @@ impl Filter {
             }
             // A country that is asked for and missing is not replaced by another.
             Kind::E164 => identity::e164(&value, argument().as_deref())?,
+            // None is no number, and not the empty one, whose hash many would share.
+            Kind::Digits => Some(value.chars().filter(char::is_ascii_digit).collect())
+                .filter(|text: &String| !text.is_empty())?,
             Kind::Sha256 => hash::sha256(&value),
             Kind::Sha1 => hash::sha1(&value),
             Kind::Md5 => hash::md5(&value),

@@ -63,6 +63,19 @@ impl Store {
         })
         .await
     }
+
+    /// What there was to tell of one event; none where it is not stored, or its person was erased.
+    ///
+    /// # Errors
+    /// As [`Store::news`].
+    pub async fn news_of(&self, event: EventId) -> Result<Option<News>, Error> {
+        self.read(move |connection| {
+            let sql = "SELECT document, click_id, news FROM events WHERE id = ?1 AND erased = 0";
+            let found = first(&mut *connection.prepare_cached(sql)?, [event.0.as_bytes()], read)?;
+            found.map(|(event, click, kept)| full(connection, event, click, kept)).transpose()
+        })
+        .await
+    }
 }
 
 /// An id that is less than those of all events that were received at or after this.

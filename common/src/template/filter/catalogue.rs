@@ -45,6 +45,8 @@ filters! {
         "Makes upper case.";
     E164 = "e164", 0..=1, "{{PHONE | e164}} or {{PHONE | e164: \"US\"}}",
         "Writes a telephone number as +19053871234. A number without + or 00 is of the country that is named, by two letters, else of {{COUNTRY}}.";
+    Digits = "digits", 0..=0, "{{PHONE | e164 | digits | sha256}}",
+        "Keeps the digits alone, as Meta wants a telephone number before it is hashed.";
     Sha256 = "sha256", 0..=0, "{{EMAIL | sha256}}",
         "Makes the SHA-256, in lower-case hexadecimal.";
     Sha1 = "sha1", 0..=0, "{{EMAIL | sha1}}",

@@ -50,6 +50,7 @@ fn each_filter_does_what_it_says() {
         ("email|trim|lower", "jane.doe@example.com"),
         ("word | upper", "GRÖSSE"),
         ("EMAIL | trim | lower | sha256", "86e0b9e56c17cc4d12387e1949b85053fbe73bc3ce5a1188713a9d300cc6133d"),
+        ("PHONE | e164 | digits", "19053871234"),
         ("TRANSACTION_ID | sha1", "98df9bfa02f5006932bc77a85b930c7ea9fa8caf"),
         ("TRANSACTION_ID | md5", "d1d88beb304d082e37a8b584ff39c03d"),
         (
@@ -112,6 +113,7 @@ fn what_is_missing_stays_missing_and_what_cannot_be_done_becomes_so() {
         }
     }
     for text in [
+        "word | digits",
         "word | e164",
         "word | e164: 'US'",
         "PHONE | e164: nope",
