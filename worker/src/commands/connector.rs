@@ -85,7 +85,7 @@ pub fn run(command: &ConnectorCommand) -> anyhow::Result<()> {
     }
 }
 
-/// One line: `hyros  Hyros order  (--set api_key …)`, what may be left open in brackets.
+/// One line: its id, its name and its settings, those that can be left open in brackets.
 fn list(template: &Template) {
     let settings = template.settings().iter().map(|setting| {
         if setting.optional || setting.secret { format!("[{}]", setting.name) } else { setting.name.clone() }
