@@ -51,6 +51,18 @@ impl Touch {
     }
 }
 
+impl Touch {
+    /// Takes what it does not know itself from the visit that it led to.
+    fn take(&mut self, visit: Touch) {
+        let known = self.parameters.clone();
+        let new = |(name, _): &(String, String)| !known.iter().any(|(own, _)| own.eq_ignore_ascii_case(name));
+        self.parameters.extend(visit.parameters.into_iter().filter(new));
+        self.referrer = self.referrer.take().or(visit.referrer);
+        self.landing_page = self.landing_page.take().or(visit.landing_page);
+        self.device = self.device.take().or(visit.device);
+    }
+}
+
 impl From<&Click> for Touch {
     fn from(click: &Click) -> Self {
         Self {
@@ -85,6 +97,27 @@ impl From<&Visit> for Touch {
     }
 }
 
+/// Touches, the newest first, each once. Whoever follows a link of ours makes two a moment apart: our click, and
+/// the funnel's visit of the page that they landed on, whose address carries the click's id. They are one touch:
+/// the click, with what only the visit tells.
+pub fn joined(touches: Vec<Touch>) -> Vec<Touch> {
+    let (visits, mut clicks): (Vec<_>, Vec<_>) =
+        touches.into_iter().enumerate().partition(|(_, touch)| touch.click.is_none());
+    let mut alone = Vec::new();
+    for (place, visit) in visits {
+        let named: Vec<ClickId> =
+            visit.parameters.iter().filter_map(|(_, v)| v.trim().parse().ok()).collect();
+        let click = clicks.iter_mut().find(|(_, click)| click.click.is_some_and(|id| named.contains(&id)));
+        match click {
+            Some((_, click)) => click.take(visit),
+            None => alone.push((place, visit)),
+        }
+    }
+    clicks.append(&mut alone);
+    clicks.sort_by_key(|(place, _)| *place);
+    clicks.into_iter().map(|(_, touch)| touch).collect()
+}
+
 /// What a visitor had done by the time of an event, as it was known when the event was decided. A refund, a
 /// rebill and an upsell have the touches of their sale.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,5 +145,52 @@ impl History {
     /// The newest touch.
     pub fn last(&self) -> Option<&Touch> {
         self.recent.first()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn touch(at: &str, click: Option<ClickId>, parameters: &[(&str, &str)]) -> Touch {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        Touch {
+            at: at.parse().unwrap(),
+            click,
+            offer: None,
+            target: None,
+            parameters: parameters.iter().map(owned).collect(),
+            referrer: None,
+            landing_page: None,
+            user_agent: None,
+            device: None,
+            country: None,
+        }
+    }
+
+    #[test]
+    fn a_visit_that_began_at_a_click_of_ours_is_one_touch_with_it() {
+        let (one, other) = (ClickId::new(), ClickId::new());
+        let id = one.to_string();
+        let us = touch("2026-01-10T12:00:00Z", Some(one), &[("utm_source", "network"), ("sub1", "a")]);
+        let us = Touch { country: Some("US".to_owned()), ..us };
+        let landed =
+            touch("2026-01-10T12:00:01Z", None, &[("clickid", &id), ("UTM_Source", "own"), ("gclid", "g")]);
+        let landed = Touch { landing_page: Some("https://f.example/".to_owned()), ..landed };
+        let direct = touch("2026-01-10T12:00:02Z", None, &[]);
+        let newest = touch("2026-01-10T12:00:03Z", Some(other), &[]);
+        let found = joined(vec![newest.clone(), direct.clone(), landed.clone(), us.clone()]);
+        assert_eq!(found.len(), 3);
+        assert_eq!(found[..2], [newest, direct.clone()]);
+        assert_eq!((found[2].at, found[2].country.as_deref()), (us.at, Some("US")));
+        assert_eq!(found[2].landing_page, landed.landing_page);
+        let named = |name: &str| found[2].parameter(name);
+        // What the click itself carried stands.
+        assert_eq!(
+            (named("utm_source"), named("sub1"), named("gclid")),
+            (Some("network"), Some("a"), Some("g"))
+        );
+        // Of a click that is not among them, the visit is a touch of its own.
+        assert_eq!(joined(vec![landed.clone(), direct.clone()]), [landed, direct]);
     }
 }

@@ -12,7 +12,7 @@ use crate::intake::{Intake, Parked};
 use crate::news::News;
 use crate::order::{Earlier, Order};
 use crate::retry::Tier;
-use crate::touch::{History, Touch};
+use crate::touch::{self, History, Touch};
 use crate::trace::Decision;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -255,11 +255,14 @@ pub struct Touches {
 }
 
 impl Touches {
-    /// They as a history, of an event that happened at this time, with nothing counted.
+    /// They as a history, of an event that happened at this time, with nothing counted. A visit that began at
+    /// one of the clicks is one touch with it.
     pub fn history(&self, at: Timestamp) -> History {
-        let touch = |(_, touch): &(TouchRef, Touch)| touch.clone();
-        let recent = self.recent.iter().map(touch).collect();
-        History { first: self.first.as_ref().map(touch), recent, ..History::empty(at) }
+        let all = self.recent.iter().chain(self.first.iter().filter(|first| !self.recent.contains(first)));
+        let mut touches = touch::joined(all.map(|(_, touch)| touch.clone()).collect());
+        let first = touches.last().cloned();
+        touches.truncate(self.recent.len());
+        History { first, recent: touches, ..History::empty(at) }
     }
 }
 

@@ -117,8 +117,11 @@ proptest! {
         prop_assert_eq!(form, expected);
 
         let json: Value = serde_json::from_slice(&sent(Encoding::Json, JSON)).unwrap();
-        let bare = serde_json::from_str::<Value>(&data).ok().filter(|value| value.is_number() && value.to_string() == data
-            && !data.contains(['e', 'E']));
+        let number = serde_json::from_str::<Value>(&data).ok().filter(Value::is_number);
+        let bare = number.filter(|number| {
+            let written = number.to_string();
+            written == data && !written.contains(['e', 'E'])
+        });
         let mut expected = json!({"fixed": 1, "list": [data, {"deep": format!("<{click}\"{both}>")}],
             "number": bare.unwrap_or_else(|| data.clone().into()), "maybe": [data], "last": null});
         if data.is_empty() {
