@@ -140,7 +140,7 @@ mod tests {
         );
         assert_eq!((form.method, form.body.as_str()), ("POST", "a=1&token=…&echo=…"));
         let json = post("json", &[("a", "1"), ("token", "q\"x"), ("echo", "s3cret-value")]).shown();
-        assert_eq!(json.body, r#"{"a":"1","echo":"…","token":"…"}"#);
+        assert_eq!(json.body, r#"{"a":"1","token":"…","echo":"…"}"#);
     }
 
     #[test]
