@@ -150,3 +150,58 @@ async fn the_log_has_each_request_and_answer_masked_and_is_found_by_what_was_in_
     assert_eq!(stack.carom(&["log", "--show", "123456"]).await?.code, Some(1));
     stack.finish().await
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_simulation_of_the_connector_that_was_live_counts_what_was_really_sent() -> Result<()> {
+    let broker = Broker::shared().await?;
+    let receiver = Receiver::start()?;
+    let live = Connector::get("network", receiver.url("/p")).triggers(&["conversion", "refund"]);
+    let resources = Resources::new().with(live.clone());
+    let stack = Setup::new(&resources).start(&broker).await?;
+    for pairs in [
+        &[("event", "purchase"), ("txid", "s1"), ("payout", "12.50"), ("currency", "USD")][..],
+        &[("event", "purchase"), ("txid", "s1"), ("payout", "12.50"), ("currency", "USD")],
+        &[("event", "purchase"), ("txid", "s2"), ("payout", "7.50"), ("currency", "USD")],
+        &[("event", "refund"), ("txid", "s1"), ("payout", "2.50"), ("currency", "USD")],
+        &[("event", "lead"), ("txid", "s3")],
+        &[("event", "event3"), ("event_id", "s4")],
+    ] {
+        let event = stack.plain(pairs).await?;
+        eventually(secs(10), "it is decided", async || {
+            let codes = stack.codes(&event).await.unwrap_or_default();
+            let done =
+                ["handed_over", "duplicate"].iter().any(|code| codes.iter().any(|known| known == code));
+            ensure!(done || codes.is_empty(), "{codes:?}");
+            Ok(())
+        })
+        .await?;
+    }
+    receiver.wait_for(secs(10), 4, |_| true).await?;
+    let simulate = async |connector: Connector| -> Result<Value> {
+        let file = stack.dir().join("tried.toml");
+        std::fs::write(&file, Resources::new().with(connector).to_toml())?;
+        let mut lines = stack.carom_lines(&["simulate", &file.to_string_lossy(), "--json"]).await?;
+        Ok(lines.remove(0))
+    };
+
+    let same = simulate(live.clone()).await?;
+    assert_eq!(same["sent"], receiver.count(), "{same:#}");
+    assert_eq!(same["difference"]["both"], receiver.count(), "{same:#}");
+    assert_eq!((&same["difference"]["only_new"], &same["difference"]["only_old"]), (&0.into(), &0.into()));
+    assert_eq!(
+        (text(&same["money"]["USD"]["told"]), text(&same["money"]["USD"]["refunded"])),
+        ("20.00", "2.50")
+    );
+
+    let changed = simulate(live.triggers(&["refund", "event 3"]).mode("test")).await?;
+    assert_eq!(changed["sent"], 2, "{changed:#}");
+    assert_eq!(
+        (&changed["difference"]["only_new"], &changed["difference"]["only_old"]),
+        (&1.into(), &3.into())
+    );
+    assert_eq!(changed["skipped"]["skipped_trigger"][""], 3, "{changed:#}");
+    let new = simulate(Connector::get("second", receiver.url("/second"))).await?;
+    assert!(new["difference"].is_null(), "{new:#}");
+    assert_eq!(receiver.count(), 4, "a simulation sends nothing");
+    stack.finish().await
+}

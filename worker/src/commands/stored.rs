@@ -9,7 +9,7 @@ use carom_common::news::News;
 use carom_common::store::Store;
 use jiff::Timestamp;
 
-/// What there was to tell of a past event; none where it is not known, or its person was erased.
+/// What there was to tell of a past event; none where it is not known or still waits, or its person was erased.
 pub async fn of_event(store: &Store, id: EventId) -> anyhow::Result<Option<News>> {
     Ok(store.news_of(id).await?)
 }
@@ -25,11 +25,13 @@ pub async fn page(
 }
 
 /// Selects one connector as the worker does, or not; `all` are those beside it, by whose parameters it is known
-/// which touches are click sources. Of another advertiser's event it is told nothing.
+/// which touches are click sources; it stands in the place of the one with its id. Of another advertiser's event
+/// it is told nothing.
 pub fn select(news: &News, connector: &Connector, all: &[Connector], now: Timestamp) -> Selection {
     let of_advertiser = |connector: &&Connector| connector.advertiser == news.event.advertiser;
     let only = [connector];
     let only = if of_advertiser(&connector) { &only[..] } else { &[] };
-    let all: Vec<_> = all.iter().filter(of_advertiser).collect();
+    let others = all.iter().filter(of_advertiser).filter(|other| other.id != connector.id);
+    let all: Vec<_> = others.chain([connector]).collect();
     select::select_among(news, only, &all, now)
 }

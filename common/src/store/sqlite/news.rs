@@ -64,13 +64,13 @@ impl Store {
         .await
     }
 
-    /// What there was to tell of one event; none where it is not stored, or its person was erased.
+    /// What there was to tell of one event; none where it is not stored or still waits, or its person was erased.
     ///
     /// # Errors
     /// As [`Store::news`].
     pub async fn news_of(&self, event: EventId) -> Result<Option<News>, Error> {
         self.read(move |connection| {
-            let sql = "SELECT document, click_id, news FROM events WHERE id = ?1 AND erased = 0";
+            let sql = "SELECT document, click_id, news FROM events WHERE id = ?1 AND progress <> 'parked' AND erased = 0";
             let found = first(&mut *connection.prepare_cached(sql)?, [event.0.as_bytes()], read)?;
             found.map(|(event, click, kept)| full(connection, event, click, kept)).transpose()
         })
