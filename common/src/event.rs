@@ -250,18 +250,21 @@ pub struct Facts {
     /// The conversion, where the event is of one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conversion: Option<ConversionFacts>,
-    /// The visitor's newest touch, where that is not the attributed click: what its link carried.
+    /// The visitor's newest touch: what its link carried, and the page that it led to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub touch: Option<Touch>,
     /// The click id that the connector's own click ID matching found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub matched_click_id: Option<String>,
+    /// Whether somebody asked for it to be sent in Test mode: `trl_test=1` stood on a URL.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub trl_test: bool,
 }
 
 impl Facts {
     /// Of an event, of which nothing else is known.
     pub fn new(event: Event) -> Self {
-        Self { event, click: None, conversion: None, touch: None, matched_click_id: None }
+        Self { event, click: None, conversion: None, touch: None, matched_click_id: None, trl_test: false }
     }
 
     /// The facts that are nobody's: without the person, the sender's data and the click.

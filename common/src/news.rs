@@ -72,10 +72,10 @@ fn facts(conversion: &Conversion, step: &Step) -> ConversionFacts {
 }
 
 impl News {
-    /// The visitor's newest touch, where that is not the attributed click.
+    /// The visitor's newest touch. It may be the attributed click, and then has what only the funnel's visit
+    /// told of it besides.
     pub fn touch(&self) -> Option<&Touch> {
-        let attributed = self.click.as_ref().map(|click| click.id);
-        self.history.last().filter(|touch| touch.click.is_none() || touch.click != attributed)
+        self.history.last()
     }
 
     /// Whether a connector in Test mode sends this for real: `trl_test=1` stood on the URL of the event, of

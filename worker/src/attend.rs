@@ -16,7 +16,7 @@ use carom_common::topology;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 /// One connector's queue, as it is attended to.
 pub struct Attendance {
@@ -115,7 +115,7 @@ async fn closed(shared: &Arc<Shared>, attendance: &Arc<Attendance>, tasks: &Task
 }
 
 /// One probe per interval, until one is answered.
-async fn open(shared: &Shared, attendance: &Attendance) -> Ended {
+async fn open(shared: &Arc<Shared>, attendance: &Arc<Attendance>) -> Ended {
     let mut interval = Interval::new();
     let mut wait = interval;
     loop {
@@ -142,7 +142,7 @@ async fn open(shared: &Shared, attendance: &Attendance) -> Ended {
 }
 
 /// Tries one delivery. Those that say nothing of the destination (copies, expired) cost no time.
-async fn probing(shared: &Shared, attendance: &Attendance) -> Sign {
+async fn probing(shared: &Arc<Shared>, attendance: &Arc<Attendance>) -> Sign {
     while !attendance.stop.is_cancelled() {
         let taken = tokio::select! {
             () = attendance.stop.cancelled() => return Sign::Nothing,
@@ -156,11 +156,18 @@ async fn probing(shared: &Shared, attendance: &Attendance) -> Sign {
                 return Sign::Nothing;
             }
         };
-        match deliver::probe(shared, attendance, message).await {
-            Ok(Sign::Nothing) => {}
-            Ok(sign) => return sign,
-            Err(error) => {
+        // A task of its own, as every message has: one that panics must not take the attendance with it.
+        let (shared, probed) = (shared.clone(), attendance.clone());
+        let probe = tokio::spawn(async move { deliver::probe(&shared, &probed, message).await });
+        match probe.await {
+            Ok(Ok(Sign::Nothing)) => {}
+            Ok(Ok(sign)) => return sign,
+            Ok(Err(error)) => {
                 debug!(%error, queue = attendance.queue, "deliver.left_unacked");
+                return Sign::Nothing;
+            }
+            Err(error) => {
+                error!(%error, queue = attendance.queue, "breaker.probe_failed");
                 return Sign::Nothing;
             }
         }
@@ -168,14 +175,14 @@ async fn probing(shared: &Shared, attendance: &Attendance) -> Sign {
     Sign::Nothing
 }
 
-/// Puts a message that nobody has begun back on its queue. Where the broker does not confirm that, it is left
-/// unacked and comes again when its channel ends.
+/// Puts a message that nobody has begun back on its queue, when the broker takes it again. What is left unacked,
+/// because we end, comes again with the channel's end.
 async fn give_back(shared: &Shared, attendance: &Attendance, message: Taken) {
     if !message.is_current() {
         return;
     }
     let again = Message::to_queue(&attendance.queue, message.body.clone());
-    match shared.publisher.publish(again).await {
+    match shared.publisher.publish_surely(again).await {
         Ok(()) => {
             shared.metrics.given_back.with_label_values(&[attendance.connector.as_str()]).inc();
             message.ack().await;

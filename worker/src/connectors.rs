@@ -84,7 +84,8 @@ pub async fn run(shared: Arc<Shared>, stop: CancellationToken) {
             if !keep {
                 info!(connector = connector.as_str(), "connector.detached");
                 consumer.stop.cancel();
-                if !paused.contains_key(connector) {
+                // What is queued for one that only rests comes back to its queue, which has to stand.
+                if resources.borrow().connector(connector).is_none() {
                     shared.link.forget_connector(connector);
                 }
             }
@@ -133,13 +134,14 @@ fn attendance(
 }
 
 /// The connectors to consume for: those configured, and those gone with something unfinished. What one that is
-/// Disabled or paused has queued is held there.
+/// Disabled, paused or without its webhook has queued is held there.
 async fn wanted(shared: &Shared, paused: impl Fn(&ConnectorId) -> bool) -> BTreeMap<ConnectorId, Load> {
     let resources = shared.resources.borrow().clone();
     let mut wanted: BTreeMap<_, _> = resources
         .connectors
         .iter()
-        .filter(|connector| connector.mode != Mode::Disabled && !paused(&connector.id))
+        .filter(|connector| connector.mode != Mode::Disabled && connector.webhook.enabled)
+        .filter(|connector| !paused(&connector.id))
         .map(|connector| (connector.id.clone(), load(&connector.webhook)))
         .collect();
     match shared.store.waiting(jiff::Timestamp::now()).await {

@@ -85,7 +85,8 @@ async fn unpacked(
     Ok(unpacked.items)
 }
 
-/// Puts deliveries back on their queue, each in a message of its own.
+/// Puts deliveries back on their queue, each in a message of its own. While the broker is away it waits: a
+/// message that was dropped unacked would hold its place until the broker loses patience.
 async fn give_back(
     shared: &Shared,
     attendance: &Attendance,
@@ -93,7 +94,7 @@ async fn give_back(
 ) -> Result<(), PublishError> {
     for delivery in deliveries {
         let body = envelope::encode(std::slice::from_ref(delivery));
-        shared.publisher.publish(Message::to_queue(&attendance.queue, body)).await?;
+        shared.publisher.publish_surely(Message::to_queue(&attendance.queue, body)).await?;
         shared.metrics.given_back.with_label_values(&[attendance.connector.as_str()]).inc();
     }
     Ok(())

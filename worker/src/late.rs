@@ -13,6 +13,7 @@ use carom_common::resources::Resources;
 use carom_common::store::Late;
 use carom_common::trace::{Code, Decision};
 use jiff::Timestamp;
+use std::collections::BTreeMap;
 
 /// Selects what is late, hands it over, and only then forgets that it was wanted. Whoever records the click
 /// again after a crash goes on where this stopped.
@@ -20,9 +21,20 @@ use jiff::Timestamp;
 /// # Errors
 /// We are being shut down.
 pub async fn tell(shared: &Shared, late: Vec<Late>) -> Result<(), PublishError> {
-    if late.is_empty() {
-        return Ok(());
+    let mut late = late;
+    while !late.is_empty() {
+        let clicks: BTreeMap<_, _> =
+            late.iter().filter_map(|one| one.news.click.clone()).map(|click| (click.id, click)).collect();
+        tell_some(shared, late).await?;
+        late = Vec::new();
+        for click in clicks.into_values() {
+            late.extend(crate::settle::surely("late", || shared.store.late(click.clone())).await);
+        }
     }
+    Ok(())
+}
+
+async fn tell_some(shared: &Shared, late: Vec<Late>) -> Result<(), PublishError> {
     let resources = shared.resources.borrow().clone();
     let now = Timestamp::now();
     let (mut deliveries, mut done) = (Vec::new(), Vec::new());

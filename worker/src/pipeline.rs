@@ -198,7 +198,7 @@ pub fn decide(candidate: &Candidate, known: &Known, rules: &Rules, now: Timestam
     // Only a click that the event names, and that nobody has recorded, can still come.
     let foreign_ids = source.is_some_and(|source| source.foreign_click_ids);
     let unknown = candidate.names_click().is_some() && known.named_click.is_none();
-    let may_come = unknown && !foreign_ids && sale.is_none();
+    let may_come = unknown && !foreign_ids;
     for (code, detail) in selection.decisions {
         tell(code, detail);
     }

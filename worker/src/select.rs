@@ -75,6 +75,7 @@ pub fn select_among(news: &News, connectors: &[&Connector], all: &[&Connector], 
                 conversion,
                 touch: news.touch().cloned(),
                 matched_click_id,
+                trl_test: sends_for_real,
             };
             selection.deliveries.push(Delivery { test, ..Delivery::new(delivery, id.clone(), now, facts) });
         }
@@ -115,7 +116,8 @@ fn may_be_told(
         Ok(matched) => Ok(Some(matched.to_owned())),
         Err(why) => Err(Skip {
             code: Code::SkippedClickId,
-            for_want_of_a_click: why.for_want_of_a_click(),
+            // The click that is not known may be the newest, and within the window.
+            for_want_of_a_click: news.click.is_none(),
             detail: why.to_string(),
         }),
     }

@@ -112,8 +112,11 @@ impl Tokens {
                 Ok(Some((text, true)))
             }
             Err(error) => {
-                // One that was given to us may have been taken back; the configured one is tried next.
-                place.refresh = None;
+                // One that was given to us may have been taken back; the configured one is tried next. An
+                // endpoint that is down says nothing of it.
+                if matches!(error, Error::Refused(400 | 401)) {
+                    place.refresh = None;
+                }
                 place.failed = Some((Instant::now(), error.clone()));
                 Err(error)
             }

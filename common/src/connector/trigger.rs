@@ -32,15 +32,20 @@ impl FromStr for Trigger {
 
     fn from_str(text: &str) -> Result<Self, InvalidTrigger> {
         let refuse = || InvalidTrigger(text.chars().take(80).collect());
-        match text {
-            "conversion" => return Ok(Self::Conversion),
-            "refund" => return Ok(Self::Refund),
-            _ => {}
+        let is = |word: &str| text.eq_ignore_ascii_case(word);
+        if is("conversion") {
+            return Ok(Self::Conversion);
+        }
+        if is("refund") {
+            return Ok(Self::Refund);
         }
         if text.is_empty() || text.trim() != text || text.chars().any(char::is_control) {
             return Err(refuse());
         }
-        let digits = text.strip_prefix("event ").or_else(|| text.strip_prefix("event"));
+        let prefix = text.get(..5).filter(|prefix| prefix.eq_ignore_ascii_case("event"));
+        let digits =
+            prefix.map(|prefix| &text[prefix.len()..]).map(|rest| rest.strip_prefix(' ').unwrap_or(rest));
+        let digits = digits.filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
         if let Some(number) = digits.and_then(|digits| digits.parse::<u8>().ok()) {
             return if (1..=10).contains(&number) { Ok(Self::Number(number)) } else { Err(refuse()) };
         }
@@ -89,6 +94,11 @@ mod tests {
             ("refund", Trigger::Refund),
             ("event 1", Trigger::Number(1)),
             ("event10", Trigger::Number(10)),
+            // As the documents write them.
+            ("Conversion", Trigger::Conversion),
+            ("Refund", Trigger::Refund),
+            ("Event 3", Trigger::Number(3)),
+            ("event+5", Trigger::Name("event+5".into())),
             ("purchase", Trigger::Name("purchase".into())),
             ("order.created", Trigger::Raw("order.created".into())),
             ("renewal-invoice-payment-declined", Trigger::Raw("renewal-invoice-payment-declined".into())),

@@ -6,6 +6,7 @@ use crate::click_id_matching::AD_CLICK_IDS;
 use crate::event::Visit;
 use crate::redact;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 /// Which visits of a contact, an order or an invoice are told, the most telling first.
 const VISITS: [&str; 3] = ["last_visit_with_utm", "last_visit", "first_visit"];
@@ -76,7 +77,9 @@ fn visit(value: &Value) -> Option<Visit> {
             add(name, value);
         }
     }
-    let id = text("uuid").map_or_else(|| format!("{at} {}", page.unwrap_or_default()), str::to_owned);
+    // A page's query may say who somebody is, and ids outlive what they are the ids of.
+    let hashed = || hex::encode(Sha256::digest(format!("{at} {}", page.unwrap_or_default())));
+    let id = text("uuid").map_or_else(hashed, str::to_owned);
     Some(Visit {
         id: bounded(id),
         at,

@@ -174,8 +174,7 @@ impl<'a> Subject<'a> {
     /// Whether it is a request that only exists for somebody's test: of a test order, or of a connector in Test
     /// mode that was made to send. Anybody can write `trl_test=1` into a link, so that alone tells nothing.
     fn is_a_test(&self) -> bool {
-        let forced = || self.of_click("trl_test").is_some_and(|value| value == "1");
-        self.facts.event.test || self.connector.mode == Mode::Test && forced()
+        self.facts.event.test || self.connector.mode == Mode::Test && self.facts.trl_test
     }
 
     /// A parameter of the click, else of the visitor's newest touch.

@@ -7,7 +7,8 @@ mod click_id;
 use super::Resources;
 use super::place::{Place, Places};
 use crate::config::Fault;
-use crate::connector::limits;
+use crate::connector::{Connector, limits};
+use crate::money::currency;
 use crate::offer::Offer;
 use crate::source::{Kind, Source};
 use crate::{condition, mapping, postback, template};
@@ -38,6 +39,11 @@ pub fn check(resources: &Resources, places: &Places) -> (Vec<Fault>, Vec<Fault>)
         warnings.extend(
             condition::warnings(&connector.conditions, &offers).into_iter().map(|fault| at(place, "", fault)),
         );
+        faults.extend(currencies(connector, place));
+        if connector.pixel.as_ref().is_some_and(|pixel| pixel.enabled) {
+            let problem = "no pixel is fired by this version, so this one never is";
+            warnings.push(fault(place, "pixel.enabled", problem, "leave it off, or send the webhook alone"));
+        }
         faults.extend(limits::faults(connector).into_iter().map(|fault| at(place, "", fault)));
         warnings.extend(limits::warnings(connector).into_iter().map(|fault| at(place, "", fault)));
         faults.extend(
@@ -50,6 +56,17 @@ pub fn check(resources: &Resources, places: &Places) -> (Vec<Fault>, Vec<Fault>)
     }
     click_id::shared(resources, places, &mut warnings);
     (faults, warnings)
+}
+
+/// Currencies that nobody has, which no value could ever be in.
+fn currencies(connector: &Connector, place: &Place) -> Vec<Fault> {
+    let unknown = connector.currencies.iter().enumerate().filter(|(_, code)| currency(code).is_none());
+    unknown
+        .map(|(index, code)| {
+            let problem = format!("`{code}` is no currency");
+            fault(place, &format!("currencies[{index}]"), problem, "write its ISO 4217 code, such as \"EUR\"")
+        })
+        .collect()
 }
 
 fn fault(place: &Place, key: &str, problem: impl Into<String>, remedy: impl Into<String>) -> Fault {

@@ -135,6 +135,7 @@ pub(super) fn unsettled(
             conversion: conversion(row)?,
             touch: news.touch().cloned(),
             matched_click_id: row.get("matched_click_id")?,
+            trl_test: news.sends_for_real(),
         };
         let id = DeliveryId(uuid(row, "id")?);
         let connector = word("connector", row.get("connector")?)?;

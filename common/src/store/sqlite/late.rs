@@ -16,8 +16,8 @@ use crate::trace::{Code, Decision};
 use rusqlite::Connection;
 use uuid::Uuid;
 
-/// How many events one click is late for at once; the others stay as they were decided.
-const AT_ONCE: i64 = 500;
+/// How many events of one click are looked at at once: each is a walk over its visitor's touches.
+const AT_ONCE: i64 = 25;
 
 impl Store {
     /// Keeps what was chosen of an event for a click that came late, and gives what is to be handed over:
@@ -50,6 +50,14 @@ impl Store {
             deliveries::unsettled(connection, &news, Some(click))
         })
         .await
+    }
+
+    /// The next events that were decided without this click; none when all are done.
+    ///
+    /// # Errors
+    /// The database failed, or something stored cannot be read.
+    pub async fn late(&self, click: Click) -> Result<Vec<Late>, Error> {
+        self.read(move |connection| wanting(connection, &click)).await
     }
 
     /// Notes that everything that was chosen of these events for these clicks is on its queue. Twice is once.

@@ -316,8 +316,9 @@ fn keep_ties(
     if let Some(click) = &decided.foreign_click {
         foreign::keep(connection, event, who, click)?;
     }
-    if let Some(contact) = &who.contact {
-        visits::keep(connection, event, contact, &candidate.visits)?;
+    let buyer = || known.order.as_ref().and_then(|order| order.buyer.clone());
+    if let Some(contact) = who.contact.clone().or_else(buyer) {
+        visits::keep(connection, event, &contact, &candidate.visits)?;
     }
     if let Some(claim) = &decided.payout {
         payouts::claim(connection, advertiser, claim)?;
