@@ -235,12 +235,15 @@ fn attribute(candidate: &Candidate, known: &Known, rules: &Rules, source: Option
         true => [&known.conversion_click, &known.earlier_click, &known.order_click],
         false => [&known.earlier_click, &known.conversion_click, &known.order_click],
     };
+    let inherited = sale.into_iter().flatten().next().cloned();
+    // A refund of a sale that nobody's click earned is nobody's, whatever its person has clicked since.
+    let of_nobody = inherited.is_none() && refunds(candidate) && is_approved(known);
     let clues = Clues {
         named: known.named_click.clone(),
         foreign_ids: source.is_some_and(|source| source.foreign_click_ids),
-        inherited: sale.into_iter().flatten().next().cloned(),
+        inherited,
         follows_a_sale: follows_a_sale(candidate, known),
-        touches: known.touches.clone(),
+        touches: if of_nobody { Vec::new() } else { known.touches.clone() },
         foreign: known.foreign_click.clone(),
     };
     attribution::attribute(event, &candidate.named, candidate.found_by, clues, window)
@@ -248,10 +251,15 @@ fn attribute(candidate: &Candidate, known: &Known, rules: &Rules, source: Option
 
 /// Whether an event has the click of the sale that it follows: a refund, a rebill, an upsell.
 fn follows_a_sale(candidate: &Candidate, known: &Known) -> bool {
-    let of_sale = |claim: &Claim| matches!(claim.says, Says::Refund(_)) || claim.is_rebill();
     candidate.event.kind == Kind::Refund
         || known.earlier.is_some()
-        || candidate.claim.as_ref().is_some_and(of_sale)
+        || refunds(candidate)
+        || candidate.claim.as_ref().is_some_and(Claim::is_rebill)
+}
+
+/// Whether an event claims that money of a sale went back.
+fn refunds(candidate: &Candidate) -> bool {
+    candidate.claim.as_ref().is_some_and(|claim| matches!(claim.says, Says::Refund(_)))
 }
 
 /// Whether the conversion that an event is about has been approved before.

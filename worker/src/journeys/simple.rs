@@ -193,6 +193,10 @@ impl World {
         if let Some(click) = self.click_of_order(event) {
             return (Some(click), "order");
         }
+        let sold = |past: &Decided| sells(past, event) && money::approves(&past.event);
+        if event.what.refunds() && self.of(event).any(sold) {
+            return (None, "none");
+        }
         match self.click_of_visitor(event) {
             Some((click, found_by)) => (Some(click), found_by),
             None => (None, "none"),

@@ -259,14 +259,15 @@ fn a_connector_is_told_of_its_currencies_and_of_what_has_no_value() {
 }
 
 #[test]
-fn the_touch_is_told_where_it_is_not_the_click() {
+fn the_newest_touch_is_told_with_the_click_for_what_only_the_visit_knew() {
     let sale = event("order.completed", "purchase", Kind::Conversion);
     let click = Click::new("acme".parse().unwrap(), "demo".parse().unwrap(), VisitorId::new(), sale.at);
-    let touch = carom_common::touch::Touch::from(&click);
+    let mut touch = carom_common::touch::Touch::from(&click);
+    touch.parameters.push(("gclid".to_owned(), "of the landing page".to_owned()));
     let history = History { recent: vec![touch.clone()], ..History::empty(sale.at) };
     let base = News { history, ..news(&sale, &conversion(), &[Step::Conversion]) };
     let told =
         |news: &News| select(news, &[connector(&["conversion"])], sale.at).deliveries.remove(0).facts.touch;
-    assert_eq!(told(&base), Some(touch));
-    assert_eq!(told(&News { click: Some(click), ..base }), None);
+    assert_eq!(told(&base), Some(touch.clone()));
+    assert_eq!(told(&News { click: Some(click), ..base }), Some(touch));
 }
