@@ -14,7 +14,7 @@ mod signing;
 mod subject;
 
 pub use check::{faults, warnings};
-pub use shown::{Shown, blotted, excerpt};
+pub use shown::{Shown, answer, excerpt};
 pub use signing::sign;
 pub use subject::fields;
 
@@ -160,8 +160,9 @@ pub fn render(
     let blueprint = Blueprint::of(webhook).map_err(Unrenderable::Faulty)?;
     let secrets = secrets(webhook, &blueprint, credentials)?;
     let subject = Subject { connector, delivery, facts, secrets: &secrets };
-    let proof = webhook.authorization.as_ref().map(|kind| Proof::of(kind, credentials)).transpose()?;
     let mut out = Gathered::default();
+    let authorization = webhook.authorization.as_ref();
+    let proof = authorization.map(|kind| Proof::of(kind, credentials, &mut out.secrets)).transpose()?;
 
     let mut parameters = Vec::with_capacity(blueprint.parameters.len() + 1);
     for (name, template) in &blueprint.parameters {
