@@ -39,7 +39,6 @@ pub fn check(resources: &Resources, places: &Places) -> (Vec<Fault>, Vec<Fault>)
             condition::warnings(&connector.conditions, &offers).into_iter().map(|fault| at(place, "", fault)),
         );
         faults.extend(limits::faults(connector).into_iter().map(|fault| at(place, "", fault)));
-        warnings.extend(limits::warnings(connector).into_iter().map(|fault| at(place, "", fault)));
         faults.extend(
             postback::faults(&connector.webhook).into_iter().map(|fault| at(place, "webhook.", fault)),
         );
