@@ -126,6 +126,12 @@ pub fn named(value: &str) -> Named {
     )
 }
 
+/// Whether a parameter's value says anything: a blank does not, and neither does a macro that nobody filled in.
+pub fn is_given(value: &str) -> bool {
+    let value = value.trim();
+    !value.is_empty() && !is_placeholder(value)
+}
+
 /// Whether a value is a macro that was never filled in: `{…}`, `[…]`, `${…}`, `%…%`.
 pub fn is_placeholder(value: &str) -> bool {
     let wrapped = |open: &str, close: &str| {

@@ -14,7 +14,7 @@ mod signing;
 mod subject;
 
 pub use check::{faults, warnings};
-pub use shown::{Shown, blotted, excerpt};
+pub use shown::{Shown, answer, excerpt};
 pub use signing::sign;
 pub use subject::fields;
 
@@ -104,13 +104,13 @@ pub enum Unrenderable {
     /// There is no access token yet. It is no fault of the delivery either.
     #[error("there is no access token")]
     NoAccessToken,
-    /// A secret was read and cannot stand in a header.
+    /// A secret was read and cannot stand in a header. Whoever rotates it has pasted it badly, and mends it.
     #[error("the secret of {of} holds a character that is not printable ASCII")]
     SecretUnfit {
         /// What it is for.
         of: String,
     },
-    /// A secret was read, and is none to sign with.
+    /// A secret was read, and is none to sign with. It is mended as well.
     #[error("a secret of its signing is none of Standard Webhooks: `whsec_` and Base64")]
     SigningSecret,
 }
@@ -119,7 +119,12 @@ impl Unrenderable {
     /// Whether the delivery is as good as before, and is tried again: what is missing is the operator's, or an
     /// authorization server's, to mend.
     pub fn is_passing(&self) -> bool {
-        matches!(self, Self::Secret { .. } | Self::NoAccessToken)
+        match self {
+            Self::Secret { .. } | Self::NoAccessToken | Self::SecretUnfit { .. } | Self::SigningSecret => {
+                true
+            }
+            Self::Faulty(_) | Self::Url(_) | Self::Unresolved(_) => false,
+        }
     }
 }
 
@@ -160,8 +165,9 @@ pub fn render(
     let blueprint = Blueprint::of(webhook).map_err(Unrenderable::Faulty)?;
     let secrets = secrets(webhook, &blueprint, credentials)?;
     let subject = Subject { connector, delivery, facts, secrets: &secrets };
-    let proof = webhook.authorization.as_ref().map(|kind| Proof::of(kind, credentials)).transpose()?;
     let mut out = Gathered::default();
+    let authorization = webhook.authorization.as_ref();
+    let proof = authorization.map(|kind| Proof::of(kind, credentials, &mut out.secrets)).transpose()?;
 
     let mut parameters = Vec::with_capacity(blueprint.parameters.len() + 1);
     for (name, template) in &blueprint.parameters {

@@ -97,7 +97,9 @@ impl SecretRef {
     /// itself, so nobody may repeat it.
     pub fn names_a_place(&self) -> bool {
         match self {
-            Self::Env(name) => name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'),
+            Self::Env(name) => {
+                !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+            }
             Self::File(_) => true,
         }
     }
@@ -174,6 +176,13 @@ mod tests {
         }
         let error = serde_json::from_str::<SecretRef>(r#""hush-hush""#).unwrap_err().to_string();
         assert!(error.contains("{ env = "), "{error}");
+    }
+
+    #[test]
+    fn a_variable_has_a_name_of_letters_digits_and_underscores() {
+        for (name, is_one) in [("A_1", true), ("", false), ("A B", false), ("sk-live", false)] {
+            assert_eq!(SecretRef::Env(name.to_owned()).names_a_place(), is_one, "{name:?}");
+        }
     }
 
     #[test]

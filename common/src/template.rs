@@ -16,7 +16,6 @@ pub mod location;
 pub mod place;
 
 mod malformed;
-mod nearest;
 mod pair;
 mod quoted;
 mod rendered;

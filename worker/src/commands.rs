@@ -66,6 +66,12 @@ where
     text.map(|text| text.parse().map_err(|error| Usage(format!("`{text}`: {error}")))).transpose()
 }
 
+/// What others wrote must not steer the terminal that it is shown on: control characters are replaced, but for line
+/// ends and tabs.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && !matches!(c, '\n' | '\t') { '\u{fffd}' } else { c }).collect()
+}
+
 /// A line of JSON.
 fn json_line(value: &impl serde::Serialize) -> anyhow::Result<()> {
     println!("{}", serde_json::to_string(value)?);

@@ -4,7 +4,7 @@
 use super::compare::Found;
 use super::quality;
 use super::{Circumstances, Which};
-use crate::attribution::is_placeholder;
+use crate::attribution::is_given;
 use crate::identity;
 use crate::touch::Touch;
 
@@ -198,9 +198,8 @@ impl<'c> Circumstances<'c> {
 /// Whether an ad click id is there, where the macros look for it too: on the attributed click, on the newest
 /// touch, in the event's own data. A placeholder that nobody filled is none.
 fn is_there(name: &str, of: &Circumstances<'_>) -> bool {
-    let is_one = |value: &str| !value.trim().is_empty() && !is_placeholder(value);
     let touch = of.history.last();
-    of.click.and_then(|click| click.parameter_in_any_case(name)).is_some_and(is_one)
-        || touch.and_then(|touch| touch.parameter(name)).is_some_and(is_one)
-        || of.event.datum(name).as_deref().is_some_and(is_one)
+    of.click.and_then(|click| click.parameter_in_any_case(name)).is_some_and(is_given)
+        || touch.and_then(|touch| touch.parameter(name)).is_some_and(is_given)
+        || of.event.datum(name).as_deref().is_some_and(is_given)
 }

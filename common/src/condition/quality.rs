@@ -4,7 +4,9 @@
 //! weights of what we really have, so that anybody can work it out by hand, and each of them only ever adds.
 
 use super::Circumstances;
+use crate::attribution::is_given;
 use crate::click::Device;
+use crate::click_id_matching::AD_CLICK_IDS;
 use crate::touch::Touch;
 use jiff::SignedDuration;
 
@@ -13,9 +15,6 @@ const HURRY: SignedDuration = SignedDuration::from_secs(5);
 
 /// How far apart touches are of two sessions, as analytics tools have it.
 const SESSION: SignedDuration = SignedDuration::from_mins(30);
-
-/// The parameters by which ad platforms know their clicks.
-const AD_CLICK_IDS: [&str; 6] = ["gclid", "gbraid", "wbraid", "fbclid", "ttclid", "msclkid"];
 
 /// What counts, each with its weight. The weights sum up to 100; `docs/conditions.md` has them for users.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,7 +60,7 @@ impl Signals {
         let any = |holds: &dyn Fn(&Touch) -> bool| touches.into_iter().flatten().any(holds);
         let browser = |agent: &str| agent.starts_with("Mozilla/") || agent.starts_with("Opera/");
         let known = |device: &str| device != Device::Other.as_str();
-        let has = |touch: &Touch, name: &str| touch.parameter(name).is_some_and(|it| !it.trim().is_empty());
+        let has = |touch: &Touch, name: &str| touch.parameter(name).is_some_and(is_given);
         let ad = any(&|touch| AD_CLICK_IDS.iter().any(|name| has(touch, name)));
         let between = |from: &Touch, to| to >= from.at && from.at.duration_until(to) >= HURRY;
         Some(Self {
@@ -199,6 +198,12 @@ mod tests {
         let all = scored(&click);
         click.parameters = vec![("gclid".into(), " ".into()), ("utm_source".into(), String::new())];
         assert_eq!(scored(&click), all - 15);
+        click.parameters =
+            vec![("gclid".into(), "{gclid}".into()), ("utm_source".into(), " [source]".into())];
+        assert_eq!(scored(&click), all - 15);
+        click.parameters = vec![("tblci".into(), "t1".into())];
+        assert_eq!(scored(&click), all);
+        click.parameters.clear();
         click.device = Some(Device::Other);
         assert_eq!(scored(&click), all - 25);
         click.user_agent = Some("curl/8".into());

@@ -1,11 +1,8 @@
-//! What `check` says of how a connector's deliveries are made: its limits, its success rule, where its access
-//! token comes from.
+//! What `check` says of how a connector's deliveries are made: its limits and its success rule.
 
-use super::{Authorization, Connector, success};
+use super::{Connector, success};
 use crate::template::Fault;
-use crate::template::location::is_loopback;
 use std::time::Duration;
-use url::Url;
 
 /// What a worker holds must be settled in this time, so no attempt may have to wait for longer.
 pub const HOLD: Duration = Duration::from_secs(60);
@@ -28,31 +25,7 @@ pub fn faults(connector: &Connector) -> Vec<Fault> {
         let problem = "every event is older than that";
         faults.push(Fault::new("max_event_age", problem, "choose more than nothing, as in 7d"));
     }
-    if let Some(Err(problem)) = token_url(connector) {
-        let remedy = "write the URL as the receiver's documentation gives it";
-        faults.push(Fault::new("webhook.authorization.token_url", problem, remedy));
-    }
     faults
-}
-
-/// What is allowed and probably not meant.
-pub fn warnings(connector: &Connector) -> Vec<Fault> {
-    let in_the_open = |url: &Url| url.scheme() == "http" && !is_loopback(url);
-    match token_url(connector) {
-        Some(Ok(url)) if in_the_open(&url) => {
-            let problem = "the client's secret is sent unencrypted";
-            vec![Fault::new("webhook.authorization.token_url", problem, "use https://")]
-        }
-        _ => Vec::new(),
-    }
-}
-
-fn token_url(connector: &Connector) -> Option<Result<Url, String>> {
-    let Some(Authorization::OAuth2 { token_url, .. }) = &connector.webhook.authorization else { return None };
-    Some(match Url::parse(token_url) {
-        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(url),
-        _ => Err("this is no http or https URL".to_owned()),
-    })
 }
 
 #[cfg(test)]
@@ -80,24 +53,6 @@ mod tests {
         ] {
             let found = faults(&read(&rest));
             assert_eq!(found.first().map(|fault| fault.key.as_str()), key, "{rest}");
-        }
-    }
-
-    #[test]
-    fn a_token_is_fetched_from_a_url_and_in_the_open_only_on_purpose() {
-        for (url, faulty, warned) in [
-            ("https://auth.example/token", false, false),
-            ("http://auth.example/token", false, true),
-            ("http://127.0.0.1:9/token", false, false),
-            ("auth.example/token", true, false),
-            ("ftp://auth.example/token", true, false),
-        ] {
-            let connector = read(&format!(
-                "[webhook]\nurl = \"https://n.example/\"\n[webhook.authorization]\nkind = \"oauth2\"\n\
-                 token_url = \"{url}\"\nclient_id = \"c\"\nclient_secret = {{ env = \"S\" }}"
-            ));
-            assert_eq!(!faults(&connector).is_empty(), faulty, "{url}");
-            assert_eq!(!warnings(&connector).is_empty(), warned, "{url}");
         }
     }
 }

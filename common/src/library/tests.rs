@@ -1,6 +1,6 @@
 use super::*;
 use crate::config::Fault;
-use crate::connector::{Connector, Method};
+use crate::connector::{Connector, Method, Trigger};
 use crate::event::Facts;
 use crate::id::{ConnectorId, DeliveryId};
 use crate::postback::{self, Credentials, Postback};
@@ -128,6 +128,21 @@ fn every_template_passes_check_with_all_that_is_optional_left_open() {
         assert!(!text.contains("<<") && !text.contains(">>"), "{text}");
         let (_, warnings) = read(&text);
         assert!(warnings.is_empty(), "{}: {warnings:?}", template.id());
+    }
+}
+
+#[test]
+fn a_template_that_renames_events_renames_all_that_it_fires_on() {
+    for template in templates() {
+        let (connector, _) = read(&filled(template));
+        let renamed = &connector.webhook.rename;
+        let fired = connector.triggers.iter().flat_map(|trigger| match trigger {
+            Trigger::Conversion => ["purchase", "sale", "upsell", "lead"].map(str::to_owned).to_vec(),
+            other => vec![other.to_string()],
+        });
+        for name in fired.filter(|_| !renamed.is_empty()) {
+            assert!(renamed.contains_key(&name), "{} does not rename {name}", template.id());
+        }
     }
 }
 

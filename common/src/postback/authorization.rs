@@ -20,16 +20,18 @@ pub(super) enum Proof {
 }
 
 impl Proof {
-    /// What this authorization adds.
+    /// What this authorization adds. What it is made of and cannot be seen in it goes to `secrets`.
     pub(super) fn of(
         authorization: &Authorization,
         credentials: &Credentials<'_>,
+        secrets: &mut Vec<String>,
     ) -> Result<Self, Unrenderable> {
         let of = "its authorization";
         match authorization {
             Authorization::Basic { username, password } => {
                 let password = credentials.read(of, password)?;
                 let encoded = STANDARD.encode(format!("{username}:{password}"));
+                secrets.push(password);
                 Ok(Self::Header(HEADER.to_owned(), format!("Basic {encoded}")))
             }
             Authorization::Bearer { token } => {
@@ -54,7 +56,7 @@ impl Proof {
 }
 
 /// The header that an authorization sets, if it sets one.
-fn header(authorization: &Authorization) -> Option<&str> {
+pub(super) fn header(authorization: &Authorization) -> Option<&str> {
     match authorization {
         Authorization::Basic { .. } | Authorization::Bearer { .. } | Authorization::OAuth2 { .. } => {
             Some(HEADER)

@@ -2,6 +2,7 @@
 
 use super::{Body, Header, Postback};
 use crate::template::MASK;
+use crate::template::place::Place;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use std::borrow::Cow;
 use std::fmt;
@@ -37,7 +38,7 @@ impl Postback {
 
     /// What must not be kept where a receiver echoes it: secrets and what was made of them, the values of
     /// secret headers, each word of them (a receiver may repeat a token without its `Bearer`), and of parameters
-    /// that are named as secrets; each also as a URL and a form have it.
+    /// that are named as secrets; each also as a URL, a form and JSON have it.
     pub fn secrets(&self) -> Vec<String> {
         let headers = self.headers.iter().filter(|header| header.secret).map(|header| header.value.as_str());
         let words = headers.flat_map(|value| value.split_whitespace().chain([value])).map(str::to_owned);
@@ -53,7 +54,7 @@ impl Postback {
             .chain(named)
             .chain(self.shown.secrets.iter().cloned())
             .filter(|secret| secret.len() >= SHORTEST)
-            .flat_map(|secret| [as_form(&secret), as_url(&secret), secret])
+            .flat_map(spellings)
             .collect();
         // The longest first, or a part of one would be blotted out of it and leave the rest.
         secrets.sort_by(|one, other| other.len().cmp(&one.len()).then_with(|| one.cmp(other)));
@@ -62,17 +63,30 @@ impl Postback {
     }
 }
 
-fn as_form(value: &str) -> String {
-    form_urlencoded::byte_serialize(value.as_bytes()).collect()
+/// How a receiver may repeat a secret: as it is, as each place in a request spells it, with all percent-encoded that
+/// can be, and in JSON with `/` escaped, as some libraries do.
+fn spellings(secret: String) -> Vec<String> {
+    let json = spelt(&secret, Place::Json);
+    vec![
+        spelt(&secret, Place::QueryValue),
+        spelt(&secret, Place::Form),
+        spelt(&secret, Place::Header),
+        utf8_percent_encode(&secret, NON_ALPHANUMERIC).to_string(),
+        json.replace('/', "\\/"),
+        json,
+        secret,
+    ]
 }
 
-fn as_url(value: &str) -> String {
-    utf8_percent_encode(value, NON_ALPHANUMERIC).to_string()
+fn spelt(value: &str, place: Place) -> String {
+    let mut text = String::new();
+    place.push(value, &mut text);
+    text
 }
 
 /// A form for showing: its secrets are masked already.
 pub(super) fn form(shown: &str) -> String {
-    masked_pairs(&shown.replace(&as_form(MASK), MASK))
+    masked_pairs(&shown.replace(&spelt(MASK, Place::Form), MASK))
 }
 
 fn masked_pairs(pairs: &str) -> String {
@@ -93,13 +107,37 @@ fn masked_pair(pair: &str) -> String {
     }
 }
 
-/// Whether a parameter's name says that its value is a secret, as in `access_token` or `api_secret`.
+/// How names of secrets end, in the singular. What ends in `key` alone may be anything, such as `monkey`.
+const ENDS: [&str; 18] = [
+    "token",
+    "secret",
+    "password",
+    "passwd",
+    "passphrase",
+    "pwd",
+    "signature",
+    "_key",
+    "-key",
+    "apikey",
+    "accesskey",
+    "authkey",
+    "clientkey",
+    "privatekey",
+    "secretkey",
+    "_auth",
+    "-auth",
+    "authorization",
+];
+
+/// Whether a parameter's name says that its value is a secret, as in `access_token`, `api_secret` or `tokens`. The
+/// key of an idempotent request is none.
 pub(super) fn is_secret_parameter(name: &str) -> bool {
     let name = form_urlencoded::parse(name.as_bytes())
         .next()
         .map_or_else(String::new, |(name, _)| name.to_lowercase());
-    let ends = ["token", "secret", "password", "passwd", "apikey", "api_key", "api-key", "signature"];
-    ends.iter().any(|end| name.ends_with(end)) || ["key", "auth", "authorization", "sig"].contains(&&*name)
+    let name = name.strip_suffix('s').unwrap_or(&name);
+    let is_one = ENDS.iter().any(|end| name.ends_with(end)) || ["key", "auth", "sig"].contains(&name);
+    is_one && !["idempotency-key", "idempotency_key"].contains(&name)
 }
 
 /// Whether a header's name says that its value is a secret, though it was configured in the open.
@@ -130,5 +168,63 @@ impl fmt::Debug for Header {
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} bytes of {}", self.bytes.len(), self.content_type)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_ends_as_those_of_secrets_do_is_one() {
+        for name in [
+            "key",
+            "api_key",
+            "Api-Key",
+            "auth_key",
+            "access_key",
+            "accessKey",
+            "private_key",
+            "secret_key",
+            "client_key",
+            "client-keys",
+            "X-Auth",
+            "X-Auth-Key",
+            "http_auth",
+            "pwd",
+            "db_pwd",
+            "passphrase",
+            "tokens",
+            "Refresh%54oken",
+            "sig",
+        ] {
+            assert!(is_secret_parameter(name), "{name}");
+        }
+        for name in
+            ["monkey", "author", "oauth_version", "keyword", "sign_up", "Idempotency-Key", "value", "s"]
+        {
+            assert!(!is_secret_parameter(name), "{name}");
+        }
+        assert!(
+            is_secret_header("Cookie")
+                && is_secret_header("X-Api-Key")
+                && !is_secret_header(super::super::IDEMPOTENCY_KEY)
+        );
+    }
+
+    #[test]
+    fn a_secret_is_known_however_a_receiver_repeats_it() {
+        let known = spellings("a-b/c\"d*é".to_owned());
+        for spelt in [
+            "a-b/c\"d*é",
+            "a-b%2Fc%22d%2A%C3%A9",
+            "a-b%2Fc%22d*%C3%A9",
+            "a%2Db%2Fc%22d%2A%C3%A9",
+            "a-b/c\\\"d*é",
+            "a-b\\/c\\\"d*é",
+            "a-b/c\"d*%C3%A9",
+        ] {
+            assert!(known.iter().any(|one| one == spelt), "{spelt}: {known:?}");
+        }
     }
 }

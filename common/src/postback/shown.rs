@@ -4,10 +4,8 @@
 //! none of this may reach a process log.
 
 use super::Postback;
-use super::mask::is_secret_parameter;
 use crate::connector::Method;
 use crate::template::MASK;
-use serde_json::Value;
 
 /// A request for showing, its secrets masked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,18 +41,9 @@ impl Postback {
         Shown { method, url: self.masked_url(), headers, body: self.body_without_secrets() }
     }
 
-    /// The body without what is a secret, and without what is named as one.
+    /// The body without its secrets, and without what equals one of them by chance.
     fn body_without_secrets(&self) -> String {
-        let Some(masked) = self.masked_body() else { return String::new() };
-        let mut text = masked.into_owned();
-        if let Ok(json) = serde_json::from_str::<Value>(&text) {
-            let mut members = Vec::new();
-            secret_members(&json, &mut members);
-            for member in members {
-                text = text.replace(&member, &format!("\"{MASK}\""));
-            }
-        }
-        blotted(text, &self.secrets())
+        self.masked_body().map_or_else(String::new, |masked| blotted(masked.into_owned(), &self.secrets()))
     }
 }
 
@@ -73,6 +62,27 @@ pub fn blotted(mut text: String, secrets: &[String]) -> String {
     text
 }
 
+/// An answer for keeping, without these secrets, the longest first. Where it was `truncated`, it may end in the
+/// middle of one, and within a character: the beginning of a secret at its end is none of it either.
+pub fn answer(body: &[u8], truncated: bool, secrets: &[String]) -> String {
+    let mut text = blotted(String::from_utf8_lossy(body).into_owned(), secrets);
+    if truncated {
+        let whole = text.trim_end_matches('\u{fffd}').len();
+        let begun = secrets.iter().filter_map(|secret| longest_begun(&text[..whole], secret)).max();
+        if let Some(begun) = begun {
+            text.truncate(whole - begun);
+            text.push_str(MASK);
+        }
+    }
+    text
+}
+
+/// How many bytes at the end of a text are the beginning of a secret.
+fn longest_begun(text: &str, secret: &str) -> Option<usize> {
+    let mut beginnings = secret.char_indices().map(|(end, _)| &secret[..end]);
+    beginnings.rfind(|beginning| !beginning.is_empty() && text.ends_with(beginning)).map(str::len)
+}
+
 /// The beginning of a text, of at most `bytes`; what is cut off is counted behind it. NUL, which no terminal and
 /// no column of text should see, is replaced.
 pub fn excerpt(text: &str, bytes: usize) -> String {
@@ -82,24 +92,6 @@ pub fn excerpt(text: &str, bytes: usize) -> String {
     }
     let end = (0..=bytes).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
     format!("{}… ({} bytes more)", &text[..end], text.len() - end)
-}
-
-/// The texts of members that are named as secrets, as they stand in the document.
-fn secret_members(value: &Value, found: &mut Vec<String>) {
-    match value {
-        Value::Object(fields) => {
-            for (name, field) in fields {
-                match field {
-                    Value::String(text) if !text.is_empty() && is_secret_parameter(name) => {
-                        found.push(field.to_string());
-                    }
-                    other => secret_members(other, found),
-                }
-            }
-        }
-        Value::Array(items) => items.iter().for_each(|item| secret_members(item, found)),
-        _ => {}
-    }
 }
 
 #[cfg(test)]
@@ -144,18 +136,24 @@ mod tests {
     }
 
     #[test]
-    fn members_that_are_named_as_secrets_are_found_at_any_depth() {
-        let mut found = Vec::new();
-        secret_members(&json!({"a": [{"token": "q\"x"}], "token": null, "api_key": ""}), &mut found);
-        assert_eq!(found, [r#""q\"x""#]);
-    }
-
-    #[test]
     fn an_excerpt_ends_at_a_character_and_says_how_much_is_missing() {
         assert_eq!(excerpt("äöü", 6), "äöü");
         assert_eq!(excerpt("äöü", 5), "äö… (2 bytes more)");
         assert_eq!(excerpt("a\0b", 9), "a\u{fffd}b");
         assert_eq!(excerpt("äöü", 0), "… (6 bytes more)");
+    }
+
+    #[test]
+    fn a_secret_that_an_answers_end_cuts_in_two_is_not_kept_in_part() {
+        let secrets = ["Basic s3crét-value".to_owned(), "s3crét-value".to_owned()];
+        let whole = "you sent s3crét-value";
+        for end in "you sent s".len()..whole.len() {
+            assert_eq!(answer(&whole.as_bytes()[..end], true, &secrets), "you sent …", "{end}");
+        }
+        assert_eq!(answer(whole.as_bytes(), true, &secrets), "you sent …");
+        assert_eq!(answer(b"you sent Basic s3", true, &secrets), "you sent …");
+        assert_eq!(answer(b"all of s3", false, &secrets), "all of s3");
+        assert_eq!(answer(b"and no more", true, &secrets), "and no more");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Signing what is sent, by Standard Webhooks. It is done for each attempt anew, after rendering: the time of
 //! the attempt is signed, so that receivers can refuse what is old.
 
-use super::{Credentials, Header, Postback, Unrenderable};
+use super::{Credentials, Header, Postback, Unrenderable, authorization};
 use crate::connector::{Method, Webhook};
 use crate::id::DeliveryId;
 use crate::signature;
@@ -52,10 +52,12 @@ pub(super) fn faults(webhook: &Webhook) -> Vec<Fault> {
         let remedy = "name at least one, as in `secrets = [{ env = \"NETWORK_SIGNING_SECRET\" }]`";
         faults.push(Fault::new("signing.secrets", "there is no secret to sign with", remedy));
     }
-    for (index, header) in webhook.headers.iter().enumerate() {
-        if [ID, TIMESTAMP, SIGNATURE].iter().any(|own| header.name.eq_ignore_ascii_case(own)) {
-            let problem = format!("header `{}` is set by signing", header.name);
-            faults.push(Fault::new(format!("headers[{index}].name"), problem, "remove it"));
+    let headers = webhook.headers.iter().enumerate();
+    let headers = headers.map(|(index, header)| (format!("headers[{index}].name"), header.name.as_str()));
+    let authorization = webhook.authorization.as_ref().and_then(authorization::header);
+    for (key, name) in headers.chain(authorization.map(|name| ("authorization.name".to_owned(), name))) {
+        if [ID, TIMESTAMP, SIGNATURE].iter().any(|own| name.eq_ignore_ascii_case(own)) {
+            faults.push(Fault::new(key, format!("header `{name}` is set by signing"), "remove it"));
         }
     }
     faults

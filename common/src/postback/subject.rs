@@ -10,6 +10,7 @@ mod data;
 
 pub use data::fields;
 
+use crate::attribution::is_given;
 use crate::click::Device;
 use crate::connector::{Connector, Mode};
 use crate::event::Facts;
@@ -127,15 +128,8 @@ fn borrowed(text: Option<&str>) -> Text<'_> {
 
 /// Meta's click id: the version, the level of the domain, when the click was seen, and the click id itself.
 fn fbc(fbclid: Option<&str>, at: Timestamp) -> Text<'static> {
-    let fbclid = fbclid.filter(|fbclid| !fbclid.is_empty())?;
+    let fbclid = fbclid.filter(|fbclid| is_given(fbclid))?;
     Some(format!("fb.1.{}.{fbclid}", at.as_millisecond()).into())
-}
-
-/// Whether a click id is still a placeholder: `{…}`, `[…]`, `${…}` or `%…%`.
-fn is_unfilled(id: &str) -> bool {
-    [("{", "}"), ("[", "]"), ("${", "}"), ("%", "%")]
-        .iter()
-        .any(|(open, close)| id.starts_with(open) && id.ends_with(close))
 }
 
 impl<'a> Subject<'a> {
@@ -153,7 +147,7 @@ impl<'a> Subject<'a> {
     fn foreign_click_id(&self) -> Text<'a> {
         let ours = |id: &Cow<'_, str>| id.parse::<ClickId>().is_ok();
         borrowed(self.facts.event.foreign_click.as_deref())
-            .or_else(|| self.data(&["click_id", "clickid"]).filter(|id| !ours(id) && !is_unfilled(id)))
+            .or_else(|| self.data(&["click_id", "clickid"]).filter(|id| !ours(id) && is_given(id)))
     }
 
     /// A secret of the connector, read.
@@ -177,15 +171,18 @@ impl<'a> Subject<'a> {
         self.facts.event.test || self.connector.mode == Mode::Test && self.facts.trl_test
     }
 
-    /// A parameter of the click, else of the visitor's newest touch.
+    /// A parameter of the click, else of the visitor's newest touch. One that is empty, or a macro that nobody
+    /// filled in, is none, and hides no other.
     fn parameter(&self, name: &str) -> Text<'a> {
+        let given = |value: &&str| is_given(value);
         let click = self.facts.click.as_ref().and_then(|click| click.parameter_in_any_case(name));
-        borrowed(click.or_else(|| self.facts.touch.as_ref().and_then(|touch| touch.parameter(name))))
+        let touch = || self.facts.touch.as_ref().and_then(|touch| touch.parameter(name));
+        borrowed(click.filter(given).or_else(|| touch().filter(given)))
     }
 
     /// What came with the click: its parameter, else the event's field of that name.
     fn of_click(&self, name: &str) -> Text<'a> {
-        self.parameter(name).or_else(|| self.data(&[name]))
+        self.parameter(name).or_else(|| self.data(&[name]).filter(|value| is_given(value)))
     }
 
     /// A name that is the user's own.

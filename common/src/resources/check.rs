@@ -45,7 +45,6 @@ pub fn check(resources: &Resources, places: &Places) -> (Vec<Fault>, Vec<Fault>)
             warnings.push(fault(place, "pixel.enabled", problem, "leave it off, or send the webhook alone"));
         }
         faults.extend(limits::faults(connector).into_iter().map(|fault| at(place, "", fault)));
-        warnings.extend(limits::warnings(connector).into_iter().map(|fault| at(place, "", fault)));
         faults.extend(
             postback::faults(&connector.webhook).into_iter().map(|fault| at(place, "webhook.", fault)),
         );

@@ -12,8 +12,9 @@ pub use catalogue::{ALL, Known};
 
 use super::catalogue::Catalogue;
 use super::scan::{check_name, excerpt};
-use super::{Malformed, Values, nearest, quoted};
+use super::{Malformed, Values, quoted};
 use crate::identity;
+use crate::spelling;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use catalogue::Kind;
@@ -69,7 +70,7 @@ impl Argument {
 
 /// The nearest name of a filter to one that is none.
 pub(super) fn nearest(name: &str) -> Option<&'static str> {
-    nearest::nearest(name, ALL.iter().map(|known| known.name))
+    spelling::nearest(name, ALL.iter().map(|known| known.name))
 }
 
 /// How a filter is written, for a message.
@@ -114,6 +115,9 @@ impl Filter {
             .map(|argument| Argument::parse(argument, catalogue))
             .collect::<Result<Vec<_>, _>>()?;
         let filter = Self { kind: known.kind, arguments };
+        if filter.kind == Kind::Default && filter.arguments.first().and_then(Argument::literal) == Some("") {
+            return Err(Malformed::EmptyDefault);
+        }
         if known.takes.contains(&filter.arguments.len()) && filter.can_take() {
             Ok(filter)
         } else {

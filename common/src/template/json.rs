@@ -35,9 +35,7 @@ impl Json {
     /// It is no JSON, or a string of it is no template: every fault, each with its place.
     pub fn parse(key: &str, text: &str, catalogue: &Catalogue) -> Result<Self, Vec<Fault>> {
         if let Err(error) = serde_json::from_str::<IgnoredAny>(text) {
-            let remedy =
-                "write JSON, with macros inside its strings only, as in {\"value\": \"{{VALUE | number}}\"}";
-            return Err(vec![Fault::new(key, format!("it is no JSON: {error}"), remedy)]);
+            return Err(vec![no_json(key, &error)]);
         }
         let mut reading = Reading { catalogue, faults: Vec::new() };
         let root = reading.node(key, text.trim(), 0);
@@ -52,11 +50,12 @@ impl Json {
         Self(Node::Object(members.into_iter().map(|(name, value)| (name, Node::Text(value))).collect()))
     }
 
-    /// Fills it. What `hides` says of a member's name, its value is shown as a secret.
+    /// Fills it. Where `hides` says so of a member's name, its value is shown as a secret, and so is each element
+    /// of a list.
     pub fn render(&self, values: &dyn Values, empty: Empty, hides: fn(&str) -> bool) -> Rendered {
         let mut out = Rendered::default();
         let filling = Filling { values, empty, hides };
-        if let Some(filled) = filling.node(&self.0, &mut out) {
+        if let Some(filled) = filling.node(&self.0, false, &mut out) {
             out.append(filled, Place::Text);
         }
         out
@@ -78,6 +77,11 @@ impl Json {
     }
 }
 
+fn no_json(key: &str, error: &serde_json::Error) -> Fault {
+    let remedy = "write JSON, with macros inside its strings only, as in {\"value\": \"{{VALUE | number}}\"}";
+    Fault::new(key, format!("it is no JSON: {error}"), remedy)
+}
+
 /// The fault of a template that asks for a bare number and is not one macro alone.
 pub fn number_in_part(key: &str, template: &Template) -> Option<Fault> {
     (template.asks_for_a_number() && !template.is_one_macro()).then(|| {
@@ -92,7 +96,13 @@ struct Reading<'c> {
 }
 
 impl Reading<'_> {
-    /// The node that a valid JSON text is.
+    /// A part of the text, read as what it begins as; what it holds is looked at here for the first time. A half of
+    /// a surrogate pair (`"\ud800"`) is no text, though the syntax allows it.
+    fn part<'t, T: Deserialize<'t>>(&mut self, key: &str, raw: &'t str) -> Option<T> {
+        serde_json::from_str(raw).map_err(|error| self.faults.push(no_json(key, &error))).ok()
+    }
+
+    /// The node that a JSON text is; none where that is a fault.
     fn node(&mut self, key: &str, raw: &str, depth: usize) -> Option<Node> {
         if depth > DEEPEST {
             let problem = format!("it is nested over {DEEPEST} deep");
@@ -101,7 +111,7 @@ impl Reading<'_> {
         }
         match raw.as_bytes().first()? {
             b'{' => {
-                let Members(members) = serde_json::from_str(raw).ok()?;
+                let Members(members) = self.part(key, raw)?;
                 let mut nodes: Vec<(String, Node)> = Vec::with_capacity(members.len());
                 for (name, value) in members {
                     let key = format!("{key}.{name}");
@@ -119,7 +129,7 @@ impl Reading<'_> {
                 Some(Node::Object(nodes))
             }
             b'[' => {
-                let elements: Vec<&RawValue> = serde_json::from_str(raw).ok()?;
+                let elements: Vec<&RawValue> = self.part(key, raw)?;
                 let nodes = elements
                     .iter()
                     .enumerate()
@@ -127,7 +137,7 @@ impl Reading<'_> {
                 nodes.collect::<Option<Vec<_>>>().map(Node::Array)
             }
             b'"' => {
-                let text: String = serde_json::from_str(raw).ok()?;
+                let text: String = self.part(key, raw)?;
                 match Template::parse(&text, self.catalogue) {
                     Ok(template) => {
                         self.faults.extend(number_in_part(key, &template));
@@ -180,13 +190,14 @@ struct Filling<'v> {
 
 impl Filling<'_> {
     /// A node filled; none where it is left out, of which `out` is told. An array or object of which all was
-    /// left out is left out with it.
-    fn node(&self, node: &Node, out: &mut Rendered) -> Option<Rendered> {
+    /// left out is left out with it. Whether a value is `hidden`, the name says that it stands under.
+    fn node(&self, node: &Node, hidden: bool, out: &mut Rendered) -> Option<Rendered> {
+        let shown = |value: Rendered| if hidden { as_secret(value) } else { value };
         match node {
             Node::Literal(text) => {
                 let mut literal = Rendered::default();
                 literal.push(text);
-                Some(literal)
+                Some(shown(literal))
             }
             Node::Text(template) => {
                 let filled = template.render(self.values, Place::Text);
@@ -194,11 +205,17 @@ impl Filling<'_> {
                     out.leave_out(filled);
                     return None;
                 }
-                Some(string(template, filled))
+                Some(shown(string(template, filled)))
             }
-            Node::Array(elements) => self.all("[]", elements.iter().map(|element| (None, element)), out),
+            Node::Array(elements) => {
+                self.all("[]", elements.iter().map(|element| (None, hidden, element)), out)
+            }
             Node::Object(members) => {
-                self.all("{}", members.iter().map(|(name, member)| (Some(name.as_str()), member)), out)
+                let members = members.iter().map(|(name, member)| {
+                    let name = name.as_str();
+                    (Some(name), (self.hides)(name), member)
+                });
+                self.all("{}", members, out)
             }
         }
     }
@@ -206,15 +223,15 @@ impl Filling<'_> {
     fn all<'n>(
         &self,
         brackets: &str,
-        nodes: impl ExactSizeIterator<Item = (Option<&'n str>, &'n Node)>,
+        nodes: impl ExactSizeIterator<Item = (Option<&'n str>, bool, &'n Node)>,
         out: &mut Rendered,
     ) -> Option<Rendered> {
         let was_empty = nodes.len() == 0;
         let mut filled = Rendered::default();
         filled.push(&brackets[..1]);
         let mut first = true;
-        for (name, node) in nodes {
-            let Some(value) = self.node(node, &mut filled) else { continue };
+        for (name, hidden, node) in nodes {
+            let Some(value) = self.node(node, hidden, &mut filled) else { continue };
             if !std::mem::take(&mut first) {
                 filled.push(",");
             }
@@ -223,8 +240,7 @@ impl Filling<'_> {
                 filled.push_value(name, Place::Json);
                 filled.push("\":");
             }
-            let hidden = name.is_some_and(self.hides) && !matches!(node, Node::Array(_) | Node::Object(_));
-            if hidden { hide(&mut filled, value) } else { filled.append(value, Place::Text) }
+            filled.append(value, Place::Text);
         }
         if first && !was_empty {
             out.leave_out(filled);
@@ -249,16 +265,18 @@ fn string(template: &Template, filled: Rendered) -> Rendered {
 }
 
 /// A value that is sent as it is and shown as a secret.
-fn hide(out: &mut Rendered, value: Rendered) {
-    match value.text.strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
-        Some(inner) => {
+fn as_secret(value: Rendered) -> Rendered {
+    let mut out = Rendered::default();
+    match serde_json::from_str::<String>(&value.text) {
+        Ok(text) => {
             out.push("\"");
-            out.push_secret(inner, Place::Text);
+            out.push_secret(&text, Place::Json);
             out.push("\"");
         }
-        None => out.push_secret(&value.text, Place::Text),
+        Err(_) => out.push_secret(&value.text, Place::Text),
     }
     out.leave_out(value);
+    out
 }
 
 /// Whether a text is a number as JSON writes it, without an exponent: `0`, `-1.50`.

@@ -34,6 +34,9 @@ pub enum Malformed {
         /// What was given.
         given: String,
     },
+    /// `default` with an empty text.
+    #[error("the filter default cannot give nothing")]
+    EmptyDefault,
     /// An argument that is neither a literal nor a name.
     #[error("`{0}` is neither a quoted text nor a macro's name")]
     Argument(String),
@@ -67,6 +70,10 @@ impl Malformed {
             Self::NoFilter(_) => "write a filter after each `|`, as in {{EMAIL | lower}}".to_owned(),
             Self::TooManyFilters(_) => format!("use at most {}", filter::MOST),
             Self::Arguments { filter, .. } => format!("write {}", filter::usage(filter)),
+            Self::EmptyDefault => {
+                "use `optional`, by which a value that is missing is left out and not told as unresolved"
+                    .to_owned()
+            }
             Self::Argument(_) => {
                 "write a literal in quotes, \"…\" or '…', or the bare name of a macro".to_owned()
             }

@@ -3,17 +3,16 @@
 //! It is sent whatever the connector's mode and conditions say: somebody asked for it. Its id is one that no
 //! delivery has, so no receiver takes it for one.
 
-use super::json_line;
 use super::trial::{self, ShownRequest, Trial, TrialArgs, Tried};
+use super::{json_line, printable};
 use crate::deliver;
 use crate::egress::{self, Egress};
 use crate::tokens::Tokens;
 use carom_common::config::Config;
-
 use carom_common::delivery::Outcome;
 use carom_common::event::Facts;
 use carom_common::id::{ConnectorId, DeliveryId};
-use carom_common::postback::{Credentials, blotted};
+use carom_common::postback::{self, Credentials};
 use carom_common::secret::SecretRef;
 use clap::Args;
 use serde::Serialize;
@@ -88,7 +87,11 @@ async fn send(
     let secrets: Vec<_> = postback.secrets().into_iter().chain(token).collect();
     let record = deliver::recorded(&postback, 0);
     let exchange = egress.attempt(deliver::request(postback), connector.webhook.timeout.0).await;
-    let answer = exchange.result.as_ref().map(|response| response.body_excerpt.clone()).unwrap_or_default();
+    let answer = exchange
+        .result
+        .as_ref()
+        .map(|response| postback::answer(&response.body_excerpt, response.truncated, &secrets));
+    let answer = answer.unwrap_or_default();
     let judged = deliver::Tried::exchanged(record, exchange, &secrets, connector.webhook.success.as_ref());
     let delivered = judged.outcome(1, &config.retry.schedule) == Outcome::Delivered;
     let record = judged.exchange.unwrap_or_default();
@@ -104,7 +107,7 @@ async fn send(
         status: record.status,
         failure: record.failure,
         duration_ms: u64::try_from(record.duration.as_millis()).unwrap_or(u64::MAX),
-        response: blotted(String::from_utf8_lossy(&answer).into_owned(), &secrets),
+        response: answer,
     })
 }
 
@@ -125,6 +128,5 @@ fn tell(tested: &Tested) {
         tested.status.map_or_else(|| tested.failure.clone().unwrap_or_default(), |status| status.to_string());
     let counts = if tested.delivered { "it counts as delivered" } else { "it does not count as delivered" };
     println!("\n{came} in {} ms: {counts}", tested.duration_ms);
-    let shown = tested.response.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t'));
-    println!("{}", shown.collect::<String>());
+    println!("{}", printable(&tested.response));
 }

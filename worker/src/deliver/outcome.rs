@@ -5,6 +5,7 @@ use crate::egress::{Exchange, Failure};
 use carom_common::connector::Success;
 use carom_common::connector::success::{Rejection, judge};
 use carom_common::delivery::{Outcome, Reason};
+use carom_common::postback;
 use carom_common::retry::Schedule;
 use carom_common::store::ExchangeRecord;
 use std::time::Duration;
@@ -81,7 +82,8 @@ impl Tried {
                 let why = failure.as_ref().map(|why| format!(", {why}")).unwrap_or_default();
                 let detail = format!("status {status}{why}");
                 let sign = if status >= 500 || status == 429 { Sign::Failing } else { Sign::Alive };
-                let response = excerpt(&response.body_excerpt, secrets);
+                let response =
+                    excerpt(&postback::answer(&response.body_excerpt, response.truncated, secrets));
                 let record = ExchangeRecord { status: Some(status), failure, response, ..record };
                 Self { exchange: Some(record), detail, class, sign, verdict }
             }
@@ -126,11 +128,7 @@ impl Tried {
     }
 }
 
-fn excerpt(body: &[u8], secrets: &[String]) -> String {
-    let mut text = String::from_utf8_lossy(body).into_owned();
-    for secret in secrets {
-        text = text.replace(secret.as_str(), "…");
-    }
+fn excerpt(text: &str) -> String {
     text.chars().take(RESPONSE_KEPT).map(|c| if c == '\0' { '\u{fffd}' } else { c }).collect()
 }
 
@@ -184,6 +182,21 @@ mod tests {
     fn a_secret_that_the_receiver_echoes_is_not_kept() {
         let kept = answered(500, None).exchange.unwrap().response;
         assert_eq!(kept, "token is …");
+    }
+
+    #[test]
+    fn a_secret_that_the_cap_cuts_in_two_is_not_kept_in_part() {
+        let response = Response {
+            status: 200,
+            headers: Default::default(),
+            retry_after: None,
+            body_excerpt: b"token is s3cret-t".to_vec(),
+            truncated: true,
+        };
+        let exchange = Exchange { duration: Duration::ZERO, result: Ok(response) };
+        let secrets = ["s3cret-token".to_owned()];
+        let tried = Tried::exchanged(ExchangeRecord::default(), exchange, &secrets, None);
+        assert_eq!(tried.exchange.unwrap().response, "token is …");
     }
 
     #[test]

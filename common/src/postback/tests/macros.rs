@@ -284,6 +284,33 @@ fn what_the_click_lacks_is_the_newest_touchs_before_it_is_the_events() {
 }
 
 #[test]
+fn a_parameter_that_is_empty_or_was_never_filled_in_hides_no_other() {
+    for unfilled in ["", "  ", "{gclid}", "[gclid]", "${gclid}", "%gclid%", " {gclid} "] {
+        let mut facts = facts();
+        facts.event.data = json!({"msclkid": "of the event", "wbraid": unfilled});
+        let names = ["gclid", "fbclid", "ttclid", "msclkid", "gbraid", "extra"];
+        let parameters = names.map(|name| (name.to_owned(), unfilled.to_owned()));
+        facts.click.as_mut().unwrap().parameters = parameters.to_vec();
+        facts.touch = Some(serde_json::from_value(json!({
+            "at": "2026-01-10T20:10:00.125Z",
+            "parameters": [["gclid", "of the touch"], ["fbclid", "IwAR9"], ["msclkid", unfilled], ["extra", "x"]],
+        })).unwrap());
+        for (name, expected) in [
+            ("GCLID", Some("of the touch")),
+            ("FBC", Some("fb.1.1768075800125.IwAR9")),
+            ("MSCLKID", Some("of the event")),
+            ("EXTRA", Some("x")),
+            ("param.extra", Some("x")),
+            ("TTCLID", None),
+            ("GBRAID", None),
+            ("WBRAID", None),
+        ] {
+            assert_eq!(value(name, &facts).as_deref(), expected, "{name} {unfilled:?}");
+        }
+    }
+}
+
+#[test]
 fn the_connectors_own_matching_comes_before_the_attributed_click() {
     let mut facts = facts();
     facts.matched_click_id = Some("abc123".to_owned());

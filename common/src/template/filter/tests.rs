@@ -191,3 +191,26 @@ fn every_filter_is_described_as_it_is_written() {
         }
     }
 }
+
+#[test]
+fn a_misspelt_filter_has_a_nearest_and_a_strange_one_has_none() {
+    for (name, meant) in [
+        ("lowr", Some("lower")),
+        ("LOWERR", Some("lower")),
+        ("sha265", Some("sha256")),
+        ("sha-1", Some("sha1")),
+        ("reverse", None),
+        ("", None),
+    ] {
+        assert_eq!(nearest(name), meant, "{name}");
+    }
+}
+
+#[test]
+fn a_default_of_nothing_is_refused_for_optional() {
+    for text in ["{{VALUE | default: \"\"}}", "{{VALUE | lower | default: ''}}"] {
+        let refused = Template::parse(text, &CONNECTOR).unwrap_err();
+        assert_eq!(refused, [Malformed::EmptyDefault], "{text}");
+        assert!(refused[0].remedy().contains("`optional`"));
+    }
+}

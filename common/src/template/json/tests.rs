@@ -100,6 +100,33 @@ fn a_secret_is_sent_and_not_shown() {
 }
 
 #[test]
+fn what_stands_under_a_name_of_secrets_is_hidden_at_any_depth_and_in_lists() {
+    let text =
+        r#"{"a": [{"token": "q\"x/y"}], "b": {"token": ["one-of-them", [7, "{{VALUE}}"], {"c": "open"}]}}"#;
+    let rendered = rendered(text, Empty::Keep);
+    assert_eq!(
+        rendered.text,
+        r#"{"a":[{"token":"q\"x/y"}],"b":{"token":["one-of-them",[7,"396.00"],{"c":"open"}]}}"#
+    );
+    assert_eq!(rendered.shown(), r#"{"a":[{"token":"…"}],"b":{"token":["…",[…,"…"],{"c":"open"}]}}"#);
+    assert_eq!(rendered.secrets, ["q\"x/y", "one-of-them", "7", "396.00"]);
+}
+
+#[test]
+fn half_a_surrogate_pair_is_a_fault_wherever_it_stands() {
+    for (text, key) in [
+        (r#""\ud800""#, "body"),
+        (r#"{"a": ["\ud800"]}"#, "body.a[0]"),
+        (r#"{"b": {"\udc00": 1}}"#, "body.b"),
+    ] {
+        let found = faults(text);
+        assert_eq!(found.len(), 1, "{text}");
+        assert!(found[0].starts_with(&format!("{key}: it is no JSON: ")), "{found:?}");
+    }
+    assert_eq!(rendered(r#""\ud83d\ude00""#, Empty::Keep).text, "\"😀\"");
+}
+
+#[test]
 fn faults_say_where_in_the_body_they_are() {
     let text =
         r#"{"a": [{"b": "{{VALUE"}, "{{VALUE | number}} USD"], "{{VALUE}}": 1, "c": 1, "c": "{{a b}}"}"#;
