@@ -1,7 +1,7 @@
 //! Histories: what events are decided from, what follows them, and what a late click changes, over the real
 //! pipeline and the real store.
 
-pub mod desk;
+mod desk;
 
 use carom_common::id::{ClickId, VisitorId};
 use carom_common::store::{Perishable, Somebody};

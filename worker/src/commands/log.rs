@@ -2,9 +2,8 @@
 
 mod sieve;
 
-use super::{Usage, ago, chosen, json_line, parsed, printable, reading, usage};
+use super::{Usage, ago, json_line, parsed, reading, usage};
 use carom_common::config::Config;
-use carom_common::id::ConnectorId;
 use carom_common::store::{AttemptRecord, LogFilter, Store};
 use clap::Args;
 use sieve::Sieve;
@@ -64,9 +63,6 @@ pub async fn run(config: &Config, args: &LogArgs) -> anyhow::Result<()> {
     let sieve = Sieve::new(args.status.as_deref(), args.text.as_deref()).map_err(usage)?;
     let verbose = args.verbose || args.show.is_some();
     let store = reading(config)?;
-    if let Some(connector) = &filter.connector {
-        known(&store, connector).await?;
-    }
     if let Some(id) = &args.show {
         let attempts = shown(&store, &filter, id).await?;
         return attempts
@@ -109,16 +105,6 @@ fn filter(args: &LogArgs) -> Result<LogFilter, Usage> {
         since: ago(args.since.as_deref())?,
         until: ago(args.until.as_deref())?,
     })
-}
-
-/// Whether there is such a connector, or was when something was attempted.
-async fn known(store: &Store, connector: &ConnectorId) -> anyhow::Result<()> {
-    let unknown = match chosen::named(&store.resources().await?.resources.connectors, connector.as_str()) {
-        Ok(_) => return Ok(()),
-        Err(unknown) => unknown,
-    };
-    let of_it = LogFilter { connector: Some(connector.clone()), ..LogFilter::default() };
-    if store.last_attempts(&of_it, 1).await?.is_empty() { Err(unknown.into()) } else { Ok(()) }
 }
 
 /// The newest that the sieve lets through, oldest first. Each page is a short reading of its own: what is sifted
@@ -228,6 +214,11 @@ fn whole(attempt: &AttemptRecord) -> String {
         }
     }
     text
+}
+
+/// A receiver's answer must not steer the terminal that it is shown on.
+fn printable(line: &str) -> String {
+    line.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()
 }
 
 #[cfg(test)]

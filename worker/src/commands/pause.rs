@@ -1,10 +1,11 @@
 //! `pause` and `resume`: whether anything is taken from a connector's queue. All workers follow within
 //! `worker.follow_interval`.
 
-use super::{chosen, parsed, settings, usage};
+use super::{parsed, settings, usage};
 use anyhow::Context;
 use carom_common::config::Config;
 use carom_common::id::ConnectorId;
+use carom_common::resources::Resources;
 use carom_common::store::{Pause, Store};
 use jiff::Timestamp;
 
@@ -47,35 +48,15 @@ async fn found(config: &Config, connector: &str) -> anyhow::Result<(Store, Conne
     let settings = settings(config);
     let store = Store::open(&settings, |_, _| {})
         .with_context(|| format!("store.path {}", settings.path.display()))?;
-    match known(&store, &id).await {
-        Ok(()) => Ok((store, id)),
-        Err(unknown) => {
-            store.close().await;
-            Err(unknown)
-        }
+    let resources = store.resources().await?.resources;
+    if resources.connector(&id).is_none() && !store.pauses().await?.contains_key(&id) {
+        store.close().await;
+        anyhow::bail!("there is no connector `{id}`; there are {}", listed(&resources));
     }
+    Ok((store, id))
 }
 
-async fn known(store: &Store, id: &ConnectorId) -> anyhow::Result<()> {
-    match chosen::named(&store.resources().await?.resources.connectors, id.as_str()) {
-        Err(unknown) if !store.pauses().await?.contains_key(id) => Err(unknown.into()),
-        _ => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::commands::Usage;
-    use crate::histories::desk::Desk;
-
-    #[tokio::test]
-    async fn what_is_neither_configured_nor_paused_is_told_as_everywhere() {
-        let store = Desk::new(serde_json::json!([])).await.store;
-        let meta: ConnectorId = "meta".parse().unwrap();
-        let unknown = known(&store, &meta).await.unwrap_err().downcast::<Usage>().unwrap();
-        assert!(unknown.0.starts_with("there is no connector `meta`; none is applied"), "{unknown}");
-        store.pause(&meta, Pause { since: Timestamp::now(), why: "gone".into() }).await.unwrap();
-        known(&store, &meta).await.unwrap();
-    }
+fn listed(resources: &Resources) -> String {
+    let ids: Vec<_> = resources.connectors.iter().map(|connector| connector.id.as_str()).collect();
+    if ids.is_empty() { "none at all".to_owned() } else { ids.join(", ") }
 }

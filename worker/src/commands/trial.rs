@@ -4,7 +4,7 @@
 mod sample;
 
 use super::chosen::Chosen;
-use super::{Usage, parsed, printable, stored};
+use super::{Usage, parsed, stored};
 use carom_common::condition::{self, Circumstances, Condition, Which};
 use carom_common::config::Config;
 use carom_common::connector::{Connector, FireAt, Mode, Trigger};
@@ -20,7 +20,6 @@ pub use sample::Sample;
 #[cfg(test)]
 pub use sample::news as sample_news;
 use serde::Serialize;
-use std::fmt::Write as _;
 use std::path::PathBuf;
 
 /// What a connector is tried with.
@@ -280,20 +279,15 @@ impl ShownRequest {
         Self { method: shown.method.to_owned(), url: shown.url, headers: shown.headers, body: shown.body }
     }
 
-    /// Prints it as it goes over the wire, more or less.
+    /// As it goes over the wire, more or less.
     pub fn print(&self) {
-        print!("{}", self.text());
-    }
-
-    fn text(&self) -> String {
-        let mut text = format!("{} {}\n", self.method, self.url);
+        println!("{} {}", self.method, self.url);
         for (name, value) in &self.headers {
-            let _ = writeln!(text, "{name}: {value}");
+            println!("{name}: {value}");
         }
         if !self.body.is_empty() {
-            let _ = writeln!(text, "\n{}", self.body);
+            println!("\n{}", self.body);
         }
-        printable(&text)
     }
 }
 

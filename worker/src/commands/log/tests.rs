@@ -1,7 +1,6 @@
 use super::*;
-use crate::histories::desk::Desk;
 use carom_common::id::{DeliveryId, EventId};
-use carom_common::store::{End, ExchangeRecord, Settlement};
+use carom_common::store::ExchangeRecord;
 
 fn attempt(status: Option<u16>) -> AttemptRecord {
     AttemptRecord {
@@ -79,20 +78,4 @@ fn a_sieve_lets_through_what_has_the_status_and_holds_the_text() {
     for bad in ["", "9xx", "xx", "99", "600", "abc", "-1"] {
         assert!(Sieve::new(Some(bad), None).is_err(), "{bad}");
     }
-}
-
-#[tokio::test]
-async fn a_connector_that_is_not_and_never_was_is_told_and_one_that_was_is_listed() {
-    let mut desk = Desk::new(serde_json::json!([
-        {"id": "gone", "advertiser": "acme", "triggers": ["conversion"], "webhook": {"url": "https://n.example/"}},
-    ]))
-    .await;
-    let gone = "gone".parse().unwrap();
-    // Nothing is applied to its store.
-    let unknown = known(&desk.store, &gone).await.unwrap_err().downcast::<Usage>().unwrap();
-    assert!(unknown.0.starts_with("there is no connector `gone`"), "{unknown}");
-    let delivery = desk.event(0, "event=purchase&txid=1").await.deliveries.remove(0);
-    let settlement = Settlement { delivery, at: jiff::Timestamp::now(), exchange: None, end: End::Delivered };
-    desk.store.settle(vec![settlement]).await.unwrap();
-    known(&desk.store, &gone).await.unwrap();
 }

@@ -104,17 +104,3 @@ fn a_sample_click_carries_the_click_id_that_the_connector_looks_for() {
     assert_eq!(click.parameter_in_any_case("utm_source"), Some("platform_x"));
     assert_eq!(click.parameters.iter().filter(|(name, _)| name == "gclid").count(), 1);
 }
-
-#[test]
-fn a_request_that_is_printed_steers_no_terminal() {
-    let request = ShownRequest {
-        method: "POST".to_owned(),
-        url: "https://n.example/p".to_owned(),
-        headers: vec![("X-Open".to_owned(), "1".to_owned())],
-        body: "{\n\t\"a\": \"\u{9b}2J\x1b[2J\"}".to_owned(),
-    };
-    assert_eq!(
-        request.text(),
-        "POST https://n.example/p\nX-Open: 1\n\n{\n\t\"a\": \"\u{fffd}2J\u{fffd}[2J\"}\n"
-    );
-}
