@@ -104,22 +104,28 @@ pub enum Unrenderable {
     /// There is no access token yet. It is no fault of the delivery either.
     #[error("there is no access token")]
     NoAccessToken,
-    /// A secret was read and cannot stand in a header.
+    /// A secret was read and cannot stand in a header. Once it is mended, the same delivery goes.
     #[error("the secret of {of} holds a character that is not printable ASCII")]
     SecretUnfit {
         /// What it is for.
         of: String,
     },
-    /// A secret was read, and is none to sign with.
+    /// A secret was read, and is none to sign with. Once it is mended, the same delivery goes.
     #[error("a secret of its signing is none of Standard Webhooks: `whsec_` and Base64")]
     SigningSecret,
 }
 
 impl Unrenderable {
-    /// Whether the delivery is as good as before, and is tried again: what is missing is the operator's, or an
-    /// authorization server's, to mend.
+    /// Whether the delivery is as good as before, and is tried again: what is missing or unfit is a secret, and
+    /// the operator's, or an authorization server's, to mend. One that was pasted wrongly must not bury all that
+    /// is queued.
     pub fn is_passing(&self) -> bool {
-        matches!(self, Self::Secret { .. } | Self::NoAccessToken)
+        match self {
+            Self::Secret { .. } | Self::NoAccessToken | Self::SecretUnfit { .. } | Self::SigningSecret => {
+                true
+            }
+            Self::Faulty(_) | Self::Url(_) | Self::Unresolved(_) => false,
+        }
     }
 }
 

@@ -92,12 +92,12 @@ fn a_webhook_without_signing_is_left_alone() {
 }
 
 #[test]
-fn a_secret_that_is_away_is_waited_for_and_one_that_is_none_is_not() {
+fn a_secret_that_is_away_or_is_none_is_waited_for() {
     let post = webhook(Method::Post, "https://net.example/", &[]);
     let away = signed(post.clone(), &["nowhere"]).unwrap_err();
     assert!(away.is_passing(), "{away}");
     let none = signed(post, &["whsec_not base64"]).unwrap_err();
-    assert!(!none.is_passing() && !none.to_string().contains("not base64"), "{none}");
+    assert!(none.is_passing() && !none.to_string().contains("not base64"), "{none}");
 }
 
 #[test]
