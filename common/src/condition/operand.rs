@@ -38,7 +38,8 @@ pub enum Unusable {
     TooLarge(String),
     /// A number that has perhaps been rounded already.
     #[error(
-        "the number {0} has more than {DIGITS_OF_A_FLOAT} digits: write it in quotes, so that it is read exactly"
+        "the number {0} has more than {DIGITS_OF_A_FLOAT} digits: write it in quotes, so that it is read exactly \
+         (where event.PATH or click.NAME holds a text, `equals` and `in` then compare texts)"
     )]
     Inexact(String),
 }
@@ -176,6 +177,7 @@ mod tests {
         let written = "0.12345678901234567";
         let error = toml::from_str::<Holder>(&format!("value = {written}")).unwrap_err();
         assert!(error.message().contains("write it in quotes"), "{error}");
+        assert!(error.message().contains("then compare texts"), "{error}");
         let exact = Holder { value: number(written) };
         let json = serde_json::to_string(&exact).unwrap();
         assert_eq!(json, format!("{{\"value\":\"{written}\"}}"));
