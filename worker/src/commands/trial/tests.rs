@@ -78,7 +78,7 @@ fn a_verdict_tells_each_condition_in_words_and_whether_it_holds() {
     let news = news(&connector, Sample::Purchase, now()).unwrap();
     let verdict = verdict(&news, &connector, std::slice::from_ref(&connector), now());
     let words: Vec<_> = verdict.conditions.iter().map(|asserted| asserted.condition.as_str()).collect();
-    assert_eq!(words, [r#"utm_source of the first click not equals "a""#, "revenue exists"]);
+    assert_eq!(words, [r#"utm_source of the first click not_equals "a""#, "revenue exists"]);
 }
 
 #[test]
