@@ -66,6 +66,11 @@ where
     text.map(|text| text.parse().map_err(|error| Usage(format!("`{text}`: {error}")))).transpose()
 }
 
+/// What a sender or a receiver wrote must not steer the terminal that it is shown on.
+fn printable(line: &str) -> String {
+    line.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()
+}
+
 /// A line of JSON.
 fn json_line(value: &impl serde::Serialize) -> anyhow::Result<()> {
     println!("{}", serde_json::to_string(value)?);

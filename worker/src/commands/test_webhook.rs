@@ -3,8 +3,8 @@
 //! It is sent whatever the connector's mode and conditions say: somebody asked for it. Its id is one that no
 //! delivery has, so no receiver takes it for one.
 
-use super::json_line;
 use super::trial::{self, ShownRequest, Trial, TrialArgs, Tried};
+use super::{json_line, printable};
 use crate::deliver;
 use crate::egress::{self, Egress};
 use crate::tokens::Tokens;
@@ -125,6 +125,5 @@ fn tell(tested: &Tested) {
         tested.status.map_or_else(|| tested.failure.clone().unwrap_or_default(), |status| status.to_string());
     let counts = if tested.delivered { "it counts as delivered" } else { "it does not count as delivered" };
     println!("\n{came} in {} ms: {counts}", tested.duration_ms);
-    let shown = tested.response.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t'));
-    println!("{}", shown.collect::<String>());
+    tested.response.lines().for_each(|line| println!("{}", printable(line)));
 }

@@ -4,7 +4,7 @@
 mod sample;
 
 use super::chosen::Chosen;
-use super::{Usage, parsed, stored};
+use super::{Usage, parsed, printable, stored};
 use carom_common::condition::{self, Circumstances};
 use carom_common::config::Config;
 use carom_common::connector::{Connector, FireAt, Mode, Trigger};
@@ -20,6 +20,7 @@ pub use sample::Sample;
 #[cfg(test)]
 pub use sample::news as sample_news;
 use serde::Serialize;
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 /// What a connector is tried with.
@@ -269,13 +270,21 @@ impl ShownRequest {
 
     /// As it goes over the wire, more or less.
     pub fn print(&self) {
-        println!("{} {}", self.method, self.url);
+        print!("{}", self.text());
+    }
+
+    fn text(&self) -> String {
+        let mut text = format!("{} {}\n", self.method, self.url);
         for (name, value) in &self.headers {
-            println!("{name}: {value}");
+            let _ = writeln!(text, "{name}: {value}");
         }
         if !self.body.is_empty() {
-            println!("\n{}", self.body);
+            text.push('\n');
+            for line in self.body.lines() {
+                let _ = writeln!(text, "{}", printable(line));
+            }
         }
+        text
     }
 }
 

@@ -104,3 +104,12 @@ fn a_sample_click_carries_the_click_id_that_the_connector_looks_for() {
     assert_eq!(click.parameter_in_any_case("utm_source"), Some("platform_x"));
     assert_eq!(click.parameters.iter().filter(|(name, _)| name == "gclid").count(), 1);
 }
+
+#[test]
+fn a_request_that_is_shown_steers_no_terminal() {
+    let body = "{\n\t\"name\": \"\u{9b}2J\x1b[2J\"\n}".to_owned();
+    let headers = vec![("X-Key".to_owned(), "…".to_owned())];
+    let shown = ShownRequest { method: "POST".into(), url: "https://n.example/p".into(), headers, body };
+    let expected = "POST https://n.example/p\nX-Key: …\n\n{\n\t\"name\": \"\u{fffd}2J\u{fffd}[2J\"\n}\n";
+    assert_eq!(shown.text(), expected);
+}
