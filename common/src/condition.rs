@@ -154,7 +154,7 @@ pub fn unmet(conditions: &[Condition], circumstances: &Circumstances<'_>) -> Opt
     let (index, first) = failing.next()?;
     let for_want_of_a_click = first.wants_click(circumstances)
         && failing.all(|(_, condition)| condition.wants_click(circumstances));
-    Some(Unmet { detail: format!("condition[{index}]: {}", first.told()), for_want_of_a_click })
+    Some(Unmet { detail: format!("condition[{index}]: {}", first.in_words()), for_want_of_a_click })
 }
 
 impl Condition {
@@ -177,8 +177,9 @@ impl Condition {
         Field::named(&self.field).is_some_and(|field| field.wants_click(self.which(), circumstances))
     }
 
-    /// The condition in words, for the trace.
-    fn told(&self) -> String {
+    /// The condition in words, for traces and previews: `utm_source of the first click equals "facebook"`. A value
+    /// that may say who somebody is stands as `…` (G9).
+    pub fn in_words(&self) -> String {
         let field = Field::named(&self.field);
         let mut told = self.field.clone();
         if field.is_some_and(Field::has_choice) {

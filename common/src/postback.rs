@@ -116,8 +116,9 @@ pub enum Unrenderable {
 }
 
 impl Unrenderable {
-    /// Whether the delivery is as good as before, and is tried again: what is missing is the operator's, or an
-    /// authorization server's, to mend.
+    /// Whether the delivery is as good as before, and is tried again: what is missing or unfit is a secret, and
+    /// the operator's, or an authorization server's, to mend. One that was pasted wrongly must not bury all that
+    /// is queued.
     pub fn is_passing(&self) -> bool {
         match self {
             Self::Secret { .. } | Self::NoAccessToken | Self::SecretUnfit { .. } | Self::SigningSecret => {

@@ -125,8 +125,8 @@ async fn a_receiver_that_is_gone_pauses_its_connector_and_resume_goes_on() -> Re
     let listed = stack.carom_ok(&["connectors"]).await?;
     assert!(listed.contains("the network is moving"), "{listed}");
     let unknown = stack.carom(&["pause", "netwrok"]).await?;
-    assert_eq!(unknown.code, Some(1), "{unknown:?}");
-    assert!(unknown.err.contains("network"), "{}", unknown.err);
+    assert_eq!(unknown.code, Some(64), "{unknown:?}");
+    assert!(unknown.err.contains("did you mean `network`?"), "{}", unknown.err);
     stack.finish().await
 }
 

@@ -50,6 +50,10 @@ impl Chosen {
 
     /// The connector with this id; without one, the only one that the file has.
     pub fn connector(&self, id: Option<&str>) -> Result<&Connector, Usage> {
+        if self.connectors.is_empty() {
+            let remedy = "`carom-worker apply` a file that has one, or name that with --file";
+            return Err(Usage(format!("there is no connector: {remedy}")));
+        }
         let id = match (id, self.of_file.as_slice()) {
             (Some(id), _) => id,
             (None, [only]) => only.as_str(),
@@ -82,9 +86,7 @@ fn listed(connectors: &[Connector]) -> String {
     const MOST: usize = 20;
     let ids: Vec<_> = connectors.iter().take(MOST).map(|connector| connector.id.as_str()).collect();
     match ids.as_slice() {
-        [] => {
-            "; none is applied: `carom-worker apply` a file that has one, or name that with --file".to_owned()
-        }
+        [] => "; none is applied: `carom-worker apply` a file that has one".to_owned(),
         ids if connectors.len() > MOST => format!("; there are {}, …", ids.join(", ")),
         ids => format!("; there are {}", ids.join(", ")),
     }

@@ -1,7 +1,6 @@
 //! `connector`: the template library, and a connector made of one of its templates.
 
 use super::{Usage, check, json_line, usage};
-use anyhow::Context;
 use carom_common::id::{AdvertiserId, ConnectorId};
 use carom_common::library::{self, Evidence, Refused, Setting, Template, Wanted};
 use carom_common::resources::files;
@@ -9,7 +8,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 #[derive(Subcommand)]
@@ -137,8 +136,15 @@ fn list_of(refused: &[Refused]) -> String {
 }
 
 fn write(path: &Path, text: &str) -> anyhow::Result<()> {
-    let named = || format!("{} cannot be written; name a file that is not there yet", path.display());
-    File::create_new(path).and_then(|mut file| file.write_all(text.as_bytes())).with_context(named)?;
+    let named = |error: &io::Error| match error.kind() {
+        ErrorKind::AlreadyExists => format!("{} is there already: name a file that is not", path.display()),
+        _ => format!("{} cannot be written", path.display()),
+    };
+    let written = File::create_new(path).and_then(|mut file| file.write_all(text.as_bytes()));
+    written.map_err(|error| {
+        let named = named(&error);
+        anyhow::Error::new(error).context(named)
+    })?;
     eprintln!("written to {}; next: carom-worker check, then carom-worker apply", path.display());
     Ok(())
 }
@@ -152,6 +158,18 @@ mod tests {
         let settings = settings(&["a=1".to_owned(), "b=x=y".to_owned()]).unwrap();
         assert_eq!(settings["a"], "1");
         assert_eq!(settings["b"], "x=y");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_written_is_refused_with_its_own_cause() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("awin.toml");
+        write(&file, "mine").unwrap();
+        let refused = format!("{:#}", write(&file, "yours").unwrap_err());
+        assert!(refused.contains("is there already: name a file that is not"), "{refused}");
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "mine");
+        let refused = format!("{:#}", write(&folder.path().join("none/awin.toml"), "mine").unwrap_err());
+        assert!(refused.contains("cannot be written: ") && !refused.contains("name a file"), "{refused}");
     }
 
     #[test]

@@ -2,8 +2,10 @@
 
 mod sieve;
 
-use super::{Usage, ago, json_line, parsed, reading, usage};
+use super::chosen::named;
+use super::{Usage, ago, json_line, parsed, printable, reading, usage};
 use carom_common::config::Config;
+use carom_common::id::{ConnectorId, DeliveryId, EventId};
 use carom_common::store::{AttemptRecord, LogFilter, Store};
 use clap::Args;
 use sieve::Sieve;
@@ -63,6 +65,9 @@ pub async fn run(config: &Config, args: &LogArgs) -> anyhow::Result<()> {
     let sieve = Sieve::new(args.status.as_deref(), args.text.as_deref()).map_err(usage)?;
     let verbose = args.verbose || args.show.is_some();
     let store = reading(config)?;
+    if let Some(connector) = &filter.connector {
+        known(&store, connector).await?;
+    }
     if let Some(id) = &args.show {
         let attempts = shown(&store, &filter, id).await?;
         return attempts
@@ -107,6 +112,15 @@ fn filter(args: &LogArgs) -> Result<LogFilter, Usage> {
     })
 }
 
+/// An error where a connector is neither applied nor has ever tried anything that is stored: nothing would be
+/// listed of it, as if all were well.
+async fn known(store: &Store, connector: &ConnectorId) -> anyhow::Result<()> {
+    let resources = store.resources().await?.resources;
+    let Err(unknown) = named(&resources.connectors, connector.as_str()) else { return Ok(()) };
+    let of_it = LogFilter { connector: Some(connector.clone()), ..LogFilter::default() };
+    if store.last_attempts(&of_it, 1).await?.is_empty() { Err(unknown.into()) } else { Ok(()) }
+}
+
 /// The newest that the sieve lets through, oldest first. Each page is a short reading of its own: what is sifted
 /// has no index, and the log may be long.
 async fn newest_of(
@@ -134,11 +148,10 @@ async fn shown(store: &Store, filter: &LogFilter, id: &str) -> anyhow::Result<Ve
     let found = match (id.parse::<i64>(), Uuid::try_parse(id)) {
         (Ok(sequence), _) => by(LogFilter { sequence: Some(sequence), ..filter.clone() }).await?,
         (_, Ok(id)) => {
-            let of_delivery =
-                LogFilter { delivery: Some(carom_common::id::DeliveryId(id)), ..filter.clone() };
+            let of_delivery = LogFilter { delivery: Some(DeliveryId(id)), ..filter.clone() };
             let found = by(of_delivery).await?;
             if found.is_empty() {
-                by(LogFilter { event: Some(carom_common::id::EventId(id)), ..filter.clone() }).await?
+                by(LogFilter { event: Some(EventId(id)), ..filter.clone() }).await?
             } else {
                 found
             }
@@ -169,7 +182,7 @@ fn tell(attempt: &AttemptRecord, json: bool, verbose: bool) -> anyhow::Result<()
 }
 
 /// An attempt in a line: when, to whom, what came of it, the exchange, and what it was for.
-fn line(attempt: &AttemptRecord) -> String {
+pub fn line(attempt: &AttemptRecord) -> String {
     let mut line =
         format!("{}  {}  {}  {}", attempt.sequence, attempt.at, attempt.connector, attempt.outcome);
     let _ = match attempt.outcome.as_str() {
@@ -214,11 +227,6 @@ fn whole(attempt: &AttemptRecord) -> String {
         }
     }
     text
-}
-
-/// A receiver's answer must not steer the terminal that it is shown on.
-fn printable(line: &str) -> String {
-    line.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
 //! `pause` and `resume`: whether anything is taken from a connector's queue. All workers follow within
 //! `worker.follow_interval`.
 
+use super::chosen::named;
 use super::{parsed, settings, usage};
 use anyhow::Context;
 use carom_common::config::Config;
 use carom_common::id::ConnectorId;
-use carom_common::resources::Resources;
 use carom_common::store::{Pause, Store};
 use jiff::Timestamp;
 
@@ -49,14 +49,11 @@ async fn found(config: &Config, connector: &str) -> anyhow::Result<(Store, Conne
     let store = Store::open(&settings, |_, _| {})
         .with_context(|| format!("store.path {}", settings.path.display()))?;
     let resources = store.resources().await?.resources;
-    if resources.connector(&id).is_none() && !store.pauses().await?.contains_key(&id) {
+    if let Err(unknown) = named(&resources.connectors, id.as_str())
+        && !store.pauses().await?.contains_key(&id)
+    {
         store.close().await;
-        anyhow::bail!("there is no connector `{id}`; there are {}", listed(&resources));
+        return Err(unknown.into());
     }
     Ok((store, id))
-}
-
-fn listed(resources: &Resources) -> String {
-    let ids: Vec<_> = resources.connectors.iter().map(|connector| connector.id.as_str()).collect();
-    if ids.is_empty() { "none at all".to_owned() } else { ids.join(", ") }
 }

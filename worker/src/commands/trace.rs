@@ -1,10 +1,11 @@
 //! `trace`: what became of an event, and why, in the order in which it was decided.
 
+use super::log::line;
 use super::{json_line, reading};
 use carom_common::config::Config;
 use carom_common::conversion::Status;
 use carom_common::id::{ClickId, ConnectorId, DeliveryId, EventId};
-use carom_common::store::{AttemptRecord, EventTrace, Pause, Standing, Store};
+use carom_common::store::{EventTrace, Pause, Standing, Store};
 use std::collections::{BTreeMap, HashSet};
 use uuid::Uuid;
 
@@ -107,25 +108,4 @@ fn tell(trace: &EventTrace, paused: &BTreeMap<ConnectorId, Pause>) {
     for attempt in &trace.attempts {
         println!("    {}", line(attempt));
     }
-}
-
-/// An attempt in a line.
-pub fn line(attempt: &AttemptRecord) -> String {
-    let exchange = attempt.exchange.as_ref();
-    let answer = exchange.map_or_else(String::new, |exchange| {
-        let answer = exchange
-            .status
-            .map_or_else(|| exchange.failure.clone().unwrap_or_default(), |status| status.to_string());
-        format!("  {} {} → {answer} in {} ms", exchange.method, exchange.url, exchange.duration.as_millis())
-    });
-    format!(
-        "{}  {}  delivery {} round {} attempt {}: {} {}{answer}",
-        attempt.at,
-        attempt.connector,
-        attempt.delivery,
-        attempt.round,
-        attempt.attempt,
-        attempt.outcome,
-        attempt.detail
-    )
 }

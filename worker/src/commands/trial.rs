@@ -4,8 +4,8 @@
 mod sample;
 
 use super::chosen::Chosen;
-use super::{Usage, parsed, stored};
-use carom_common::condition::{self, Circumstances, Condition, Which};
+use super::{Usage, parsed, printable, stored};
+use carom_common::condition::{self, Circumstances};
 use carom_common::config::Config;
 use carom_common::connector::{Connector, FireAt, Mode, Trigger};
 use carom_common::delivery::Delivery;
@@ -20,6 +20,7 @@ pub use sample::Sample;
 #[cfg(test)]
 pub use sample::news as sample_news;
 use serde::Serialize;
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 /// What a connector is tried with.
@@ -218,22 +219,10 @@ fn asserted(news: &News, connector: &Connector) -> Vec<Asserted> {
     let circumstances =
         Circumstances { event: &news.event, conversion, click: news.click.as_ref(), history: &news.history };
     let asserted = connector.conditions.iter().map(|one| Asserted {
-        condition: in_words(one),
+        condition: one.in_words(),
         holds: condition::unmet(std::slice::from_ref(one), &circumstances).is_none(),
     });
     asserted.collect()
-}
-
-/// A condition as people read it: `utm_source of the first click equals "facebook"`.
-fn in_words(condition: &Condition) -> String {
-    let which = match condition.click {
-        None => "",
-        Some(Which::First) => " of the first click",
-        Some(Which::Last) => " of the last click",
-    };
-    let operator = json(&condition.operator).trim_matches('"').replace('_', " ");
-    let value = condition.value.as_ref().map(|value| format!(" {}", json(value))).unwrap_or_default();
-    format!("{}{which} {operator}{value}", condition.field)
 }
 
 fn json(value: &impl Serialize) -> String {
@@ -281,13 +270,21 @@ impl ShownRequest {
 
     /// As it goes over the wire, more or less.
     pub fn print(&self) {
-        println!("{} {}", self.method, self.url);
+        print!("{}", self.text());
+    }
+
+    fn text(&self) -> String {
+        let mut text = format!("{} {}\n", self.method, self.url);
         for (name, value) in &self.headers {
-            println!("{name}: {value}");
+            let _ = writeln!(text, "{name}: {value}");
         }
         if !self.body.is_empty() {
-            println!("\n{}", self.body);
+            text.push('\n');
+            for line in self.body.lines() {
+                let _ = writeln!(text, "{}", printable(line));
+            }
         }
+        text
     }
 }
 

@@ -71,7 +71,7 @@ fn the_password_of_basic_is_blotted_out_alone_as_well() {
 }
 
 #[test]
-fn a_missing_access_token_is_waited_for() {
+fn an_access_token_that_is_missing_or_unfit_is_waited_for() {
     let why = authorized(with(oauth2()), None).unwrap_err();
     assert!(matches!(why, Unrenderable::NoAccessToken) && why.is_passing());
     let why = authorized(with(oauth2()), Some("a\r\nb")).unwrap_err();

@@ -7,7 +7,7 @@
 use super::column::{document, first, json, millis, rows};
 use super::{Store, clicks, deliveries, touches};
 use crate::event::Event;
-use crate::id::{ClickId, EventId};
+use crate::id::{ClickId, ConnectorId, EventId};
 use crate::news::{News, Steps};
 use crate::store::{Error, Known, Sale, TouchRef, Touches};
 use crate::touch::History;
@@ -108,7 +108,10 @@ fn full(
     let touches = touches::find(connection, event.advertiser.as_str(), kept.first.as_ref(), &kept.recent)?;
     let (conversions, events) = (kept.conversions, kept.events);
     let inherited = match kept.sale {
-        Some(sale) => deliveries::matched(connection, sale)?,
+        Some(sale) => {
+            let follows = kept_of(connection, event.advertiser.as_str(), sale)?.and_then(|kept| kept.sale);
+            matched_for(connection, sale, follows)?
+        }
         None => BTreeMap::new(),
     };
     Ok(News {
@@ -131,19 +134,31 @@ pub(super) fn of_event(connection: &Connection, event: EventId) -> Result<Option
 
 /// What a sale was decided from; none where that is not kept.
 pub(super) fn sale(connection: &Connection, advertiser: &str, event: EventId) -> Result<Option<Sale>, Error> {
+    let Some(kept) = kept_of(connection, advertiser, event)? else { return Ok(None) };
+    let touches = touches::find(connection, advertiser, kept.first.as_ref(), &kept.recent)?;
+    let matched = matched_for(connection, event, kept.sale)?;
+    Ok(Some(Sale { event, at: kept.at, touches, matched }))
+}
+
+fn kept_of(connection: &Connection, advertiser: &str, event: EventId) -> Result<Option<Kept>, Error> {
     let sql = "SELECT news FROM events WHERE id = ?1 AND advertiser = ?2 AND news IS NOT NULL";
     let key = (event.0.as_bytes(), advertiser);
-    let kept: Option<Kept> =
-        first(&mut *connection.prepare_cached(sql)?, key, |row| document("news", &row.get::<_, String>(0)?))?;
-    let Some(kept) = kept else { return Ok(None) };
-    let touches = touches::find(connection, advertiser, kept.first.as_ref(), &kept.recent)?;
-    // A sale that follows a sale itself has that one's ids, where it was not told under its own.
-    let mut matched = match kept.sale {
-        Some(sale) => deliveries::matched(connection, sale)?,
+    first(&mut *connection.prepare_cached(sql)?, key, |row| document("news", &row.get::<_, String>(0)?))
+}
+
+/// The click ids that were matched for a sale, by connector. One that follows a sale itself has that one's ids,
+/// where it was not told under its own.
+fn matched_for(
+    connection: &Connection,
+    sale: EventId,
+    follows: Option<EventId>,
+) -> Result<BTreeMap<ConnectorId, String>, Error> {
+    let mut matched = match follows {
+        Some(before) => deliveries::matched(connection, before)?,
         None => BTreeMap::new(),
     };
-    matched.extend(deliveries::matched(connection, event)?);
-    Ok(Some(Sale { event, at: kept.at, touches, matched }))
+    matched.extend(deliveries::matched(connection, sale)?);
+    Ok(matched)
 }
 
 /// An event's news as they are kept with it.

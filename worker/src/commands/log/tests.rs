@@ -1,6 +1,11 @@
 use super::*;
-use carom_common::id::{DeliveryId, EventId};
-use carom_common::store::ExchangeRecord;
+use crate::commands::trial::{Sample, requests, sample_news};
+use carom_common::connector::Connector;
+use carom_common::delivery::Delivery;
+use carom_common::resources::Resources;
+use carom_common::store::{End, ExchangeRecord, Settings, Settlement};
+use jiff::Timestamp;
+use serde_json::json;
 
 fn attempt(status: Option<u16>) -> AttemptRecord {
     AttemptRecord {
@@ -78,4 +83,32 @@ fn a_sieve_lets_through_what_has_the_status_and_holds_the_text() {
     for bad in ["", "9xx", "xx", "99", "600", "abc", "-1"] {
         assert!(Sieve::new(Some(bad), None).is_err(), "{bad}");
     }
+}
+
+#[tokio::test]
+async fn a_connector_that_is_neither_applied_nor_in_the_log_is_refused_with_the_nearest() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings { path: folder.path().join("carom.db") };
+    Store::migrate(&settings).unwrap();
+    let store = Store::open(&settings, |_, _| {}).unwrap();
+    let (network, gone) = ("network".parse().unwrap(), "gone".parse().unwrap());
+    let webhook = json!({"url": "https://n.example/"});
+    let connector =
+        json!({"id": "network", "advertiser": "a", "triggers": ["conversion"], "webhook": webhook});
+    let connector: Connector = serde_json::from_value(connector).unwrap();
+    let news = sample_news(&connector, Sample::Purchase, Timestamp::now()).unwrap();
+    store.apply(Resources { connectors: vec![connector.clone()], ..Resources::default() }).await.unwrap();
+
+    let refused = known(&store, &gone).await.unwrap_err();
+    assert!(refused.downcast_ref::<Usage>().unwrap().0.contains("there is no connector `gone`"), "{refused}");
+    let refused = known(&store, &"netwrok".parse().unwrap()).await.unwrap_err();
+    assert!(refused.to_string().contains("did you mean `network`?"), "{refused}");
+    known(&store, &network).await.unwrap();
+
+    // What is not applied any more is in the log all the same.
+    let delivery = requests(&news, &connector, &[connector.clone()], Timestamp::now()).remove(0).delivery;
+    let delivery = Delivery { connector: gone.clone(), ..delivery };
+    let settlement = Settlement { delivery, at: Timestamp::now(), exchange: None, end: End::Delivered };
+    store.settle(vec![settlement]).await.unwrap();
+    known(&store, &gone).await.unwrap();
 }

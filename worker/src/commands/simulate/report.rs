@@ -108,10 +108,8 @@ impl Report {
     /// Notes why a connector was skipped.
     pub fn skipped(&mut self, connector: &Connector, decisions: Vec<(Code, String)>) {
         for (code, detail) in decisions.into_iter().filter(|(code, _)| *code != Code::Selected) {
-            let id = connector.id.as_str();
-            let detail =
-                detail.strip_prefix(id).map_or(detail.as_str(), |rest| rest.trim_start_matches([':', ' ']));
-            count(self.skipped.entry(code.as_str().to_owned()).or_default(), detail);
+            let why = why(connector, &detail);
+            count(self.skipped.entry(code.as_str().to_owned()).or_default(), why);
         }
     }
 
@@ -248,6 +246,16 @@ impl Report {
         } else {
             println!("  it is new: there is none of its id to compare it with");
         }
+    }
+}
+
+/// What a decision's detail says besides which connector it is of: `network: why`, or `network` alone. An id
+/// may be how another word begins.
+fn why<'a>(connector: &Connector, detail: &'a str) -> &'a str {
+    match detail.strip_prefix(connector.id.as_str()) {
+        Some("") => "",
+        Some(rest) => rest.strip_prefix(": ").unwrap_or(detail),
+        None => detail,
     }
 }
 

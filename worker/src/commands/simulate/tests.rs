@@ -1,6 +1,7 @@
 use super::*;
 use crate::commands::trial::{Sample, sample_news};
 use carom_common::id::EventId;
+use carom_common::trace::Code;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
@@ -130,4 +131,22 @@ fn of_several_refunds_of_one_sale_the_last_amount_is_what_was_refunded() {
 fn another_advertisers_events_are_none_of_it() {
     let report = simulated(&connector(json!({"advertiser": "others"})), None, &history());
     assert_eq!((report.events, report.sent), (0, 0));
+}
+
+#[test]
+fn the_reason_of_a_skip_is_told_without_the_connectors_id_and_never_cut_elsewhere() {
+    let network = connector(json!({}));
+    let mut report = Report::new(&network, None, now());
+    for (detail, told) in [
+        ("network", ""),
+        ("network: EUR", "EUR"),
+        ("network: : odd", ": odd"),
+        ("networks differ", "networks differ"),
+        ("network-2: EUR", "network-2: EUR"),
+        ("of network: EUR", "of network: EUR"),
+    ] {
+        report.skipped(&network, vec![(Code::SkippedCurrency, detail.to_owned())]);
+        let details = &report.skipped[Code::SkippedCurrency.as_str()];
+        assert!(details.contains_key(told), "{detail}: {details:?}");
+    }
 }

@@ -78,7 +78,7 @@ fn a_verdict_tells_each_condition_in_words_and_whether_it_holds() {
     let news = news(&connector, Sample::Purchase, now()).unwrap();
     let verdict = verdict(&news, &connector, std::slice::from_ref(&connector), now());
     let words: Vec<_> = verdict.conditions.iter().map(|asserted| asserted.condition.as_str()).collect();
-    assert_eq!(words, [r#"utm_source of the first click not equals "a""#, "revenue exists"]);
+    assert_eq!(words, [r#"utm_source of the first click not_equals "a""#, "revenue exists"]);
 }
 
 #[test]
@@ -103,4 +103,13 @@ fn a_sample_click_carries_the_click_id_that_the_connector_looks_for() {
     assert_eq!(click.parameter_in_any_case("gclid"), Some("TEST-CLICK-ID"));
     assert_eq!(click.parameter_in_any_case("utm_source"), Some("platform_x"));
     assert_eq!(click.parameters.iter().filter(|(name, _)| name == "gclid").count(), 1);
+}
+
+#[test]
+fn a_request_that_is_shown_steers_no_terminal() {
+    let body = "{\n\t\"name\": \"\u{9b}2J\x1b[2J\"\n}".to_owned();
+    let headers = vec![("X-Key".to_owned(), "…".to_owned())];
+    let shown = ShownRequest { method: "POST".into(), url: "https://n.example/p".into(), headers, body };
+    let expected = "POST https://n.example/p\nX-Key: …\n\n{\n\t\"name\": \"\u{fffd}2J\u{fffd}[2J\"\n}\n";
+    assert_eq!(shown.text(), expected);
 }

@@ -1,6 +1,9 @@
 use super::*;
 use crate::click::NotATouch;
+use crate::news::News;
 use crate::store::Progress;
+use crate::touch::History;
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 /// Asks the store what it knows of a candidate, and leaves it parked.
@@ -214,4 +217,45 @@ async fn old_markers_are_forgotten_and_their_events_are_not() {
     let duplicates: Vec<_> = again.unwrap().iter().map(|resolved| resolved.duplicate).collect();
     assert_eq!(duplicates, [true, false]);
     assert!(store.trace_of_event(events[1].id).await.unwrap().is_some());
+}
+
+/// Decides an event that follows a sale, or none, and gives back what was known of it.
+async fn followed(
+    store: &Store,
+    candidate: Candidate,
+    sale: Option<EventId>,
+    deliveries: Vec<Delivery>,
+) -> Known {
+    let seen = Arc::new(Mutex::new(None));
+    let told = Arc::clone(&seen);
+    let decide = move |candidate: &Candidate, known: &Known| {
+        *told.lock().unwrap() = Some(known.clone());
+        let event = candidate.event.clone();
+        let of_its_own = Conversion { decided_by: Some(event.id), ..conversion(&event.key) };
+        let conversion = known.conversion.clone().or(Some(of_its_own));
+        let (history, inherited) = (History::empty(event.at), BTreeMap::new());
+        let news = News { event, click: None, conversion: None, history, sale, inherited, trl_test: false };
+        let deliveries = deliveries.clone();
+        let decided = Decided { conversion, news: Some(news), deliveries, ..Decided::default() };
+        Resolution { verdict: Verdict::Decide(Box::new(decided)), decisions: vec![] }
+    };
+    store.resolve(vec![candidate], decide).await.unwrap();
+    seen.lock().unwrap().take().unwrap()
+}
+
+#[tokio::test]
+async fn the_ids_of_the_sale_before_its_sale_are_read_again_as_they_were_known() {
+    let (_folder, store) = store();
+    let (sale, upsell, refund) = (event("sale"), event("upsell"), event("refund"));
+    let mut told = delivery(&sale, "meta");
+    told.facts.matched_click_id = Some("17".to_owned());
+    followed(&store, candidate(&sale), None, vec![told]).await;
+    // Nobody is told of the upsell, so that the sale's id is all there is.
+    followed(&store, candidate(&upsell), Some(sale.id), vec![]).await;
+    let event = Event { kind: Kind::Refund, ..refund.clone() };
+    let asks = Candidate { claim: Some(claim("upsell")), ..candidate(&event) };
+    let known = followed(&store, asks, Some(upsell.id), vec![]).await;
+    let matched = BTreeMap::from([(connector("meta"), "17".to_owned())]);
+    assert_eq!((known.sales[0].event, &known.sales[0].matched), (upsell.id, &matched));
+    assert_eq!(store.news_of(refund.id).await.unwrap().unwrap().inherited, matched);
 }
