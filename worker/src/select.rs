@@ -12,6 +12,7 @@ use carom_common::event::{ConversionFacts, Event, Facts, Kind};
 use carom_common::id::{ConnectorId, DeliveryId};
 use carom_common::money::Amount;
 use carom_common::news::{News, Steps};
+use carom_common::touch::{History, Touch};
 use carom_common::trace::Code;
 use jiff::Timestamp;
 
@@ -100,8 +101,13 @@ fn may_be_told(
     let circumstances =
         Circumstances { event: &news.event, conversion, click: news.click.as_ref(), history: &news.history };
     if let Some(unmet) = condition::unmet(&connector.conditions, &circumstances) {
-        let (detail, for_want_of_a_click) = (unmet.detail, unmet.for_want_of_a_click);
-        return Err(Skip { code: Code::SkippedCondition, detail, for_want_of_a_click });
+        // The click that is not known may be the first or the last in the place of the funnel's visits.
+        let clicks = clicks_alone(&news.history);
+        let without_visits = Circumstances { history: &clicks, ..circumstances };
+        let for_want_of_a_click = news.click.is_none()
+            && condition::unmet(&connector.conditions, &without_visits)
+                .is_none_or(|unmet| unmet.for_want_of_a_click);
+        return Err(Skip { code: Code::SkippedCondition, detail: unmet.detail, for_want_of_a_click });
     }
     let value = conversion.map_or(news.event.value, |conversion| conversion.value);
     if let Some(detail) = foreign_currency(value, &connector.currencies) {
@@ -121,6 +127,13 @@ fn may_be_told(
             detail: why.to_string(),
         }),
     }
+}
+
+/// A history without the visits that a funnel recorded.
+fn clicks_alone(history: &History) -> History {
+    let is_click = |touch: &&Touch| touch.click.is_some();
+    let recent = history.recent.iter().filter(is_click).cloned().collect();
+    History { first: history.first.as_ref().filter(is_click).cloned(), recent, ..history.clone() }
 }
 
 /// Why a value is in none of a connector's currencies; none where it is, or where there is no value.

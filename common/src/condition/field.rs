@@ -172,11 +172,11 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// Whether a click that is not known may be all that it lacks. While none is attributed, the touches that
-    /// are known (visits of the funnel's) may not be the first or the last.
+    /// Whether it has no value of the kind that was asked for because a click or touch is not known. What a
+    /// known touch does not carry is not for want of one.
     pub(super) fn wants_click(self, which: Which, of: &Circumstances<'_>) -> bool {
         match self {
-            _ if self.has_choice() => of.click.is_none(),
+            _ if self.has_choice() => of.touch(which).is_none(),
             Self::IsFrom(_) => of.click.is_none() && self.value(which, of) == Some(Found::Truth(false)),
             Self::LinkId | Self::TargetId | Self::QualityScore => {
                 of.click.is_none() && self.value(which, of).is_none()

@@ -360,9 +360,7 @@ fn a_link_alone_makes_no_test_of_a_sale() {
         connector.mode = mode;
         let mut facts = facts();
         facts.event.test = test_order;
-        if forced {
-            facts.click.as_mut().unwrap().parameters.push(("trl_test".to_owned(), "1".to_owned()));
-        }
+        facts.trl_test = forced;
         let credentials = Credentials { secret: &|_| Ok(String::new()), access_token: None };
         render(&connector, &delivery(), &facts, &credentials).unwrap().url.path().to_owned()
     };
