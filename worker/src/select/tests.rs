@@ -225,7 +225,7 @@ fn in_test_mode_everything_is_selected_and_marked_but_where_the_url_asks_to_send
     for (value, test) in [("1", false), ("0", true), ("", true), ("11", true)] {
         click.parameters = vec![("trl_test".to_owned(), value.to_owned())];
         assert_eq!(tested(&with(&click), &trial), test, "on the click's URL: {value:?}");
-        let recent = vec![carom_common::touch::Touch::from(&click)];
+        let recent = vec![Touch::from(&click)];
         let history = History { recent, ..History::empty(sale.at) };
         assert_eq!(tested(&News { history, ..base.clone() }, &trial), test, "on the touch's: {value:?}");
     }
@@ -262,7 +262,7 @@ fn a_connector_is_told_of_its_currencies_and_of_what_has_no_value() {
 fn the_newest_touch_is_told_with_the_click_for_what_only_the_visit_knew() {
     let sale = event("order.completed", "purchase", Kind::Conversion);
     let click = Click::new("acme".parse().unwrap(), "demo".parse().unwrap(), VisitorId::new(), sale.at);
-    let mut touch = carom_common::touch::Touch::from(&click);
+    let mut touch = Touch::from(&click);
     touch.parameters.push(("gclid".to_owned(), "of the landing page".to_owned()));
     let history = History { recent: vec![touch.clone()], ..History::empty(sale.at) };
     let base = News { history, ..news(&sale, &conversion(), &[Step::Conversion]) };
