@@ -109,5 +109,9 @@ mod tests {
         let far = named(&some, "something").unwrap_err().0;
         assert_eq!(far, "there is no connector `something`; there are meta, tiktok");
         assert!(named(&[], "meta").unwrap_err().0.contains("apply"));
+        let nothing = Chosen { store: None, applied: vec![], connectors: vec![], of_file: vec![] };
+        for id in [None, Some("meta")] {
+            assert!(nothing.connector(id).unwrap_err().0.contains("--file"), "{id:?}");
+        }
     }
 }
