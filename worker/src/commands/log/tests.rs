@@ -106,7 +106,8 @@ async fn a_connector_that_is_neither_applied_nor_in_the_log_is_refused_with_the_
     known(&store, &network).await.unwrap();
 
     // What is not applied any more is in the log all the same.
-    let delivery = requests(&news, &connector, &[connector.clone()], Timestamp::now()).remove(0).delivery;
+    let delivery =
+        requests(&news, &connector, std::slice::from_ref(&connector), Timestamp::now()).remove(0).delivery;
     let delivery = Delivery { connector: gone.clone(), ..delivery };
     let settlement = Settlement { delivery, at: Timestamp::now(), exchange: None, end: End::Delivered };
     store.settle(vec![settlement]).await.unwrap();

@@ -16,7 +16,7 @@ async fn a_connector_stays_paused_for_its_first_reason_until_it_is_resumed() {
     assert_eq!(store.pauses().await.unwrap(), expected.into());
     assert_eq!(store.resume(&meta).await.unwrap(), Some(pause("410")));
     assert_eq!(store.resume(&meta).await.unwrap(), None);
-    assert_eq!(store.pauses().await.unwrap().into_keys().collect::<Vec<_>>(), [network.clone()]);
+    assert_eq!(store.pauses().await.unwrap().into_keys().collect::<Vec<_>>(), std::slice::from_ref(&network));
     let reader = Store::open_read_only(&settings(&folder)).unwrap();
     assert!(matches!(reader.resume(&network).await, Err(Error::ReadOnly)));
 }
