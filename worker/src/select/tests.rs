@@ -271,3 +271,39 @@ fn the_newest_touch_is_told_with_the_click_for_what_only_the_visit_knew() {
     assert_eq!(told(&base), Some(touch.clone()));
     assert_eq!(told(&News { click: Some(click), ..base }), Some(touch));
 }
+
+#[test]
+fn a_visit_of_the_funnels_is_not_the_click_that_is_wanting() {
+    let sale = event("order.completed", "purchase", Kind::Conversion);
+    let base = connector(&["conversion"]);
+    let conditions = |conditions| Connector { conditions, ..base.clone() };
+    let condition = |field: &str, operator: &str, value: serde_json::Value| -> condition::Condition {
+        serde_json::from_value(json!({"field": field, "operator": operator, "value": value})).unwrap()
+    };
+    let facebook = condition("utm_source", "equals", json!("facebook"));
+    let nobody = condition("utm_source", "not_equals", json!("own"));
+    let dear = condition("revenue", "greater", json!(1000));
+    let matching = json!({"parameter": "aff", "window": "14d", "model": "last_click"});
+    let matching =
+        Connector { click_id: Some(serde_json::from_value(matching).unwrap()), ..conditions(vec![]) };
+    let click = Click::new("acme".parse().unwrap(), "demo".parse().unwrap(), VisitorId::new(), sale.at);
+    let mut visit = Touch::from(&click);
+    visit.parameters =
+        vec![("utm_source".to_owned(), "own".to_owned()), ("gclid".to_owned(), "g".to_owned())];
+    let wants = |connector: &Connector, touch: Touch, click: Option<&Click>| {
+        let history = History { recent: vec![touch], ..History::empty(sale.at) };
+        let news = News { history, click: click.cloned(), ..news(&sale, &conversion(), &[Step::Conversion]) };
+        !select(&news, std::slice::from_ref(connector), sale.at).wanting.is_empty()
+    };
+    let of_funnel = Touch { click: None, ..visit.clone() };
+    for (connector, wanting) in [
+        (conditions(vec![facebook.clone()]), true),
+        (conditions(vec![nobody]), true),
+        (conditions(vec![facebook.clone(), dear.clone()]), false),
+        (conditions(vec![dear]), false),
+        (matching, true),
+    ] {
+        assert_eq!(wants(&connector, of_funnel.clone(), None), wanting, "{:?}", connector.conditions);
+        assert!(!wants(&connector, visit.clone(), Some(&click)), "{:?}", connector.conditions);
+    }
+}

@@ -362,3 +362,20 @@ fn click_id_matching_that_nothing_can_match_is_a_fault_and_a_shared_parameter_a_
     assert_eq!(with(&strict, &open).1, ["connector[b].click_id.source"]);
     assert_eq!(with(&open, &open).1, ["connector[a].click_id.source", "connector[b].click_id.source"]);
 }
+
+#[test]
+fn a_currency_that_nobody_has_is_a_fault_and_a_pixel_that_nothing_fires_a_warning() {
+    let with = |lines: &str| {
+        let (_, faults, warnings) =
+            read(&GOOD.replace("[connector.webhook]", &format!("{lines}\n[connector.webhook]")));
+        let keys = |found: Vec<Fault>| found.into_iter().map(|fault| fault.key).collect::<Vec<_>>();
+        (keys(faults), keys(warnings))
+    };
+    let none: Vec<String> = Vec::new();
+    assert_eq!(with("currencies = [\"EUR\", \"usd\"]"), (none.clone(), none.clone()));
+    let unknown = with("currencies = [\"EURO\", \"USD\", \"\"]").0;
+    assert_eq!(unknown, ["connector[network].currencies[0]", "connector[network].currencies[2]"]);
+    assert_eq!(with("pixel = { code = \"<p>\" }"), (none.clone(), none.clone()));
+    let enabled = with("pixel = { code = \"<p>\", enabled = true }");
+    assert_eq!(enabled, (none, vec!["connector[network].pixel.enabled".to_owned()]));
+}
