@@ -286,7 +286,7 @@ async fn a_connector_of_the_library_is_listed_made_written_once_and_passes_check
 
     let again = stack.carom(&complete).await?;
     assert_eq!(again.code, Some(1), "{}", said(&again));
-    assert!(again.err.contains("not there yet"), "{}", said(&again));
+    assert!(again.err.contains("is there already"), "{}", said(&again));
     assert_eq!(std::fs::read_to_string(stack.dir().join("meta.toml"))?, written);
     stack.finish().await
 }

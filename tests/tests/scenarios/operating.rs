@@ -178,6 +178,9 @@ async fn a_simulation_of_the_connector_that_was_live_counts_what_was_really_sent
         .await?;
     }
     receiver.wait_for(secs(10), 4, |_| true).await?;
+    let of_order = stack.carom_lines(&["trace", "s1", "--json"]).await?;
+    let keys: Vec<_> = of_order.iter().map(|trace| text(&trace["conversion"]["key"])).collect();
+    assert_eq!(keys, ["txid:s1", "txid:s1"], "a purchase and its refund, by the sender's id");
     let simulate = async |connector: Connector| -> Result<Value> {
         let file = stack.dir().join("tried.toml");
         std::fs::write(&file, Resources::new().with(connector).to_toml())?;

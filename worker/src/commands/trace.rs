@@ -53,6 +53,8 @@ async fn find(store: &Store, id: &str) -> anyhow::Result<Vec<EventId>> {
         found.extend(store.events_about(&uuid.as_hyphenated().to_string()).await?);
     }
     found.extend(store.events_about(id).await?);
+    // A plain source's order is known by the transaction alone.
+    found.extend(store.events_by_key(None, &format!("txid:{id}")).await?);
     let mut seen = HashSet::new();
     found.retain(|event| seen.insert(*event));
     Ok(found)
