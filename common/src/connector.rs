@@ -15,6 +15,7 @@ use crate::id::{AdvertiserId, ConnectorId};
 use crate::time::Span;
 pub use authorization::Authorization;
 pub use click_id::{ClickIdMatching, ClickSource, Model};
+use jiff::{SignedDuration, Timestamp};
 pub use pixel::Pixel;
 pub use rate::{InvalidRate, Rate};
 use serde::{Deserialize, Serialize};
@@ -86,6 +87,12 @@ pub enum FireAt {
 }
 
 impl Connector {
+    /// The age that an event of `at` exceeds at `now`; none where it may still be sent.
+    pub fn exceeded_age(&self, at: Timestamp, now: Timestamp) -> Option<Span> {
+        let longest = |age: &Span| SignedDuration::try_from(age.0).unwrap_or(SignedDuration::MAX);
+        self.max_event_age.filter(|age| now.duration_since(at) > longest(age))
+    }
+
     /// An Enabled one that fires on nothing yet.
     pub fn new(id: ConnectorId, advertiser: AdvertiserId, webhook: Webhook) -> Self {
         Self {

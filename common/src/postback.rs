@@ -27,6 +27,7 @@ use crate::template::place::Place;
 use crate::template::{Fault, Rendered};
 use authorization::Proof;
 use blueprint::{Blueprint, Content};
+use jiff::Timestamp;
 use std::collections::BTreeMap;
 use subject::Subject;
 use url::Url;
@@ -149,6 +150,22 @@ impl Credentials<'_> {
         let value = self.read(of, reference)?;
         if is_printable(&value) { Ok(value) } else { Err(Unrenderable::SecretUnfit { of: of.to_owned() }) }
     }
+}
+
+/// Renders the request of an attempt at `now`, and signs it where its webhook says so.
+///
+/// # Errors
+/// As [`render`] and [`sign`].
+pub fn signed(
+    connector: &Connector,
+    delivery: &DeliveryId,
+    facts: &Facts,
+    credentials: &Credentials<'_>,
+    now: Timestamp,
+) -> Result<Postback, Unrenderable> {
+    let mut postback = render(connector, delivery, facts, credentials)?;
+    sign(&mut postback, &connector.webhook, delivery, credentials, now)?;
+    Ok(postback)
 }
 
 /// Renders the request that tells `connector` of a delivery. Only the secrets that it uses are read.

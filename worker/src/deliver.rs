@@ -206,14 +206,12 @@ async fn attempt(
 /// Whether it has been due for too long, or its event is too old for this connector. A refund is as old as the
 /// event that brought it.
 fn expired(connector: &Connector, delivery: &Delivery, max_due: Duration, now: Timestamp) -> Option<Tried> {
-    let longer = |since: Timestamp, than: Duration| {
-        now.duration_since(since) > SignedDuration::try_from(than).unwrap_or(SignedDuration::MAX)
-    };
-    if longer(delivery.due_since, max_due) {
+    let max_due = SignedDuration::try_from(max_due).unwrap_or(SignedDuration::MAX);
+    if now.duration_since(delivery.due_since) > max_due {
         let detail = format!("it has been due since {}", delivery.due_since);
         return Some(Tried::dead(Reason::Expired, detail));
     }
-    let age = connector.max_event_age.filter(|age| longer(delivery.facts.event.at, age.0))?;
+    let age = connector.exceeded_age(delivery.facts.event.at, now)?;
     let detail = format!("its event is of {}, older than {age}", delivery.facts.event.at);
     Some(Tried::dead(Reason::Expired, detail))
 }
@@ -234,19 +232,14 @@ fn render(
     access_token: Option<&str>,
 ) -> Result<Postback, Box<Tried>> {
     let credentials = Credentials { secret: &SecretRef::read, access_token };
-    let signed = |mut postback| {
-        postback::sign(&mut postback, &connector.webhook, &delivery.id, &credentials, Timestamp::now())?;
-        Ok(postback)
-    };
-    postback::render(connector, &delivery.id, &delivery.facts, &credentials).and_then(signed).map_err(
-        |error| {
-            // A secret that cannot be read is the operator's to mend, and the delivery is as good as before.
-            Box::new(match error.is_passing() {
-                true => Tried::failed("secret", error.to_string(), Sign::Nothing),
-                false => Tried::dead(Reason::Unrenderable, error.to_string()),
-            })
-        },
-    )
+    let now = Timestamp::now();
+    postback::signed(connector, &delivery.id, &delivery.facts, &credentials, now).map_err(|error| {
+        // A secret that cannot be read is the operator's to mend, and the delivery is as good as before.
+        Box::new(match error.is_passing() {
+            true => Tried::failed("secret", error.to_string(), Sign::Nothing),
+            false => Tried::dead(Reason::Unrenderable, error.to_string()),
+        })
+    })
 }
 
 async fn exchange(shared: &Shared, connector: &Connector, delivery: &Delivery) -> Tried {

@@ -1,12 +1,13 @@
 //! `preview`: what a connector would send, and whether it would; nothing is sent and no broker is asked.
 
 use super::json_line;
-use super::trial::{self, STAND_IN, ShownRequest, Trial, TrialArgs, Tried, Verdict};
+use super::trial::{STAND_IN, ShownRequest, Trial, TrialArgs, Tried, Verdict};
 use carom_common::config::Config;
 use carom_common::id::{ConnectorId, DeliveryId};
-use carom_common::postback::Credentials;
+use carom_common::postback::{self, Credentials};
 use carom_common::secret::SecretRef;
 use clap::Args;
+use jiff::Timestamp;
 use serde::Serialize;
 use std::cell::RefCell;
 
@@ -70,7 +71,13 @@ fn preview(trial: Trial) -> Preview {
     let mut requests = Vec::with_capacity(trial.requests.len());
     for asked in &trial.requests {
         let delivery = asked.delivery.id;
-        let rendered = trial::render(&trial.connector, &delivery, &asked.delivery.facts, &credentials);
+        let rendered = postback::signed(
+            &trial.connector,
+            &delivery,
+            &asked.delivery.facts,
+            &credentials,
+            Timestamp::now(),
+        );
         let (request, unresolved, error) = match rendered {
             Ok(postback) => (Some(ShownRequest::of(&postback)), postback.unresolved, None),
             Err(error) => (None, Vec::new(), Some(error.to_string())),

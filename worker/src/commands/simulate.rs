@@ -53,7 +53,7 @@ pub async fn run(config: &Config, args: &SimulateArgs) -> anyhow::Result<()> {
     let bar = ProgressBar::new_spinner();
     let mut after = None;
     loop {
-        let page = stored::page(store, since, after, PAGE).await?;
+        let page = store.news(since, after, PAGE).await?;
         let Some(last) = page.last() else { break };
         after = Some(last.event.id);
         for news in &page {

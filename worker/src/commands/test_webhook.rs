@@ -3,7 +3,7 @@
 //! It is sent whatever the connector's mode and conditions say: somebody asked for it. Its id is one that no
 //! delivery has, so no receiver takes it for one.
 
-use super::trial::{self, ShownRequest, Trial, TrialArgs, Tried};
+use super::trial::{ShownRequest, Trial, TrialArgs, Tried};
 use super::{json_line, printable};
 use crate::deliver;
 use crate::egress::{self, Egress};
@@ -15,6 +15,7 @@ use carom_common::id::{ConnectorId, DeliveryId};
 use carom_common::postback::{self, Credentials};
 use carom_common::secret::SecretRef;
 use clap::Args;
+use jiff::Timestamp;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -80,7 +81,7 @@ async fn send(
     let token = Tokens::default().token(egress, connector).await?.map(|(token, _)| token);
     let postback = {
         let credentials = Credentials { secret: &SecretRef::read, access_token: token.as_deref() };
-        trial::render(connector, &delivery, facts, &credentials)?
+        postback::signed(connector, &delivery, facts, &credentials, Timestamp::now())?
     };
     let request = ShownRequest::of(&postback);
     let unresolved = postback.unresolved.clone();

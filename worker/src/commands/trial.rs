@@ -9,10 +9,9 @@ use carom_common::condition::{self, Circumstances};
 use carom_common::config::Config;
 use carom_common::connector::{Connector, FireAt, Mode, Trigger};
 use carom_common::delivery::Delivery;
-use carom_common::event::Facts;
-use carom_common::id::{DeliveryId, EventId};
+use carom_common::id::EventId;
 use carom_common::news::News;
-use carom_common::postback::{self, Credentials, Postback, Unrenderable};
+use carom_common::postback::Postback;
 use carom_common::trace::Code;
 use clap::Args;
 use jiff::Timestamp;
@@ -137,7 +136,7 @@ async fn past(chosen: &Chosen, connector: &Connector, id: EventId) -> anyhow::Re
     let Some(store) = &chosen.store else {
         anyhow::bail!("there is no store, so no event is known: leave out --event to take sample values");
     };
-    let Some(news) = stored::of_event(store, id).await? else {
+    let Some(news) = store.news_of(id).await? else {
         anyhow::bail!(
             "no event {id} is known, or nothing is left to tell of it: `carom-worker trace` finds events by order, \
              contact or click"
@@ -227,21 +226,6 @@ fn asserted(news: &News, connector: &Connector) -> Vec<Asserted> {
 
 fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
-}
-
-/// Renders a request as an attempt at `now` would, under this id.
-///
-/// # Errors
-/// It cannot be made of this.
-pub fn render(
-    connector: &Connector,
-    id: &DeliveryId,
-    facts: &Facts,
-    credentials: &Credentials<'_>,
-) -> Result<Postback, Unrenderable> {
-    let mut postback = postback::render(connector, id, facts, credentials)?;
-    postback::sign(&mut postback, &connector.webhook, id, credentials, Timestamp::now())?;
-    Ok(postback)
 }
 
 /// Stands in for a secret that is not to be read, or cannot be. It is fit for a header and for signing, and is

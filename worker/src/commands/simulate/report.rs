@@ -4,9 +4,9 @@ use crate::commands::trial::{self, STAND_IN};
 use carom_common::connector::{Connector, FireAt, Mode};
 use carom_common::delivery::Delivery;
 use carom_common::id::{ConnectorId, DeliveryId, EventId};
-use carom_common::postback::Credentials;
+use carom_common::postback::{self, Credentials};
 use carom_common::trace::Code;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use rust_decimal::Decimal;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -132,11 +132,12 @@ impl Report {
                 continue;
             }
             let counts = side == Side::New;
-            if is_too_old(connector, &delivery, at) {
+            // Whether it was when it came in.
+            if connector.exceeded_age(delivery.facts.event.at, at).is_some() {
                 self.expired += u64::from(counts);
                 continue;
             }
-            match trial::render(connector, &delivery.id, &delivery.facts, &credentials) {
+            match postback::signed(connector, &delivery.id, &delivery.facts, &credentials, Timestamp::now()) {
                 Ok(postback) => {
                     if counts {
                         postback.unresolved.iter().for_each(|name| count(&mut self.unresolved, name));
@@ -257,14 +258,6 @@ fn why<'a>(connector: &Connector, detail: &'a str) -> &'a str {
         Some(rest) => rest.strip_prefix(": ").unwrap_or(detail),
         None => detail,
     }
-}
-
-/// Whether an event was too old when it came in.
-fn is_too_old(connector: &Connector, delivery: &Delivery, at: Timestamp) -> bool {
-    connector.max_event_age.is_some_and(|most| {
-        let most = SignedDuration::try_from(most.0).unwrap_or(SignedDuration::MAX);
-        at.duration_since(delivery.facts.event.at) > most
-    })
 }
 
 fn count(counts: &mut BTreeMap<String, u64>, what: &str) {

@@ -1,5 +1,6 @@
 use super::sample::news;
 use super::*;
+use carom_common::postback::{self, Credentials};
 use serde_json::{Value, json};
 
 fn connector(change: Value) -> Connector {
@@ -25,7 +26,8 @@ fn now() -> Timestamp {
 
 fn url(connector: &Connector, asked: &Asked) -> String {
     let credentials = Credentials { secret: &|_| Ok(STAND_IN.to_owned()), access_token: Some(STAND_IN) };
-    render(connector, &asked.delivery.id, &asked.delivery.facts, &credentials).unwrap().masked_url()
+    let (id, facts) = (&asked.delivery.id, &asked.delivery.facts);
+    postback::signed(connector, id, facts, &credentials, Timestamp::now()).unwrap().masked_url()
 }
 
 #[test]
