@@ -102,6 +102,30 @@ pub fn encode<T: Item>(items: &[T]) -> Vec<u8> {
     serde_json::to_vec(&Outgoing { v: VERSION, kind: T::KIND, items }).expect("an item serialises")
 }
 
+/// Writes an item as it stands in a batch, for whoever carries items as bytes.
+///
+/// # Panics
+/// Never, as [`encode`].
+pub fn item<T: Item>(item: &T) -> Vec<u8> {
+    #[allow(clippy::expect_used, reason = "no item of ours can fail to serialise")]
+    serde_json::to_vec(item).expect("an item serialises")
+}
+
+/// Writes a batch of items that [`item`] has written, of the kind that `kind` names.
+pub fn batch<B: AsRef<[u8]>>(kind: &str, items: &[B]) -> Vec<u8> {
+    let bytes: usize = items.iter().map(|item| item.as_ref().len() + 1).sum();
+    let mut message = Vec::with_capacity(bytes + 64);
+    message.extend_from_slice(format!(r#"{{"v":{VERSION},"kind":"{kind}","items":["#).as_bytes());
+    for (position, item) in items.iter().enumerate() {
+        if position > 0 {
+            message.push(b',');
+        }
+        message.extend_from_slice(item.as_ref());
+    }
+    message.extend_from_slice(b"]}");
+    message
+}
+
 /// Reads a batch whose every item can be read.
 ///
 /// # Errors
@@ -160,6 +184,10 @@ mod tests {
     fn a_batch_comes_back_as_it_went() {
         let items = vec![intake(), Intake { body: Body(vec![0xff]), ..intake() }];
         assert_eq!(decode::<Intake>(&encode(&items)).unwrap(), items);
+        for some in [&items[..], &items[..1], &[]] {
+            let written: Vec<_> = some.iter().map(item).collect();
+            assert_eq!(batch(Intake::KIND, &written), encode(some), "from items that were written before");
+        }
     }
 
     #[test]

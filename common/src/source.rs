@@ -3,6 +3,7 @@
 pub mod api;
 pub mod endpoint;
 
+use crate::connector::Rate;
 use crate::id::{AdvertiserId, OfferId, SourceId};
 use crate::mapping::Row;
 use crate::secret::{SecretRef, TokenHash};
@@ -11,6 +12,7 @@ use crate::time::Span;
 use api::Api;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 /// What a source's bodies look like.
@@ -65,6 +67,12 @@ pub struct Source {
     /// Products whose orders are upsells whenever they come: the funnel's one-time offers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub one_time_offers: Vec<String>,
+    /// How many requests it may send in a time; as many as it likes where this is not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<Rate>,
+    /// How many of its requests may be in work at once; `ingest.max_in_flight_per_source` where this is not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_once: Option<NonZeroU32>,
     /// How its sender's own API is used, where it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api: Option<Api>,

@@ -1,12 +1,12 @@
-//! What every answer is made from: the resources in use, the lines to the broker, bounds and figures.
+//! What every answer is made from: the resources in use, who makes items safe, bounds and figures.
 
+use crate::custody::Custody;
 use crate::geo::Countries;
 use crate::index::Index;
+use crate::limits::Limits;
 use crate::metrics::Ingest;
-use crate::publish::Line;
-use carom_common::click::Click;
+use crate::room::Rooms;
 use carom_common::config;
-use carom_common::intake::Intake;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
@@ -15,17 +15,19 @@ use tokio::sync::{Semaphore, watch};
 pub struct App {
     /// The resources in use.
     pub index: watch::Receiver<Arc<Index>>,
-    /// The line before `carom.events`.
-    pub events: Line<Intake>,
-    /// The line before `carom.clicks`.
-    pub clicks: Line<Click>,
+    /// Who makes events safe.
+    pub events: Custody,
+    /// Who makes clicks safe.
+    pub clicks: Custody,
     /// Where addresses are.
     pub countries: Countries,
-    /// Places for events in work. Clicks have none: they are bounded by connections and by their line, and
-    /// must not wait behind webhooks that wait for the broker.
+    /// Places for events in work. Clicks have none: they are small and bounded by connections, and must not
+    /// wait behind webhooks that wait for the broker.
     pub in_flight: Arc<Semaphore>,
-    /// Whether a confirm can be hoped for.
-    pub reachable: Box<dyn Fn() -> bool + Send + Sync>,
+    /// Memory for events in work.
+    pub rooms: Rooms,
+    /// What each source may ask of us.
+    pub sources: Limits,
     /// The bounds.
     pub limits: config::Ingest,
     /// How long an event may wait for its confirm.

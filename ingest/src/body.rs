@@ -1,6 +1,7 @@
 //! Reading a request's body: never more than allowed, never longer than allowed.
 
 use crate::problem::{Kind, Problem};
+use crate::room::Room;
 use axum::body::Body;
 use http::{HeaderMap, header};
 use http_body_util::BodyExt;
@@ -19,14 +20,23 @@ pub fn admit(body: &Body, most: usize) -> Result<(), Problem> {
     if body.size_hint().lower() > most as u64 { Err(too_large(most)) } else { Ok(()) }
 }
 
-/// Reads a body of at most `most` bytes within `patience`.
+/// Reads a body of at most `most` bytes within `patience`, and makes room for it before it does.
 ///
 /// # Errors
-/// It is larger, slower or incomplete.
-pub async fn read(mut body: Body, most: usize, patience: Duration) -> Result<Vec<u8>, Problem> {
+/// It is larger, slower or incomplete, or there is no room.
+pub async fn read(
+    mut body: Body,
+    most: usize,
+    patience: Duration,
+    room: &mut Room,
+) -> Result<Vec<u8>, Problem> {
     let deadline = Instant::now() + patience;
-    let mut bytes =
-        Vec::with_capacity(usize::try_from(body.size_hint().lower()).map_or(most, |said| said.min(most)));
+    let said = usize::try_from(body.size_hint().lower()).map_or(most, |said| said.min(most));
+    if room.make(said).is_err() {
+        discard(body, patience);
+        return Err(busy());
+    }
+    let mut bytes = Vec::with_capacity(said);
     loop {
         let Ok(frame) = timeout_at(deadline, body.frame()).await else {
             let detail = format!("Send the whole body within {} seconds.", patience.as_secs_f32());
@@ -43,11 +53,20 @@ pub async fn read(mut body: Body, most: usize, patience: Duration) -> Result<Vec
                         discard(body, patience);
                         return Err(too_large(most));
                     }
+                    if room.make(bytes.len() + data.len()).is_err() {
+                        discard(body, patience);
+                        return Err(busy());
+                    }
                     bytes.extend_from_slice(data);
                 }
             }
         }
     }
+}
+
+/// There is no place, or no room, for another event now.
+pub fn busy() -> Problem {
+    Problem::new(Kind::TooBusy, "Send the event again after a moment.")
 }
 
 fn too_large(most: usize) -> Problem {

@@ -1,14 +1,16 @@
 //! `/c/{offer}`: from a visitor's click to the offer's page, with the click on its way to the worker.
 //!
-//! A visitor is never held back by the broker. The redirect waits a moment for the confirm, then goes out
-//! without; the click stays in line until it is confirmed. It leads to configured offers only.
+//! A visitor is never held back by the broker: the redirect waits a moment for its click's confirm, then for
+//! the spool. It never goes out before the click is safe, and leads to configured offers only.
 
 use crate::agent::Agent;
 use crate::app::App;
 use crate::client::{self, Client};
+use crate::custody::{Safe, Unsafe};
 use crate::geo::Countries;
 use crate::index::Target;
 use crate::metrics::UNKNOWN;
+use crate::parcel::Parcel;
 use crate::problem::{Kind, Problem};
 use crate::visitor;
 use axum::body::Body;
@@ -18,7 +20,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use jiff::Timestamp;
 use std::sync::Arc;
-use tracing::{error, warn};
+use tracing::error;
 
 /// The longest query of a click.
 const QUERY_BYTES: usize = 8 * 1024;
@@ -48,8 +50,8 @@ pub async fn handle(app: Arc<App>, offer: Option<&str>, request: Request<Body>) 
             told.outcome = outcome;
             response
         }
-        Err(problem) => {
-            told.outcome = "refused";
+        Err((outcome, problem)) => {
+            told.outcome = outcome;
             problem.into_response()
         }
     }
@@ -68,15 +70,19 @@ impl Drop for Told<'_> {
     }
 }
 
-async fn redirect(app: &App, target: &Target, head: &Parts) -> Result<(&'static str, Response), Problem> {
+/// How a request ended, for whoever counts, and its answer.
+type Ended<T> = (&'static str, T);
+
+async fn redirect(app: &App, target: &Target, head: &Parts) -> Result<Ended<Response>, Ended<Problem>> {
     let client = Client::of(head, &app.limits);
-    let click = click(target, head, client, &app.countries, Timestamp::now())?;
+    let refused = |problem| ("refused", problem);
+    let click = click(target, head, client, &app.countries, Timestamp::now()).map_err(refused)?;
     let cookie = visitor::remember(click.visitor, &head.headers, client.https);
-    let location = location(target, &click)?;
+    let location = location(target, &click).map_err(refused)?;
     if let Some(reason) = click.not_a_touch {
         app.metrics.clicks_not_touches.with_label_values(&[reason.as_str()]).inc();
     }
-    let outcome = hand_over(app, click).await;
+    let outcome = make_safe(app, click).await?;
 
     let mut response = StatusCode::FOUND.into_response();
     let headers = response.headers_mut();
@@ -152,24 +158,19 @@ fn location(target: &Target, click: &Click) -> Result<HeaderValue, Problem> {
     })
 }
 
-/// Puts the click in line, and waits a moment for its confirm.
-async fn hand_over(app: &App, click: Click) -> &'static str {
-    let words = click.parameters.iter().map(|(name, value)| name.len() + value.len() + 6).sum::<usize>();
-    let line = [&click.referrer, &click.user_agent].into_iter().flatten().map(String::len).sum::<usize>();
-    let (id, offer) = (click.id, click.offer.clone());
-    let Some(answer) = app.clicks.push(click, 500 + words + line) else {
-        app.metrics.clicks_lost.inc();
-        warn!(%offer, click = %id, "click.line_full");
-        return "lost";
+/// The redirect waits for this, and goes out only if it succeeds.
+async fn make_safe(app: &App, click: Click) -> Result<&'static str, Ended<Problem>> {
+    let not_safe = |outcome| {
+        let detail = "Follow the link again in a few seconds.";
+        (outcome, Problem::new(Kind::NotConfirmed, detail))
     };
-    // Without a broker there is nothing to wait for.
-    let patience = if (app.reachable)() { app.limits.click_patience.0 } else { std::time::Duration::ZERO };
-    match tokio::time::timeout(patience, answer).await {
-        Ok(Ok(Ok(()))) => "confirmed",
-        _ => {
-            app.metrics.clicks_unconfirmed.inc();
-            "unconfirmed"
-        }
+    // A click is bounded by its request's head, far below what a message can hold.
+    let parcel = Parcel::new(&click, None).map_err(|_| not_safe("refused"))?;
+    drop(click);
+    match app.clicks.keep(parcel, app.limits.click_patience.0, app.confirm_timeout).await {
+        Ok(Safe::Confirmed) => Ok("confirmed"),
+        Ok(Safe::Spooled) => Ok("spooled"),
+        Err(Unsafe(refused)) => Err(not_safe(refused.as_str())),
     }
 }
 

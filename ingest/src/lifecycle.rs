@@ -1,18 +1,22 @@
 //! From start to drain: what is begun in which order, and what has to end before the process may.
 
 use crate::app::App;
+use crate::custody::Custody;
 use crate::follow::Follower;
-use crate::geo::{Atlas, Countries};
+use crate::geo::Atlas;
+use crate::limits::Limits;
 use crate::metrics::Ingest;
-use crate::publish::{Forsaken, Line, until_confirmed};
+use crate::publish::Line;
+use crate::room::Rooms;
 use crate::routes;
 use crate::server;
+use crate::spool::{self, Drain, Figures, Queue, Spool};
 use anyhow::Context;
-use carom_common::amqp::{self, Link, Message, Publisher};
+use carom_common::amqp::{self, Link, Message, PublishError, Publisher};
 use carom_common::backoff_policy::Reconnect;
 use carom_common::config::Config;
 use carom_common::telemetry::{Metrics, ops};
-use carom_common::topology;
+use futures_util::future::BoxFuture;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -36,9 +40,9 @@ pub enum Fatal {
     /// The broker is one that we must not use.
     #[error(transparent)]
     Broker(amqp::Error),
-    /// Clicks were redirected and could not be handed over before the drain's end.
-    #[error("{0} clicks were redirected and could not be handed over to the broker")]
-    ClicksLost(usize),
+    /// The spool's file is not ours to use.
+    #[error("{0}")]
+    Spool(String),
     /// The system refused something.
     #[error("{0:#}")]
     System(#[from] anyhow::Error),
@@ -47,7 +51,7 @@ pub enum Fatal {
 /// Runs until a signal, then drains.
 ///
 /// # Errors
-/// It cannot start, the broker is none for us, or clicks were lost in the drain.
+/// It cannot start, or the broker is none for us.
 pub async fn run(config: Config) -> Result<(), Fatal> {
     let mut signals = Signals::new().context("signals cannot be handled")?;
     let (stop, cut, end) = (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
@@ -57,9 +61,31 @@ pub async fn run(config: Config) -> Result<(), Fatal> {
     let (follower, index) = Follower::start(&config, metrics.clone()).await;
     let (atlas, countries) = Atlas::start(&config.ingest.country_database, metrics.clone()).await;
     let link = Link::start(&config.broker.url, "carom-ingest", &config.retry.schedule, end.clone());
-    let app = Arc::new(app(&config, index, countries, &link, &metrics, &end));
+    let figures = Figures::new(&registry, config.spool.max_bytes);
+    let spool = Spool::open(&config.spool, figures).await;
+    let spool = spool.map_err(|error| Fatal::Spool(spool::named(&config.spool.path, &error)))?;
+    let observe = {
+        let confirm = metrics.confirm.clone();
+        move |took: Duration| confirm.observe(took.as_secs_f64())
+    };
+    let publisher = Publisher::start(link.clone(), config.broker.confirm_timeout.0, end.clone(), observe);
+    let custody = |queue| custody(&config, queue, &publisher, &spool, &metrics, &stop);
+    let (clicks, events) = (custody(Queue::Clicks), custody(Queue::Events));
+    let drains = [&clicks, &events].map(|custody| tokio::spawn(drain(custody, &publisher).run()));
+    let app = Arc::new(App {
+        index,
+        events,
+        clicks,
+        countries,
+        in_flight: Arc::new(Semaphore::new(config.ingest.max_in_flight.clamp(1, Semaphore::MAX_PERMITS))),
+        rooms: Rooms::new(config.ingest.max_bytes_in_flight),
+        sources: Limits::new(config.ingest.max_in_flight_per_source),
+        limits: config.ingest.clone(),
+        confirm_timeout: config.broker.confirm_timeout.0,
+        metrics: metrics.clone(),
+    });
 
-    let ready = readiness(app.clone(), link.clone(), stop.clone());
+    let ready = readiness(app.clone(), link.clone(), spool.clone(), stop.clone());
     let ops = ops::serve(config.ingest.ops_listen, registry, ready, end.clone()).await;
     let ops =
         ops.with_context(|| format!("ingest.ops_listen: cannot listen on {}", config.ingest.ops_listen))?;
@@ -72,7 +98,7 @@ pub async fn run(config: Config) -> Result<(), Fatal> {
 
     tokio::spawn(follower.run());
     tokio::spawn(atlas.run());
-    tokio::spawn(gauges(app.clone(), link));
+    tokio::spawn(gauges(app.clone(), link, spool.clone()));
     let router = routes::router(app.clone());
     let serving = {
         let (metrics, stop, cut, limits) =
@@ -91,88 +117,102 @@ pub async fn run(config: Config) -> Result<(), Fatal> {
     tokio::select! {
         () = async {
             let _ = serving.await;
-            app.events.emptied().await;
-            app.clicks.emptied().await;
+            for drain in drains {
+                let _ = drain.await;
+            }
         } => info!("ingest.drained"),
         () = tokio::time::sleep(config.ingest.drain_timeout.0) => warn!("ingest.drain_timed_out"),
         name = signals.next() => warn!(signal = name, "ingest.drain_cut_short"),
     }
     cut.cancel();
-    let left = app.clicks.len();
-    if left > 0 {
-        metrics.clicks_lost.inc_by(left as u64);
+    let [clicks, events] = Queue::ALL.map(|queue| spool.figures().items(queue));
+    if clicks + events > 0 {
+        info!(clicks, events, "spool.left_for_the_next_start");
     }
+    spool.close().await;
     end.cancel();
     tokio::time::sleep(FAREWELL).await;
-    verdict?;
-    if left > 0 { Err(Fatal::ClicksLost(left)) } else { Ok(()) }
+    verdict
 }
 
-fn app(
+fn custody(
     config: &Config,
-    index: tokio::sync::watch::Receiver<Arc<crate::index::Index>>,
-    countries: Countries,
-    link: &Link,
-    metrics: &Arc<Ingest>,
-    end: &CancellationToken,
-) -> App {
-    let confirm = metrics.confirm.clone();
-    let observe = move |took: Duration| confirm.observe(took.as_secs_f64());
-    let publisher = Publisher::start(link.clone(), config.broker.confirm_timeout.0, end.clone(), observe);
-    let batch = |queue| {
-        let histogram = metrics.batch.with_label_values(&[queue]);
-        move |items| histogram.observe(items as f64)
-    };
-    // An event that is not confirmed is its sender's again. A click is ours: nobody would send it again.
-    let events = {
-        let publisher = publisher.clone();
-        let publish = move |body| {
-            let publisher = publisher.clone();
-            async move { publisher.publish(Message::to_queue(topology::EVENTS, body)).await }
-        };
-        Line::start(config.ingest.max_in_flight, Forsaken::Drop, publish, batch("events"))
-    };
-    let clicks = {
-        let publish = move |body| until_confirmed(publisher.clone(), topology::CLICKS, body);
-        Line::start(config.ingest.click_line, Forsaken::Send, publish, batch("clicks"))
-    };
-    let in_flight = Arc::new(Semaphore::new(config.ingest.max_in_flight.clamp(1, Semaphore::MAX_PERMITS)));
-    let reachable = {
-        let link = link.clone();
-        Box::new(move || link.connected() && !link.blocked())
-    };
-    App {
-        index,
-        events,
-        clicks,
-        countries,
-        in_flight,
-        reachable,
-        limits: config.ingest.clone(),
-        confirm_timeout: config.broker.confirm_timeout.0,
-        metrics: metrics.clone(),
+    queue: Queue,
+    publisher: &Publisher,
+    spool: &Spool,
+    metrics: &Ingest,
+    stop: &CancellationToken,
+) -> Custody {
+    let histogram = metrics.batch.with_label_values(&[queue.as_str()]);
+    let observe = move |items| histogram.observe(items as f64);
+    let line = Line::start(queue.kind(), config.ingest.max_in_flight, publishing(publisher, queue), observe);
+    let reachable = publisher.link().reachable();
+    Custody { queue, line, spool: spool.clone(), reachable, stop: stop.clone() }
+}
+
+fn drain(
+    custody: &Custody,
+    publisher: &Publisher,
+) -> Drain<impl Fn(Vec<u8>) -> BoxFuture<'static, Result<(), PublishError>> + use<>> {
+    Drain {
+        queue: custody.queue,
+        spool: custody.spool.clone(),
+        reachable: custody.reachable.clone(),
+        stop: custody.stop.clone(),
+        trouble: custody.line.trouble().clone(),
+        publish: publishing(publisher, custody.queue),
     }
 }
 
-fn readiness(app: Arc<App>, link: Link, stop: CancellationToken) -> ops::Readiness {
+/// Puts one message on a queue, and returns when it is confirmed or not.
+fn publishing(
+    publisher: &Publisher,
+    queue: Queue,
+) -> impl Fn(Vec<u8>) -> BoxFuture<'static, Result<(), PublishError>> + use<> {
+    let publisher = publisher.clone();
+    move |body| {
+        let publisher = publisher.clone();
+        Box::pin(async move { publisher.publish(Message::to_queue(queue.name(), body)).await })
+    }
+}
+
+/// Ready is whoever can make an intake safe, with the broker or without.
+fn readiness(
+    app: Arc<App>,
+    link: Link,
+    spool: Spool,
+    stop: CancellationToken,
+) -> Arc<dyn Fn() -> ops::Standing + Send + Sync> {
+    let those = |given: &[(&'static str, bool)]| {
+        given.iter().filter_map(|(what, is)| is.then_some(*what)).collect::<Vec<_>>()
+    };
     Arc::new(move || {
-        let missing = [
+        let broker = [("broker", !link.connected()), ("broker blocked", link.blocked())];
+        let figures = spool.figures();
+        let spool =
+            [("spool failing", figures.failing()), ("spool full", !figures.failing() && figures.full())];
+        let (broker, spool) = (those(&broker), those(&spool));
+        let mut missing = those(&[
             ("stopping", stop.is_cancelled()),
-            ("broker", !link.connected()),
-            ("broker blocked", link.blocked()),
             ("resources", app.index.borrow().resources().version == 0),
-        ];
-        missing.into_iter().filter_map(|(what, is)| is.then_some(what)).collect()
+        ]);
+        let mut degraded = [broker.as_slice(), &spool].concat();
+        if !broker.is_empty() && !spool.is_empty() {
+            missing.append(&mut degraded);
+        }
+        ops::Standing { missing, degraded }
     })
 }
 
-async fn gauges(app: Arc<App>, link: Link) {
+async fn gauges(app: Arc<App>, link: Link, spool: Spool) {
     let mut ticks = tokio::time::interval(GAUGES);
     loop {
         ticks.tick().await;
         app.metrics.broker_connected.set(link.connected().into());
         app.metrics.broker_blocked.set(link.blocked().into());
-        app.metrics.clicks_in_line.set(i64::try_from(app.clicks.len()).unwrap_or(i64::MAX));
+        let bytes = app.limits.max_bytes_in_flight.saturating_sub(app.rooms.left());
+        app.metrics.bytes_in_flight.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        spool.figures().show();
     }
 }
 

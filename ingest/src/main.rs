@@ -1,4 +1,5 @@
-//! `carom-ingest`: takes clicks and webhooks in, and answers when the broker has confirmed them.
+//! `carom-ingest`: takes clicks and webhooks in, and answers when they are safe: confirmed by the broker, or
+//! on our own disk until they are.
 //!
 //! The modules stand in the order of a request. All thinking happens in the worker: nothing here decides
 //! what an event means, and nothing on a request's path touches the store.
@@ -6,13 +7,18 @@
 mod server;
 mod routes;
 mod webhook;
+mod limits;
 mod body;
+mod room;
 mod click;
 mod client;
 mod geo;
 mod agent;
 mod visitor;
+mod parcel;
+mod custody;
 mod publish;
+mod spool;
 
 // Around the path.
 mod lifecycle;
@@ -65,7 +71,7 @@ fn main() -> ExitCode {
     runtime.shutdown_background();
     match ended {
         Ok(()) => ExitCode::SUCCESS,
-        Err(lifecycle::Fatal::Config(fault)) => refuse(&fault.to_string()),
+        Err(error @ (lifecycle::Fatal::Config(_) | lifecycle::Fatal::Spool(_))) => refuse(&error.to_string()),
         Err(error) => {
             tracing::error!(error = format!("{error:#}"), "ingest.failed");
             ExitCode::FAILURE

@@ -1,7 +1,7 @@
 //! The figures of ingest. Every label is bounded by configuration: what a stranger names is `unknown`.
 
 use carom_common::telemetry::{FAST, Metrics};
-use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
+use prometheus::{Histogram, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec};
 
 /// The label of whatever no configuration names.
 pub const UNKNOWN: &str = "unknown";
@@ -14,20 +14,16 @@ pub struct Ingest {
     pub signatures_refused: IntCounterVec,
     /// Clicks by offer and outcome.
     pub clicks: IntCounterVec,
-    /// Clicks whose redirect went out before the confirm.
-    pub clicks_unconfirmed: IntCounter,
-    /// Clicks that found the line full, or that a shutdown left in it.
-    pub clicks_lost: IntCounter,
     /// Clicks that are nobody's touch, by reason.
     pub clicks_not_touches: IntCounterVec,
-    /// Clicks in line.
-    pub clicks_in_line: IntGauge,
     /// From publish to confirm.
     pub confirm: Histogram,
     /// Items per message.
     pub batch: HistogramVec,
     /// Requests in work, by route.
     pub in_flight: IntGaugeVec,
+    /// Bytes of memory that events take.
+    pub bytes_in_flight: IntGauge,
     /// From a request's head to its answer.
     pub request: HistogramVec,
     /// Open connections.
@@ -69,20 +65,11 @@ impl Ingest {
                 "Requests to the redirect, by offer and outcome.",
                 &["offer", "outcome"],
             ),
-            clicks_unconfirmed: metrics.counter(
-                "clicks_unconfirmed_total",
-                "Clicks whose redirect went out before the broker's confirm: an upper bound of what a crash can lose.",
-            ),
-            clicks_lost: metrics.counter(
-                "clicks_lost_total",
-                "Clicks that were redirected and not recorded: the line was full, or a shutdown left them in it.",
-            ),
             clicks_not_touches: metrics.counters(
                 "clicks_not_touches_total",
                 "Requests to the redirect that are no person's click, by reason. They are redirected all the same.",
                 &["reason"],
             ),
-            clicks_in_line: metrics.gauge("clicks_in_line", "Clicks that wait in memory for the broker's confirm."),
             confirm: metrics.seconds(
                 "confirm_duration_seconds",
                 "From publishing a message to the broker's confirm.",
@@ -95,6 +82,7 @@ impl Ingest {
                 &["queue"],
             ),
             in_flight: metrics.gauges("requests_in_flight", "Requests in work, by route.", &["route"]),
+            bytes_in_flight: metrics.gauge("bytes_in_flight", "Memory that events in work take, in bytes."),
             request: metrics.seconds_by(
                 "request_duration_seconds",
                 "From a request's head to its answer, the wait for the confirm included, by route and status class.",

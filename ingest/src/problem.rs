@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use std::borrow::Cow;
+use std::time::Duration;
 
 /// A kind of problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +53,11 @@ pub enum Kind {
     EmptyEvent,
     /// Too many requests are in work.
     TooBusy,
-    /// The broker has not confirmed.
+    /// The source sends faster than it may.
+    TooManyRequests,
+    /// The source has too many requests in work.
+    TooManyAtOnce,
+    /// The broker has not confirmed, and the spool cannot take it.
     NotConfirmed,
     /// No resources were applied yet, or none can be read.
     NoResources,
@@ -100,11 +105,19 @@ impl Kind {
             Self::NotText => ("not-text", StatusCode::BAD_REQUEST, "The body is not text"),
             Self::EmptyEvent => ("empty-event", StatusCode::BAD_REQUEST, "There is no event in the request"),
             Self::TooBusy => ("too-busy", StatusCode::SERVICE_UNAVAILABLE, "Too many requests are in work"),
+            Self::TooManyRequests => {
+                ("too-many-requests", StatusCode::TOO_MANY_REQUESTS, "This source sends too fast")
+            }
+            Self::TooManyAtOnce => (
+                "too-many-at-once",
+                StatusCode::TOO_MANY_REQUESTS,
+                "Too many requests of this source are in work",
+            ),
             Self::NoResources => {
                 ("no-resources", StatusCode::SERVICE_UNAVAILABLE, "Nothing is set up here yet")
             }
             Self::NotConfirmed => {
-                ("not-confirmed", StatusCode::SERVICE_UNAVAILABLE, "The event could not be stored safely")
+                ("not-confirmed", StatusCode::SERVICE_UNAVAILABLE, "It could not be stored safely")
             }
         }
     }
@@ -131,14 +144,27 @@ impl Problem {
             }
             // It takes an operator, or at least the next look at the secrets.
             Kind::Unverifiable => Some((header::RETRY_AFTER, HeaderValue::from_static("30"))),
-            Kind::TooBusy | Kind::NotConfirmed | Kind::NoResources => {
-                Some((header::RETRY_AFTER, HeaderValue::from_static("1")))
-            }
+            Kind::TooBusy | Kind::NoResources => Some((header::RETRY_AFTER, HeaderValue::from_static("1"))),
+            // Broker and disk are in trouble, both: haste would not help.
+            Kind::NotConfirmed => Some((header::RETRY_AFTER, HeaderValue::from_static("5"))),
             Kind::ContentEncoding => Some((header::ACCEPT_ENCODING, HeaderValue::from_static("identity"))),
             Kind::BodyTooSlow => Some((header::CONNECTION, HeaderValue::from_static("close"))),
             _ => None,
         };
         Self { kind, detail: detail.into(), header }
+    }
+
+    /// The same, to be tried again after `wait`, rounded up to whole seconds.
+    pub fn retry_after(self, wait: Duration) -> Self {
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        Self { header: Some((header::RETRY_AFTER, HeaderValue::from(seconds.max(1)))), ..self }
+    }
+
+    /// After how many seconds it may be tried again, where that is said.
+    #[cfg(test)]
+    pub fn retry_after_seconds(&self) -> Option<u64> {
+        let (_, value) = self.header.as_ref().filter(|(name, _)| name == header::RETRY_AFTER)?;
+        value.to_str().ok()?.parse().ok()
     }
 
     /// What is wrong, in a few words.

@@ -3,12 +3,15 @@
 //! A client that is slow, silent or wrong loses its own connection and nothing else; an error of `accept`
 //! never ends the listener.
 
+mod deadline;
+
 use crate::client::Peer;
 use crate::metrics::Ingest;
 use axum::Router;
 use axum::middleware;
 use axum::response::Response;
 use carom_common::config;
+use deadline::Deadline;
 use http::{HeaderValue, Request, header};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -16,6 +19,7 @@ use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -70,6 +74,7 @@ pub async fn serve(
             request.extensions_mut().insert(peer);
             service.call(request)
         });
+        let stream = Deadline::new(stream, limits.write_timeout.0);
         let connection = http.serve_connection(TokioIo::new(stream), named);
         let connection = graceful.watch(connection);
         let (metrics, cut) = (metrics.clone(), drain.clone());
@@ -113,8 +118,11 @@ async fn accept(
 }
 
 fn reason(error: &hyper::Error) -> &'static str {
+    let system = error.source().and_then(|source| source.downcast_ref::<std::io::Error>());
     if error.is_timeout() {
         "timeout"
+    } else if system.is_some_and(|error| error.kind() == std::io::ErrorKind::TimedOut) {
+        "unread"
     } else if error.is_parse() {
         "malformed"
     } else if error.is_incomplete_message() {

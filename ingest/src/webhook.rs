@@ -1,16 +1,17 @@
-//! `/api/v1/events`: from a request to an intake that the broker has confirmed.
+//! `/api/v1/events`: from a request to an intake that is safe.
 //!
 //! What is refused is refused by who sent it and by its bounds, never for what it means: that is the
 //! worker's to say, and a funnel that is answered errors switches its endpoint off.
 
 use crate::app::App;
 use crate::body;
+use crate::custody::{Safe, Unsafe};
 use crate::index::Index;
+use crate::parcel::{Parcel, Unfit};
 use crate::problem::{Kind, Problem};
-use crate::publish::Unpublished;
+use crate::room::Room;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use carom_common::amqp::PublishError;
 use carom_common::id::EventId;
 use carom_common::intake::{self, Intake, Verified};
 use carom_common::source::{self, Source};
@@ -54,15 +55,20 @@ pub async fn handle(app: Arc<App>, caller: Caller<'_>, request: Request<Body>) -
     let answered = take(&app, &index, &source, verified, &head, body).await;
     let (outcome, response) = match answered {
         Ok(Taken::Ping) => ("ping", answer(StatusCode::OK, &json!({"status": "ready"}))),
-        Ok(Taken::Confirmed { id, warning: None }) => {
-            ("accepted", answer(StatusCode::ACCEPTED, &json!({"id": id.to_string()})))
-        }
-        Ok(Taken::Confirmed { id, warning: Some(warning) }) => {
-            let words = json!({"id": id.to_string(), "warning": warning});
-            ("accepted_with_warning", answer(StatusCode::ACCEPTED, &words))
+        Ok(Taken::Safe { id, how, warning }) => {
+            let outcome = match (how, &warning) {
+                (Safe::Spooled, _) => "spooled",
+                (Safe::Confirmed, None) => "accepted",
+                (Safe::Confirmed, Some(_)) => "accepted_with_warning",
+            };
+            let words = match warning {
+                None => json!({"id": id.to_string()}),
+                Some(warning) => json!({"id": id.to_string(), "warning": warning}),
+            };
+            (outcome, answer(StatusCode::ACCEPTED, &words))
         }
         Err(Refused::Problem(problem)) => (outcome(&problem), problem.into_response()),
-        Err(Refused::Broker(error)) => (broker_outcome(error), not_confirmed().into_response()),
+        Err(Refused::Unsafe(Unsafe(refused))) => (refused.as_str(), not_safe().into_response()),
     };
     told.outcome = outcome;
     response
@@ -86,13 +92,13 @@ enum Taken {
     /// There was nothing in it: somebody asks whether we are here.
     Ping,
     /// It is safe.
-    Confirmed { id: EventId, warning: Option<String> },
+    Safe { id: EventId, how: Safe, warning: Option<String> },
 }
 
 /// Why a request was refused.
 enum Refused {
     Problem(Problem),
-    Broker(PublishError),
+    Unsafe(Unsafe),
 }
 
 impl From<Problem> for Refused {
@@ -158,9 +164,11 @@ async fn take(
     let limits = &app.limits;
     let query = head.uri.query().unwrap_or_default();
     let admitted = admit(head, query, &body, limits.max_body_bytes);
+    // The source's own bounds before everybody's.
     let place = admitted.and_then(|()| {
-        let busy = || Problem::new(Kind::TooBusy, "Send the event again after a moment.");
-        app.in_flight.clone().try_acquire_owned().map_err(|_| busy())
+        let in_work = app.sources.admit(source)?;
+        let place = app.in_flight.clone().try_acquire_owned().map_err(|_| body::busy())?;
+        Ok((in_work, place))
     });
     let _place = match place {
         Ok(place) => place,
@@ -169,9 +177,10 @@ async fn take(
             return Err(problem.into());
         }
     };
+    let mut room = app.rooms.none();
     // A body says something only where the method gives it a meaning.
     let bytes = if head.method == Method::POST {
-        body::read(body, limits.max_body_bytes, limits.body_timeout.0).await?
+        body::read(body, limits.max_body_bytes, limits.body_timeout.0, &mut room).await?
     } else {
         Vec::new()
     };
@@ -205,7 +214,7 @@ async fn take(
         parked: None,
         key: None,
     };
-    confirm(app, intake, warning).await
+    make_safe(app, intake, room, warning).await
 }
 
 /// What can be said against a request before its body is read.
@@ -235,28 +244,22 @@ fn says_nothing(source: &Source, method: &Method, query: &str) -> bool {
     }
 }
 
-async fn confirm(app: &App, intake: Intake, warning: Option<String>) -> Result<Taken, Refused> {
+async fn make_safe(app: &App, intake: Intake, room: Room, warning: Option<String>) -> Result<Taken, Refused> {
     let id = intake.id;
-    let weight = intake.body.0.len() + intake.query.len() + 256;
-    let Some(answer) = app.events.push(intake, weight) else {
-        return Err(Problem::new(Kind::TooBusy, "Send the event again after a moment.").into());
+    let parcel = match Parcel::new(&intake, Some(room)) {
+        Ok(parcel) => parcel,
+        Err(Unfit::NoRoom) => return Err(body::busy().into()),
+        Err(Unfit::TooLarge) => {
+            let detail = "The event is larger than a message can be. Send less in one event.";
+            return Err(Problem::new(Kind::BodyTooLarge, detail).into());
+        }
     };
-    // The publisher bounds each confirm. This bounds the wait for a place in the next message as well.
-    let answer = tokio::time::timeout(app.confirm_timeout, answer).await;
-    match answer {
-        Ok(Ok(Ok(()))) => Ok(Taken::Confirmed { id, warning }),
-        Ok(Ok(Err(Unpublished::Broker(error)))) => Err(Refused::Broker(error)),
-        Ok(Ok(Err(Unpublished::TooLarge))) => Err(Problem::new(
-            Kind::BodyTooLarge,
-            "The event is larger than a message can be. Send less in one event.",
-        )
-        .into()),
-        Ok(Err(_)) => Err(Refused::Broker(PublishError::Closed)),
-        Err(_) => Err(Refused::Broker(PublishError::TimedOut)),
-    }
+    drop(intake);
+    let kept = app.events.keep(parcel, app.confirm_timeout, app.confirm_timeout).await;
+    kept.map(|how| Taken::Safe { id, how, warning }).map_err(Refused::Unsafe)
 }
 
-fn not_confirmed() -> Problem {
+fn not_safe() -> Problem {
     Problem::new(Kind::NotConfirmed, "Send the event again after the time that Retry-After gives.")
 }
 
@@ -273,21 +276,10 @@ fn outcome(problem: &Problem) -> &'static str {
         Kind::BodyTooSlow => "too_slow",
         Kind::BodyIncomplete => "incomplete",
         Kind::TooBusy => "busy",
+        Kind::TooManyRequests => "rate_limited",
+        Kind::TooManyAtOnce => "too_many_at_once",
         Kind::NoResources => "no_resources",
         _ => "invalid",
-    }
-}
-
-/// A publishing error's name among the outcomes.
-fn broker_outcome(error: PublishError) -> &'static str {
-    match error {
-        PublishError::Unavailable => "broker_unavailable",
-        PublishError::Blocked => "broker_blocked",
-        PublishError::Nacked => "broker_nacked",
-        PublishError::Unroutable => "broker_unroutable",
-        PublishError::TimedOut => "broker_timed_out",
-        PublishError::Lost => "broker_lost",
-        PublishError::Closed => "shutting_down",
     }
 }
 

@@ -165,12 +165,13 @@ impl Setup {
         let listen = |port: u16| quoted(&format!("127.0.0.1:{port}"));
         let management = vhost.as_ref().map_or("", |vhost| &vhost.broker.management_url);
         let config = format!(
-            "[broker]\nurl = {}\nmanagement_url = {}\n\n[store]\npath = {}\n\n[ingest]\nlisten = {}\n\
+            "[broker]\nurl = {}\nmanagement_url = {}\n\n[store]\npath = {}\n\n[spool]\npath = {}\n\n[ingest]\nlisten = {}\n\
              ops_listen = {}\nsnapshot_path = {}\n\n[worker]\nops_listen = {}\n\n\
              [egress]\nallow = [\"127.0.0.0/8\"]\n",
             quoted(broker_url),
             quoted(self.management_url.as_deref().unwrap_or(management)),
             text(dir.join("carom.db")),
+            text(dir.join("spool.db")),
             listen(ports.ingest),
             listen(ports.ingest_ops),
             text(dir.join("snapshot.json")),

@@ -71,6 +71,23 @@ impl Link {
         matches!(&*self.state.borrow(), State::Up { blocked: true, .. })
     }
 
+    /// Whether a confirm can be hoped for (a connection stands and is not blocked), as it changes.
+    pub fn reachable(&self) -> watch::Receiver<bool> {
+        let up = |state: &State| matches!(state, State::Up { blocked: false, .. });
+        let mut state = self.state.clone();
+        let (sender, reachable) = watch::channel(up(&state.borrow_and_update()));
+        tokio::spawn(async move {
+            while state.changed().await.is_ok() {
+                let now = up(&state.borrow_and_update());
+                if sender.send_if_modified(|known| std::mem::replace(known, now) != now) && sender.is_closed()
+                {
+                    return;
+                }
+            }
+        });
+        reachable
+    }
+
     /// A new channel, as soon as a connection stands.
     pub async fn channel(&self) -> Channel {
         let mut delays = Reconnect::new();

@@ -1,10 +1,17 @@
 //! Laying the environment over the file over the defaults, and naming each fault's place.
 
-use super::{Config, DEFAULTS, Fault, Faults, retention};
+use super::{Config, DEFAULTS, Fault, Faults, retention, spool};
 use toml::{Table, Value};
 
 /// Environment variables of ours that are no configuration keys.
 const NOT_KEYS: [&str; 2] = ["CAROM_CONFIG", "CAROM_TEST_"];
+
+/// Keys of earlier versions that mean nothing any more, with what to do about them.
+const GONE: [(&str, &str, &str); 1] = [(
+    "ingest",
+    "click_line",
+    "remove it: clicks that the broker has not confirmed wait on disk, see [spool] in docs/spool.md",
+)];
 
 pub(super) fn load(
     file: &str,
@@ -25,6 +32,7 @@ pub(super) fn load(
     let config = read(file, layered, &defaults, &mut faults);
     if faults.is_empty() {
         faults.extend(config.iter().flat_map(|config| retention::faults(file, config)));
+        faults.extend(config.iter().flat_map(|config| spool::faults(file, config)));
     }
     match config {
         Some(config) if faults.is_empty() => Ok(config),
@@ -58,10 +66,17 @@ fn overlay(file: &str, section: &str, keys: Value, layered: &mut Table, faults: 
     for (key, value) in keys {
         if known.contains_key(&key) {
             known.insert(key, value);
+            continue;
+        }
+        let place = format!("{section}.{key}");
+        if let Some((_, _, remedy)) =
+            GONE.iter().find(|(of, gone, _)| (*of, *gone) == (section, key.as_str()))
+        {
+            faults.push(Fault::new(file, place, "is a key of an earlier version", *remedy));
         } else {
             let names: Vec<_> = known.keys().map(String::as_str).collect();
             let remedy = format!("the keys of [{section}] are {}", names.join(", "));
-            faults.push(Fault::new(file, format!("{section}.{key}"), "unknown key", remedy));
+            faults.push(Fault::new(file, place, "unknown key", remedy));
         }
     }
 }

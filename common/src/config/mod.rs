@@ -5,7 +5,9 @@
 
 mod fault;
 mod layers;
+mod listeners;
 mod retention;
+mod spool;
 
 pub use fault::{Fault, Faults};
 pub use retention::{Keep, Retention};
@@ -31,6 +33,8 @@ pub struct Config {
     pub broker: Broker,
     /// The store.
     pub store: Store,
+    /// The spool of carom-ingest.
+    pub spool: Spool,
     /// Delivery retries.
     pub retry: Retry,
     /// Process logs.
@@ -69,6 +73,16 @@ impl std::fmt::Debug for Broker {
 pub struct Store {
     /// The SQLite file.
     pub path: PathBuf,
+}
+
+/// `[spool]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Spool {
+    /// The spool's file.
+    pub path: PathBuf,
+    /// How large it may become, in bytes.
+    pub max_bytes: u64,
 }
 
 /// `[retry]`
@@ -115,16 +129,20 @@ pub struct Ingest {
     pub max_body_bytes: usize,
     /// Requests in work at once.
     pub max_in_flight: usize,
+    /// Requests of one source in work at once, where it does not say its own number.
+    pub max_in_flight_per_source: usize,
+    /// Bytes of events in memory at once.
+    pub max_bytes_in_flight: usize,
     /// Connections open at once.
     pub max_connections: usize,
     /// The time limit of a request's head.
     pub header_timeout: Span,
     /// The time limit of a request's body.
     pub body_timeout: Span,
+    /// How long a client may leave an answer unread.
+    pub write_timeout: Span,
     /// How long a redirect waits for its click's confirm.
     pub click_patience: Span,
-    /// Clicks waiting in memory at most.
-    pub click_line: usize,
     /// Whose word is taken for the client's address.
     #[serde(deserialize_with = "networks")]
     pub trusted_proxies: Vec<IpNet>,

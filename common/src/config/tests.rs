@@ -81,6 +81,41 @@ fn every_fault_is_told_at_once_with_its_key_and_what_would_be_right() {
 }
 
 #[test]
+fn a_key_of_an_earlier_version_is_told_as_such() {
+    let faults = load("[ingest]\nclick_line = 50000", &[]).unwrap_err();
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    assert!(faults[0].contains("ingest.click_line") && faults[0].contains("[spool]"), "{faults:?}");
+}
+
+#[test]
+fn a_spool_has_room_for_something_and_a_file_of_its_own() {
+    for (file, key) in [
+        ("[spool]\nmax_bytes = 1048575", "spool.max_bytes"),
+        ("[spool]\nmax_bytes = 0", "spool.max_bytes"),
+        ("[spool]\npath = \"\"", "spool.path"),
+        ("[spool]\npath = \"./x.db\"\n[store]\npath = \"x.db\"", "spool.path"),
+    ] {
+        let faults = load(file, &[]).unwrap_err();
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        assert!(faults[0].contains(key) && faults[0].contains("; "), "{faults:?}");
+    }
+    assert!(load("[spool]\nmax_bytes = 1048576", &[]).is_ok());
+}
+
+#[test]
+fn ops_listeners_are_on_loopback_unless_told_otherwise_and_then_there_is_a_warning() {
+    let config = load("", &[]).unwrap();
+    assert!(config.ingest.ops_listen.ip().is_loopback() && config.worker.ops_listen.ip().is_loopback());
+    assert!(config.ingest.listen.ip().is_loopback());
+    assert_eq!(config.warnings("carom.toml"), []);
+    let everywhere = "[ingest]\nops_listen = \"0.0.0.0:9101\"\n[worker]\nops_listen = \"[::]:9102\"";
+    let warned: Vec<_> =
+        load(everywhere, &[]).unwrap().warnings("carom.toml").iter().map(ToString::to_string).collect();
+    assert_eq!(warned.len(), 2, "{warned:?}");
+    assert!(warned[0].contains("ingest.ops_listen") && warned[1].contains("worker.ops_listen"), "{warned:?}");
+}
+
+#[test]
 fn a_password_is_not_in_the_debug_form() {
     let config = load("[broker]\nurl = \"amqp://a:hunter2@b\"", &[]).unwrap();
     assert!(!format!("{config:?}").contains("hunter2"));

@@ -16,14 +16,42 @@ use tokio_util::sync::CancellationToken;
 /// Says what keeps the process from being ready; nothing when it is.
 pub type Readiness = Arc<dyn Fn() -> Vec<&'static str> + Send + Sync>;
 
+/// Where a process stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// What keeps it from being ready; nothing when it is.
+    pub missing: Vec<&'static str>,
+    /// What is not as it should be, though work goes on.
+    pub degraded: Vec<&'static str>,
+}
+
+impl From<Vec<&'static str>> for Standing {
+    fn from(missing: Vec<&'static str>) -> Self {
+        Self { missing, degraded: Vec::new() }
+    }
+}
+
+impl Standing {
+    fn answer(&self) -> (StatusCode, String) {
+        let degraded = match self.degraded.as_slice() {
+            [] => String::new(),
+            some => format!("degraded: {}\n", some.join(", ")),
+        };
+        if self.missing.is_empty() {
+            return (StatusCode::OK, format!("ready\n{degraded}"));
+        }
+        (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {}\n{degraded}", self.missing.join(", ")))
+    }
+}
+
 /// Serves until `stop`.
 ///
 /// # Errors
 /// The address cannot be listened on.
-pub async fn serve(
+pub async fn serve<S: Into<Standing> + 'static>(
     listen: SocketAddr,
     metrics: Metrics,
-    ready: Readiness,
+    standing: Arc<dyn Fn() -> S + Send + Sync>,
     stop: CancellationToken,
 ) -> std::io::Result<SocketAddr> {
     let listener = TcpListener::bind(listen).await?;
@@ -31,14 +59,7 @@ pub async fn serve(
     let text = move || async move {
         ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.text())
     };
-    let readyz = move || async move {
-        let missing = ready();
-        if missing.is_empty() {
-            (StatusCode::OK, "ready\n".to_owned()).into_response()
-        } else {
-            (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {}\n", missing.join(", "))).into_response()
-        }
-    };
+    let readyz = move || async move { standing().into().answer().into_response() };
     let router = Router::new()
         .route("/metrics", get(text))
         .route("/livez", get(|| async { "live\n" }))

@@ -1,12 +1,15 @@
 //! Every answer that needs no broker: the lines' publishing is stood in for by a function that confirms,
-//! refuses or never answers.
+//! refuses or never answers. The spool is a real one.
 
 use super::*;
 use crate::client::Peer;
+use crate::custody::Custody;
 use crate::geo::{self, Countries};
 use crate::index::Index;
-use crate::publish::Forsaken;
+use crate::limits::Limits;
 use crate::publish::Line;
+use crate::room::Rooms;
+use crate::spool::{Queue, tests::opened};
 use carom_common::amqp::PublishError;
 use carom_common::click::Click;
 use carom_common::config;
@@ -19,7 +22,9 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use std::sync::Mutex;
 use std::time::Duration;
+use tempfile::TempDir;
 use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 mod touches;
@@ -41,6 +46,15 @@ struct Relay {
     intakes: Arc<Mutex<Vec<Intake>>>,
     clicks: Arc<Mutex<Vec<Click>>>,
     _index: watch::Sender<Arc<Index>>,
+    _folder: TempDir,
+}
+
+/// What the spool is like.
+#[derive(Clone, Copy)]
+enum Disk {
+    Good,
+    Small,
+    Broken,
 }
 
 struct Answered {
@@ -68,11 +82,12 @@ impl Answered {
     }
 }
 
-fn lined<T: envelope::Item + Send + 'static>(
+fn custody<T: envelope::Item + Send + 'static>(
     broker: Broker,
+    queue: Queue,
     capacity: usize,
-    forsaken: Forsaken,
-) -> (Line<T>, Arc<Mutex<Vec<T>>>) {
+    spool: &crate::spool::Spool,
+) -> (Custody, Arc<Mutex<Vec<T>>>) {
     let taken: Arc<Mutex<Vec<T>>> = Arc::default();
     let kept = taken.clone();
     let publish = move |message: Vec<u8>| {
@@ -85,10 +100,17 @@ fn lined<T: envelope::Item + Send + 'static>(
             }
         }
     };
-    (Line::start(capacity, forsaken, publish, |_| {}), taken)
+    let line = Line::start(queue.kind(), capacity, publish, |_| {});
+    // Nobody needs to say anything more.
+    let reachable = watch::channel(true).1;
+    (Custody { queue, line, spool: spool.clone(), reachable, stop: CancellationToken::new() }, taken)
 }
 
 fn relay(broker: Broker, limits: impl FnOnce(&mut config::Ingest)) -> Relay {
+    relay_with(broker, Disk::Good, limits)
+}
+
+fn relay_with(broker: Broker, disk: Disk, limits: impl FnOnce(&mut config::Ingest)) -> Relay {
     let folder = tempfile::tempdir().unwrap();
     let secret = folder.path().join("secret");
     std::fs::write(&secret, format!("{SECRET}\n")).unwrap();
@@ -103,6 +125,7 @@ fn relay(broker: Broker, limits: impl FnOnce(&mut config::Ingest)) -> Relay {
         "source": [
             {"id": "funnel", "advertiser": "acme", "kind": "clickfunnels", "tokens": ["cf-token"]},
             {"id": "plain", "advertiser": "acme", "kind": "plain", "tokens": ["plain token", "other"]},
+            {"id": "paced", "advertiser": "acme", "kind": "plain", "tokens": ["paced-1", "paced-2"], "rate": "1/h"},
             {"id": "open", "advertiser": "acme", "kind": "clickfunnels", "open": true, "event_domains": ["open.example"]},
             {"id": "closed", "advertiser": "acme", "kind": "plain", "event_domains": ["closed.example"]},
             {"id": "pixel", "advertiser": "acme", "kind": "plain", "open": true, "event_domains": ["pixel.example"]},
@@ -127,20 +150,26 @@ fn relay(broker: Broker, limits: impl FnOnce(&mut config::Ingest)) -> Relay {
     let (sender, index) = watch::channel(index);
     let mut ingest = Config::load(None).unwrap().ingest;
     limits(&mut ingest);
-    let (events, intakes) = lined(broker, ingest.max_in_flight, Forsaken::Drop);
-    let (line, clicks) = lined(broker, ingest.click_line, Forsaken::Send);
+    let spool = match disk {
+        Disk::Good => opened(&folder.path().join("spool.db"), 1 << 30),
+        Disk::Small => opened(&folder.path().join("spool.db"), 40 * 1024),
+        Disk::Broken => opened(&secret.join("spool.db"), 1 << 30),
+    };
+    let (events, intakes) = custody(broker, Queue::Events, ingest.max_in_flight, &spool);
+    let (redirects, clicks) = custody(broker, Queue::Clicks, ingest.max_in_flight, &spool);
     let app = Arc::new(App {
         index,
         events,
-        clicks: line,
+        clicks: redirects,
         countries: Countries::fixed(geo::tests::small()),
         in_flight: Arc::new(Semaphore::new(ingest.max_in_flight)),
-        reachable: Box::new(|| true),
+        rooms: Rooms::new(ingest.max_bytes_in_flight),
+        sources: Limits::new(ingest.max_in_flight_per_source),
         confirm_timeout: Duration::from_millis(200),
         limits: ingest,
         metrics: Arc::new(Ingest::new(&carom_common::telemetry::Metrics::new("test"))),
     });
-    Relay { router: router(app.clone()), app, intakes, clicks, _index: sender }
+    Relay { router: router(app.clone()), app, intakes, clicks, _index: sender, _folder: folder }
 }
 
 impl Relay {
@@ -513,21 +542,116 @@ async fn a_body_that_does_not_come_is_not_waited_for() {
     assert_eq!((answered.status.as_u16(), answered.problem().as_str()), (408, "body-too-slow"));
 }
 
+const NO: [Broker; 4] = [
+    Broker::Refuses(PublishError::Unavailable),
+    Broker::Refuses(PublishError::Nacked),
+    Broker::Refuses(PublishError::Unroutable),
+    Broker::Hangs,
+];
+
 #[tokio::test]
-async fn an_event_that_the_broker_does_not_confirm_is_answered_503_with_retry_after() {
-    let brokers = [
-        (Broker::Refuses(PublishError::Unavailable), "broker_unavailable"),
-        (Broker::Refuses(PublishError::Nacked), "broker_nacked"),
-        (Broker::Refuses(PublishError::Unroutable), "broker_unroutable"),
-        (Broker::Hangs, "broker_timed_out"),
+async fn what_the_broker_does_not_confirm_is_in_the_spool_when_it_is_answered() {
+    for broker in NO {
+        let relay = relay(broker, |limits| limits.click_patience = "20ms".parse().unwrap());
+        let answered = relay.ask("POST", "/api/v1/events/cf-token", &[], "not json").await;
+        assert_eq!(answered.status, 202);
+        let told = answered.json();
+        assert!(told["id"].is_string() && told["warning"].as_str().unwrap().contains("is kept"), "{told}");
+        assert_eq!(relay.counted("funnel", "spooled"), 1);
+        assert_eq!(relay.ask("GET", "/c/shoes", &[UA], "").await.status, 302);
+        assert_eq!(relay.app.metrics.clicks.with_label_values(&["shoes", "spooled"]).get(), 1);
+        for queue in Queue::ALL {
+            assert_eq!(relay.app.events.spool.figures().items(queue), 1);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_neither_broker_nor_spool_takes_is_answered_503_with_retry_after_and_no_redirect() {
+    let large = format!("{{\"a\": \"{}\"}}", "x".repeat(30_000));
+    let sub = "x".repeat(7_000);
+    for (disk, outcome) in [(Disk::Broken, "spool_failing"), (Disk::Small, "spool_full")] {
+        for broker in NO {
+            let relay = relay_with(broker, disk, |limits| limits.click_patience = "20ms".parse().unwrap());
+            let answered = relay.ask("POST", "/api/v1/events/cf-token", &[], large.clone()).await;
+            assert_eq!((answered.status.as_u16(), answered.problem().as_str()), (503, "not-confirmed"));
+            assert_eq!(answered.headers["retry-after"], "5");
+            assert!(!answered.body.contains("broker"), "{}", answered.body);
+            assert_eq!(relay.counted("funnel", outcome), 1);
+            let mut last = 302;
+            // Some of the clicks have room yet.
+            for _ in 0..5 {
+                let answered = relay.ask("GET", &format!("/c/shoes?sub={sub}"), &[UA], "").await;
+                last = answered.status.as_u16();
+                assert_eq!(answered.headers.contains_key("location"), last == 302);
+                assert_eq!(answered.headers.contains_key("retry-after"), last == 503);
+            }
+            assert_eq!(last, 503);
+            assert!(relay.app.metrics.clicks.with_label_values(&["shoes", outcome]).get() > 0);
+        }
+    }
+    let relay = relay_with(Broker::Confirms, Disk::Broken, |_| {});
+    assert_eq!(relay.ask("POST", "/api/v1/events/cf-token", &[], "{}").await.status, 202);
+    assert_eq!(
+        relay.ask("GET", "/c/shoes", &[UA], "").await.status,
+        302,
+        "with the broker there, no spool is needed"
+    );
+}
+
+#[tokio::test]
+async fn a_source_that_sends_too_much_is_told_so_and_leaves_room_for_the_others() {
+    let relay = Arc::new(relay(Broker::Hangs, |limits| limits.max_in_flight_per_source = 1));
+    let first = tokio::spawn({
+        let relay = relay.clone();
+        async move { relay.ask("POST", "/api/v1/events/cf-token", &[], "{}").await.status }
+    });
+    while relay.app.in_flight.available_permits() == relay.app.limits.max_in_flight {
+        tokio::task::yield_now().await;
+    }
+    let second = relay.ask("POST", "/api/v1/events/cf-token", &[], "{}").await;
+    assert_eq!((second.status.as_u16(), second.problem().as_str()), (429, "too-many-at-once"));
+    assert_eq!(second.headers["retry-after"], "1");
+    assert_eq!(relay.counted("funnel", "too_many_at_once"), 1);
+    assert_eq!(relay.ask("POST", "/api/v1/events/other", &[], "a=1").await.status, 202);
+    assert_eq!(first.await.unwrap(), 202);
+
+    // Two tokens of one source are one source.
+    for (token, status) in [("paced-1", 202), ("paced-2", 429), ("paced-1", 429)] {
+        let answered = relay.ask("POST", &format!("/api/v1/events/{token}"), &[], "a=1").await;
+        assert_eq!(answered.status, status, "{}", answered.body);
+        if status == 429 {
+            assert_eq!(answered.problem(), "too-many-requests");
+            assert!(answered.headers["retry-after"].to_str().unwrap().parse::<u64>().unwrap() > 3_000);
+        }
+    }
+    assert_eq!(relay.counted("paced", "rate_limited"), 2);
+}
+
+#[tokio::test]
+async fn events_take_no_more_memory_than_they_may_and_give_it_back() {
+    let relay = relay(Broker::Confirms, |limits| limits.max_bytes_in_flight = 3_000);
+    let (small, large) = ("x".repeat(1_500), "x".repeat(3_500));
+    let chunks = |bytes: usize| {
+        futures_util::stream::iter((0..bytes / 50).map(|_| Ok::<_, std::io::Error>("x".repeat(50))))
+    };
+    // Written as JSON it is more than it was as it came.
+    let quotes = format!("a={}", "\"".repeat(1_600));
+    let table: [(Body, &str); 6] = [
+        (small.clone().into(), ""),
+        (large.into(), "too-busy"),
+        (Body::from_stream(chunks(3_500)), "too-busy"),
+        (Body::from_stream(chunks(1_500)), ""),
+        (quotes.into(), "too-busy"),
+        (small.into(), ""),
     ];
-    for (broker, outcome) in brokers {
-        let relay = relay(broker, |_| {});
-        let answered = relay.ask("POST", "/api/v1/events/cf-token", &[], "{}").await;
-        assert_eq!((answered.status.as_u16(), answered.problem().as_str()), (503, "not-confirmed"));
-        assert_eq!(answered.headers["retry-after"], "1");
-        assert!(!answered.body.contains("broker"), "{}", answered.body);
-        assert_eq!(relay.counted("funnel", outcome), 1);
+    for (body, problem) in table {
+        let answered = relay.ask("POST", "/api/v1/events/other", &[], body).await;
+        assert_eq!(answered.problem(), problem);
+        assert_eq!(answered.headers.contains_key("retry-after"), !problem.is_empty());
+    }
+    while relay.app.rooms.left() < 3_000 {
+        tokio::task::yield_now().await;
     }
 }
 
@@ -551,7 +675,7 @@ async fn one_event_more_than_allowed_in_work_is_answered_503_at_once() {
         302,
         "a visitor does not wait for webhooks"
     );
-    assert_eq!(first.await.unwrap(), 503);
+    assert_eq!(first.await.unwrap(), 202, "the spool has it");
 }
 
 #[tokio::test]
@@ -638,14 +762,13 @@ async fn a_click_that_leads_nowhere_is_told_so() {
 async fn a_visitor_is_not_held_back_by_a_broker_that_does_not_answer() {
     let relay = relay(Broker::Hangs, |limits| {
         limits.click_patience = "20ms".parse().unwrap();
-        limits.click_line = 2;
+        limits.max_in_flight = 2;
     });
     let started = Instant::now();
     for _ in 0..3 {
         assert_eq!(relay.ask("GET", "/c/shoes", &[UA], "").await.status, 302);
     }
     assert!(started.elapsed() < Duration::from_secs(2));
-    assert_eq!(relay.app.metrics.clicks_unconfirmed.get(), 2);
-    assert_eq!(relay.app.clicks.len(), 2, "they stay in line");
-    assert_eq!(relay.app.metrics.clicks_lost.get(), 1, "the third found it full");
+    let spooled = relay.app.metrics.clicks.with_label_values(&["shoes", "spooled"]).get();
+    assert_eq!(spooled, 3, "the third found the line full, which is the spool's to mend");
 }

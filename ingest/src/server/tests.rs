@@ -159,3 +159,26 @@ async fn what_is_in_work_is_answered_before_the_end_and_nothing_new_is_taken() {
     assert!(answer_of(late).await.ends_with("done"), "a request that was on its way is answered");
     tokio::time::timeout(Duration::from_secs(2), running.served).await.unwrap().unwrap();
 }
+
+#[tokio::test]
+async fn a_client_that_does_not_read_its_answers_loses_its_connection_and_holds_no_place() {
+    let router = Router::new().fallback(any(|| async { "x".repeat(1 << 20) }));
+    let running = running(router, |limits| {
+        limits.write_timeout = "300ms".parse().unwrap();
+        limits.max_connections = 1;
+    })
+    .await;
+    let mut deaf = TcpStream::connect(running.address).await.unwrap();
+    // More than the system's buffers hold.
+    for _ in 0..64 {
+        let _ = deaf.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    }
+    let mut next = TcpStream::connect(running.address).await.unwrap();
+    next.write_all(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await.unwrap();
+    let answer = tokio::time::timeout(Duration::from_secs(10), answer_of(next)).await;
+    assert!(answer.expect("the place was never free").starts_with("HTTP/1.1 200"));
+    assert_eq!(
+        running.metrics.connections_failed.get_metric_with_label_values(&["unread"]).unwrap().get(),
+        1
+    );
+}

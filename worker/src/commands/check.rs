@@ -15,7 +15,13 @@ pub fn print_defaults() -> anyhow::Result<()> {
 
 /// Checks resource files. The process configuration was checked to get here.
 pub async fn run(config: &Config, resources: Option<&Path>, json: bool) -> ExitCode {
+    let own = config.warnings("configuration");
     let Some(path) = resources else {
+        if json {
+            println!("{}", serde_json::json!({ "faults": [], "warnings": own }));
+            return ExitCode::SUCCESS;
+        }
+        tell("warning", &own);
         println!("the configuration is good");
         return ExitCode::SUCCESS;
     };
@@ -29,7 +35,8 @@ pub async fn run(config: &Config, resources: Option<&Path>, json: bool) -> ExitC
                 resources.offers.len(),
                 resources.connectors.len(),
             );
-            let mut warnings = checked.warnings;
+            let mut warnings = own;
+            warnings.extend(checked.warnings);
             warnings.extend(never_seen(config, path, &checked.resources).await);
             (Vec::new(), warnings, summary)
         }

@@ -1,0 +1,117 @@
+//! Making an item safe: by the broker's confirm, or else by the spool. Only then is its sender answered.
+//!
+//! The broker is asked first, and costs the spool nothing while it confirms in time. Where it is known to be
+//! away, blocked or refusing, nobody waits for it: the item goes to the spool at once. Where its answer is
+//! only late, the item goes to the spool as well, and is taken out again if the confirm comes after all.
+
+use crate::parcel::Parcel;
+use crate::publish::{Answer, Line};
+use crate::spool::{self, Queue, Spool};
+use std::time::Duration;
+use tokio::sync::{oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+/// How long a confirm is still waited for when the process is to end: longer than one that comes takes.
+const LAST_PATIENCE: Duration = Duration::from_millis(500);
+
+/// What has made an item safe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Safe {
+    /// The broker has confirmed it.
+    Confirmed,
+    /// It is on our disk.
+    Spooled,
+}
+
+/// The broker has not confirmed an item, and the spool does not take it. It may be on its queue all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unsafe(pub spool::Refused);
+
+/// Who makes the items of one queue safe.
+pub struct Custody {
+    /// Where they are to go.
+    pub queue: Queue,
+    /// The way there.
+    pub line: Line,
+    /// Where they go meanwhile.
+    pub spool: Spool,
+    /// Whether the broker can be reached.
+    pub reachable: watch::Receiver<bool>,
+    /// Cancelled when the process is to end.
+    pub stop: CancellationToken,
+}
+
+impl Custody {
+    /// Makes an item safe. A confirm is waited for up to `patience`; up to `last_resort` where the spool does
+    /// not take the item.
+    ///
+    /// # Errors
+    /// It is not known to be safe.
+    pub async fn keep(
+        &self,
+        item: Parcel,
+        patience: Duration,
+        last_resort: Duration,
+    ) -> Result<Safe, Unsafe> {
+        let hopeful = self.can_be_reached() && !self.line.trouble().is();
+        let mut pending = hopeful.then(|| self.line.push(item.clone())).flatten();
+        if let Some(answer) = &mut pending {
+            match self.answered(answer, patience).await {
+                Some(Ok(())) => return Ok(Safe::Confirmed),
+                Some(Err(_)) => pending = None,
+                None => {}
+            }
+        }
+        match self.spool.put(self.queue, item.clone(), pending.is_some()).await {
+            Ok(held) => {
+                if let Some((answer, held)) = pending.zip(held) {
+                    tokio::spawn(follow(answer, held));
+                }
+                Ok(Safe::Spooled)
+            }
+            Err(refused) => {
+                let again = || self.can_be_reached().then(|| self.line.push(item)).flatten();
+                let Some(mut answer) = pending.or_else(again) else { return Err(Unsafe(refused)) };
+                match self.answered(&mut answer, last_resort).await {
+                    Some(Ok(())) => Ok(Safe::Confirmed),
+                    _ => Err(Unsafe(refused)),
+                }
+            }
+        }
+    }
+
+    fn can_be_reached(&self) -> bool {
+        *self.reachable.borrow()
+    }
+
+    /// The broker's answer, where it comes while there is hope for one.
+    async fn answered(&self, answer: &mut oneshot::Receiver<Answer>, patience: Duration) -> Option<Answer> {
+        let mut reachable = self.reachable.clone();
+        let hope = async {
+            tokio::select! {
+                _ = reachable.wait_for(|reachable| !reachable) => {}
+                () = async {
+                    self.stop.cancelled().await;
+                    tokio::time::sleep(LAST_PATIENCE).await;
+                } => {}
+            }
+        };
+        tokio::select! {
+            biased;
+            answered = answer => answered.ok(),
+            () = tokio::time::sleep(patience) => None,
+            () = hope => None,
+        }
+    }
+}
+
+/// Waits for the late answer to an item that went to the spool meanwhile. While it is awaited the item is
+/// not sent a second time; when it is a confirm, the item need not be.
+async fn follow(answer: oneshot::Receiver<Answer>, held: spool::Held) {
+    if let Ok(Ok(())) = answer.await {
+        held.confirmed();
+    }
+}
+
+#[cfg(test)]
+mod tests;
