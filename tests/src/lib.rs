@@ -31,6 +31,7 @@ pub mod order;
 pub mod shuffle;
 pub mod eventually;
 pub mod load;
+pub mod traffic;
 pub mod accounting;
 pub mod metrics;
 

@@ -54,6 +54,11 @@ impl Node {
         self.run(&["resume"], &[]).await.map(|_| ())
     }
 
+    /// rabbitmqctl against it.
+    pub async fn ctl(&self, arguments: &[&str]) -> Result<()> {
+        self.run(&["ctl"], arguments).await.map(|_| ())
+    }
+
     /// Whether the names of these quorum queues of a vhost are on the broker's disk.
     pub fn remembers(&self, vhost: &str, queues: &[String]) -> Result<()> {
         let quorum = self.dir.path().join("data/node/quorum");

@@ -340,6 +340,17 @@ impl Stack {
         Ok(command)
     }
 
+    /// Sets a variable for whatever is started from now on.
+    pub fn set_env(&mut self, name: &str, value: &str) {
+        self.env.retain(|(known, _)| known != name);
+        self.env.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Another carom-ingest with the same configuration, to be run.
+    pub fn ingest_command(&self) -> Result<std::process::Command> {
+        self.command(Binary::Ingest)
+    }
+
     // ---- The commands ----------------------------------------------------------------------
 
     /// A worker command, to be run or started.

@@ -1,6 +1,7 @@
 //! Measures Carom: see `carom_tests::measure`. `deploy/measure` sets everything up and runs it.
 
-use carom_tests::measure::isolation;
+use carom_tests::measure::{isolation, spool};
+use carom_tests::traffic::Rates;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -26,12 +27,34 @@ enum Verb {
         #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
         rate: u32,
     },
+    /// What an outage of the broker costs: refused, lost, the redirect's time, the time to drain.
+    Spool {
+        /// Clicks in a second.
+        #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..))]
+        clicks: u32,
+        /// Events in a second.
+        #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
+        events: u32,
+        /// Seconds before the broker is killed.
+        #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(3..))]
+        before: u64,
+        /// Seconds that it is away, its start not counted.
+        #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
+        away: u64,
+    },
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let Verb::Isolation { rounds, seconds, rate } = Cli::parse().verb;
-    match isolation::run(isolation::Plan { rounds, seconds, rate }).await {
+    let measured = match Cli::parse().verb {
+        Verb::Isolation { rounds, seconds, rate } => {
+            isolation::run(isolation::Plan { rounds, seconds, rate }).await
+        }
+        Verb::Spool { clicks, events, before, away } => {
+            spool::run(spool::Plan { rates: Rates { clicks, events }, before, away }).await
+        }
+    };
+    match measured {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             #[allow(clippy::print_stderr, reason = "a console program says why it failed")]

@@ -2,8 +2,9 @@
 //! twice without a crash, and nothing is taken along.
 
 use anyhow::{Result, ensure};
+use carom_common::click::Click;
 use carom_common::envelope;
-use carom_common::id::EventId;
+use carom_common::id::{EventId, VisitorId};
 use carom_common::intake::{Body, Intake};
 use carom_tests::eventually::{eventually, secs};
 use carom_tests::management::encoded;
@@ -42,6 +43,24 @@ async fn two_copies_of_an_intake_in_one_message_or_in_two_are_one_postback() -> 
     }
     carom_tests::accounting::drained(stack.vhost()?, secs(30)).await?;
     assert_eq!(receiver.count(), intakes.len(), "each is sent once");
+    stack.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_copies_of_a_click_are_one_click_and_earn_one_conversion() -> Result<()> {
+    let (broker, receiver, _, setup) = crate::network().await?;
+    let stack = setup.start(&broker).await?;
+    let url = stack.vhost()?.url.clone();
+    let click = Click::new("acme".parse()?, "demo".parse()?, VisitorId::new(), Timestamp::now());
+    let id = click.id.to_string();
+    wire::publish(&url, "", "carom.clicks", &envelope::encode(&[click.clone(), click.clone()])).await?;
+    wire::publish(&url, "", "carom.clicks", &envelope::encode(&[click])).await?;
+    let sale = [("event", "purchase"), ("txid", "of-a-copy"), ("payout", "1"), ("click_id", &*id)];
+    stack.traced(&stack.plain(&sale).await?, "delivered").await?;
+    carom_tests::accounting::drained(stack.vhost()?, secs(30)).await?;
+    assert!(stack.letters(&[]).await?.is_empty());
+    assert_eq!(receiver.count(), 1);
+    assert_eq!(receiver.requests()[0].field("click_id"), Some(id));
     stack.finish().await
 }
 

@@ -38,6 +38,7 @@ mod broker_versions;
 mod shutdown;
 mod reconcile;
 mod crashes;
+mod spool;
 
 use anyhow::Result;
 use carom_tests::broker::Broker;
