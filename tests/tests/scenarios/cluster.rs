@@ -1,7 +1,7 @@
 //! Three nodes that are one broker, under a steady load: each is lost once, one is paused, and what was answered 202
 //! reaches the receiver. `CAROM_CLUSTER=long` adds a rolling restart in order and a longer pause.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use carom_tests::accounting::{Account, InFlight, drained};
 use carom_tests::broker::Broker;
 use carom_tests::eventually::{eventually, secs};
@@ -27,7 +27,9 @@ async fn each_node_of_three_is_lost_once_under_load_and_no_accepted_event_with_i
     let long = std::env::var("CAROM_CLUSTER").is_ok_and(|form| form == "long");
     let cluster = Cluster::start().await?;
     let receiver = Receiver::start()?;
-    let resources = Resources::new().with(Connector::get("network", receiver.url("/postback")));
+    let resources = Resources::new()
+        .with(Connector::get("network", receiver.url("/postback")))
+        .with(Connector::get("alone", receiver.url("/alone")).triggers(&["lead"]));
     let mut stack = start(&cluster, &resources).await?;
     may_lose_one(&cluster, &stack).await?;
     let load = Steady::start(stack.client(), &stack.events_url(PLAIN_TOKEN), RATE);
@@ -70,10 +72,34 @@ async fn each_node_of_three_is_lost_once_under_load_and_no_accepted_event_with_i
         "carom_broker_connections_total",
         &[("link", "publish")],
     );
-    assert!(reconnects >= Some(2.0), "ingest never lost its node, so losing one proved nothing: {reconnects:?}");
+    assert!(
+        reconnects >= Some(2.0),
+        "ingest never lost its node, so losing one proved nothing: {reconnects:?}"
+    );
     drained(stack.vhost()?, secs(60)).await?;
     stack.ready().await?;
+    one_queue_without_majority(&cluster, &mut stack, &receiver).await?;
     stack.finish().await
+}
+
+/// A queue with its only member on a node that is gone answers nobody. A worker that starts then, and has to declare it,
+/// works for all the others (G7); and for this one when the node is back.
+async fn one_queue_without_majority(cluster: &Cluster, stack: &mut Stack, receiver: &Receiver) -> Result<()> {
+    let [first, second, third] = &cluster.members[..] else { bail!("three nodes were started") };
+    let vhost = stack.vhost()?.name.clone();
+    for member in [first, second] {
+        let alone = ["delete_member", "--vhost", &vhost, "carom.deliver.alone", &member.name()?];
+        third.tool("rabbitmq-queues", &alone).await?;
+    }
+    stack.stop(Binary::Worker).await?;
+    third.kill().await?;
+    stack.start_binary(Binary::Worker)?;
+    stack.ready().await?;
+    stack.plain(&[("event", "purchase"), ("txid", "with-the-others")]).await?;
+    receiver.has_taken("with-the-others").await?;
+    third.restart().await?;
+    stack.plain(&[("event", "lead"), ("txid", "alone")]).await?;
+    receiver.has_taken("alone").await
 }
 
 async fn start(cluster: &Cluster, resources: &Resources) -> Result<Stack> {
@@ -104,7 +130,7 @@ async fn may_lose_one(cluster: &Cluster, stack: &Stack) -> Result<()> {
     let vhost = stack.vhost()?;
     eventually(secs(60), "every queue has three members that are there", async || {
         let listed = queues(stack).await?;
-        ensure!(listed.len() >= 13, "{} queues are declared", listed.len());
+        ensure!(listed.len() >= 14, "{} queues are declared", listed.len());
         let mut names = Vec::new();
         for queue in listed {
             let online = queue["online"].as_array().map_or(0, Vec::len);

@@ -40,14 +40,11 @@ async fn a_policy_that_limits_a_queues_length_is_seen_and_so_is_its_end() -> Res
     let broker = Broker::shared().await?;
     let receiver = Receiver::start()?;
     let resources = Resources::new().with(Connector::get("network", receiver.url("/postback")));
-    let stack =
-        Setup::new(&resources).env("CAROM_WORKER_MEASURE_INTERVAL", "200ms").start(&broker).await?;
+    let stack = Setup::new(&resources).env("CAROM_WORKER_MEASURE_INTERVAL", "200ms").start(&broker).await?;
     become_limited(&stack, &[]).await?;
     let vhost = encoded(&stack.vhost()?.name);
     let policy = |kind: &str, name: &str| format!("/api/{kind}/{vhost}/{name}");
-    let set = |pattern: &str, limit: &str| {
-        json!({"pattern": pattern, "definition": {limit: 1_000_000}, "apply-to": "queues"})
-    };
+    let set = |pattern: &str, limit: &str| json!({"pattern": pattern, "definition": {limit: 1_000_000}, "apply-to": "queues"});
     let management = &broker.management;
     management.put(&policy("policies", "dead"), set(r"^carom\.dead$", "max-length")).await?;
     become_limited(&stack, &["dead"]).await?;
