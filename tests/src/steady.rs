@@ -14,8 +14,11 @@ use tokio::time::MissedTickBehavior;
 
 /// How long one event is tried.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// How long to wait before it is sent again.
+/// How long to wait before it is sent again, at first; twice as long each time, up to the second.
 const AGAIN: Duration = Duration::from_millis(100);
+const AGAIN_AT_MOST: Duration = Duration::from_secs(1);
+/// How many events may be without an answer. More would not be a load but a siege.
+const UNANSWERED: usize = 400;
 
 /// A load that runs.
 pub struct Steady {
@@ -73,6 +76,17 @@ impl Steady {
         self.shared.accepted.lock().unwrap().len()
     }
 
+    /// Fails where the load has ended by itself, and with why.
+    pub fn must_run(&self) -> Result<()> {
+        ensure!(!self.sender.is_finished(), "the load has ended by itself");
+        Ok(())
+    }
+
+    /// How many requests were refused and broken off so far.
+    pub fn troubles(&self) -> (usize, usize) {
+        (self.shared.refused.load(SeqCst), self.shared.broken.load(SeqCst))
+    }
+
     /// How bad it was since then.
     pub fn pause_since(&self, since: Instant) -> Pause {
         let answered = self.shared.answered.lock().unwrap();
@@ -106,7 +120,9 @@ async fn send_all(shared: Arc<Shared>, interval: Duration) -> Result<()> {
         if shared.ended.load(SeqCst) {
             break;
         }
-        senders.spawn(send(shared.clone(), format!("steady-{index:06}")));
+        if senders.len() < UNANSWERED {
+            senders.spawn(send(shared.clone(), format!("steady-{index:06}")));
+        }
         while let Some(sent) = senders.try_join_next() {
             sent??;
         }
@@ -120,6 +136,7 @@ async fn send_all(shared: Arc<Shared>, interval: Duration) -> Result<()> {
 async fn send(shared: Arc<Shared>, tx: String) -> Result<()> {
     let pairs = [("event", "purchase"), ("txid", tx.as_str()), ("payout", "12.50"), ("currency", "USD")];
     let deadline = Instant::now() + PATIENCE;
+    let mut again = AGAIN;
     loop {
         let begun = Instant::now();
         match shared.client.form(&shared.url, &pairs).await {
@@ -132,6 +149,7 @@ async fn send(shared: Arc<Shared>, tx: String) -> Result<()> {
             Err(_) => shared.broken.fetch_add(1, SeqCst),
         };
         ensure!(Instant::now() < deadline, "{tx} was not accepted within {PATIENCE:?}");
-        tokio::time::sleep(AGAIN).await;
+        tokio::time::sleep(again).await;
+        again = (again * 2).min(AGAIN_AT_MOST);
     }
 }

@@ -11,12 +11,15 @@ use lapin::types::FieldTable;
 use prometheus::core::{Atomic, GenericGaugeVec, Number};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 /// Figures by their labels.
 type Figures<T> = BTreeMap<Vec<String>, T>;
 
+/// For one measuring.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// How many measurings go by until the broker is asked for its policies again, which is more work for it.
 const BETWEEN_LIMITS: u32 = 6;
 
@@ -36,7 +39,11 @@ pub async fn run(shared: Arc<Shared>, management: Option<Management>, stop: Canc
                 Err(error) => warn!(error = format!("{error:#}"), "measure.limits_unknown"),
             }
         }
-        match measure(&shared, management.as_ref()).await {
+        // A queue that has lost most of its members never answers.
+        let measured = tokio::time::timeout(PATIENCE, measure(&shared, management.as_ref())).await;
+        match measured
+            .unwrap_or_else(|_| Err(anyhow::anyhow!("the broker did not answer within {PATIENCE:?}")))
+        {
             Ok(measured) => {
                 metrics.measure_failing.set(0);
                 queues.show(measured.queues);

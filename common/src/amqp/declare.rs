@@ -32,18 +32,24 @@ pub(super) async fn topology(connection: &Connection, topology: &Topology) -> Re
 /// trouble and nobody else's (guarantee G7): the others are declared, and the first refusal is told.
 pub(super) async fn connectors(connection: &Connection, queues: &[Queue]) -> Result<(), Error> {
     let mut refused = Ok(());
-    let mut channel = connection.create_channel().await?;
+    let mut channel = open(connection).await?;
     for queue in queues {
         let declared = tokio::time::timeout(PATIENCE, connector(&channel, queue)).await;
         if let Err(error) = declared.unwrap_or(Err(Error::Silent(PATIENCE))) {
             warn!(%error, queue = queue.name, "connector.declare_refused");
             refused = refused.and(Err(error));
             // A refusal closes the channel that it came on, and one that waits for an answer is of no use.
-            channel = connection.create_channel().await?;
+            channel = open(connection).await?;
         }
     }
-    channel.close(200, "declared".into()).await?;
+    let closed = tokio::time::timeout(PATIENCE, channel.close(200, "declared".into())).await;
+    closed.map_err(|_| Error::Silent(PATIENCE))??;
     refused
+}
+
+async fn open(connection: &Connection) -> Result<Channel, Error> {
+    let opened = tokio::time::timeout(PATIENCE, connection.create_channel()).await;
+    Ok(opened.map_err(|_| Error::Silent(PATIENCE))??)
 }
 
 async fn connector(channel: &Channel, queue: &Queue) -> Result<(), Error> {

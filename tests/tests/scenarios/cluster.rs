@@ -119,7 +119,9 @@ async fn accepts(load: &Steady) -> Result<()> {
     let more = 2 * RATE as usize;
     eventually(secs(60), "events are accepted", async || {
         let accepted = load.accepted_count() - before;
-        ensure!(accepted >= more, "{accepted} were");
+        let (refused, broken) = load.troubles();
+        load.must_run()?;
+        ensure!(accepted >= more, "{accepted} were, {refused} refused and {broken} broken off in all");
         Ok(())
     })
     .await
