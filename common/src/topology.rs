@@ -3,6 +3,10 @@
 //! The reasons for every argument are in the "Measured" notes of ARCHITECTURE.md. Redeclaring with
 //! other arguments is refused by the broker, so an argument here is for ever; tunables are policies.
 
+mod definitions;
+
+pub use definitions::definitions;
+
 use crate::id::ConnectorId;
 use crate::retry::{Schedule, Tier};
 use lapin::types::{AMQPValue, FieldTable, ShortString};

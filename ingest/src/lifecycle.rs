@@ -12,7 +12,7 @@ use crate::routes;
 use crate::server;
 use crate::spool::{self, Drain, Figures, Queue, Spool};
 use anyhow::Context;
-use carom_common::amqp::{self, Link, Message, PublishError, Publisher};
+use carom_common::amqp::{self, Address, Link, Message, PublishError, Publisher};
 use carom_common::backoff_policy::Reconnect;
 use carom_common::config::Config;
 use carom_common::telemetry::{Metrics, ops};
@@ -60,7 +60,11 @@ pub async fn run(config: Config) -> Result<(), Fatal> {
 
     let (follower, index) = Follower::start(&config, metrics.clone()).await;
     let (atlas, countries) = Atlas::start(&config.ingest.country_database, metrics.clone()).await;
-    let link = Link::start(&config.broker.url, "carom-ingest", &config.retry.schedule, end.clone());
+    let broker = Address::new(&config);
+    let link = match config.ingest.declare {
+        true => Link::start(&broker, "carom-ingest", &config.retry.schedule, end.clone()),
+        false => Link::start_without_declaring(&broker, "carom-ingest", end.clone()),
+    };
     let figures = Figures::new(&registry, config.spool.max_bytes);
     let spool = Spool::open(&config.spool, figures).await;
     let spool = spool.map_err(|error| Fatal::Spool(spool::named(&config.spool.path, &error)))?;
@@ -111,7 +115,7 @@ pub async fn run(config: Config) -> Result<(), Fatal> {
             info!(signal = name, "ingest.draining");
             Ok(())
         }
-        fatal = refused_by_broker(&config.broker.url) => Err(fatal),
+        fatal = refused_by_broker(&broker) => Err(fatal),
     };
     stop.cancel();
     tokio::select! {
@@ -208,6 +212,7 @@ async fn gauges(app: Arc<App>, link: Link, spool: Spool) {
     let mut ticks = tokio::time::interval(GAUGES);
     loop {
         ticks.tick().await;
+        app.metrics.broker.show("publish", &link);
         app.metrics.broker_connected.set(link.connected().into());
         app.metrics.broker_blocked.set(link.blocked().into());
         let bytes = app.limits.max_bytes_in_flight.saturating_sub(app.rooms.left());
@@ -218,15 +223,15 @@ async fn gauges(app: Arc<App>, link: Link, spool: Spool) {
 
 /// Returns only if the broker, once it can be asked, turns out to be none that we may use. A broker that
 /// cannot be reached is waited for.
-async fn refused_by_broker(url: &str) -> Fatal {
+async fn refused_by_broker(broker: &Address) -> Fatal {
     let mut delays = Reconnect::new();
     loop {
-        match amqp::greet(url).await {
+        match amqp::greet(broker).await {
             Ok(version) => {
                 info!(%version, "broker.greeted");
                 return std::future::pending().await;
             }
-            Err(error @ amqp::Error::Url(_)) => return Fatal::Config(error),
+            Err(error @ amqp::Error::Url) => return Fatal::Config(error),
             Err(error @ (amqp::Error::TooOld { .. } | amqp::Error::NotRabbit(_))) => {
                 return Fatal::Broker(error);
             }

@@ -1,5 +1,6 @@
 //! The figures of ingest. Every label is bounded by configuration: what a stranger names is `unknown`.
 
+use carom_common::amqp;
 use carom_common::telemetry::{FAST, Metrics};
 use prometheus::{Histogram, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec};
 
@@ -30,6 +31,8 @@ pub struct Ingest {
     pub connections: IntGauge,
     /// Connections that ended in an error, by reason.
     pub connections_failed: IntCounterVec,
+    /// Which node of the broker is connected, and how often one had to be.
+    pub broker: amqp::Figures,
     /// Whether the broker is connected.
     pub broker_connected: IntGauge,
     /// Whether the broker has blocked us.
@@ -95,6 +98,7 @@ impl Ingest {
                 "Connections to the public listener that ended in an error, by reason.",
                 &["reason"],
             ),
+            broker: amqp::Figures::new(metrics),
             broker_connected: metrics.gauge("broker_connected", "Whether the broker is connected: 1 or 0."),
             broker_blocked: metrics.gauge(
                 "broker_blocked",

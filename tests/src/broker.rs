@@ -41,6 +41,11 @@ impl Broker {
         Ok(Self { url: url.to_owned(), management_url: management_url.to_owned(), management, node: None })
     }
 
+    /// Its AMQP URL, without a vhost of a test's.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     /// The node, to be killed or paused.
     pub fn node(&self) -> Result<&Node> {
         self.node.as_deref().context("the broker is not this test's own: start it with Broker::own")

@@ -32,12 +32,14 @@ pub mod shuffle;
 pub mod eventually;
 pub mod load;
 pub mod traffic;
+pub mod steady;
 pub mod accounting;
 pub mod metrics;
 
 // What those stand on.
 pub mod management;
 pub mod node;
+pub mod certificates;
 pub mod process;
 pub mod ports;
 pub mod wire;

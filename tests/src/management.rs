@@ -72,6 +72,11 @@ impl Management {
         self.ask("DELETE", &format!("/api/vhosts/{}", encoded(name)), None).map(|_| ())
     }
 
+    /// Removes a user. Blocking, for a few seconds at most.
+    pub fn delete_user_now(&self, name: &str) -> Result<()> {
+        self.ask("DELETE", &format!("/api/users/{}", encoded(name)), None).map(|_| ())
+    }
+
     async fn off_the_runtime(
         &self,
         method: &'static str,

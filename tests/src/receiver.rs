@@ -233,6 +233,15 @@ impl Receiver {
         self.shared.recorded.lock().unwrap().taken.len()
     }
 
+    /// Waits until this purchase's postback was taken.
+    pub async fn has_taken(&self, tx: &str) -> Result<()> {
+        eventually(Duration::from_secs(30), format!("the receiver has taken {tx}"), async || {
+            ensure!(self.taken().contains_key(tx), "it has taken {}", self.taken_count());
+            Ok(())
+        })
+        .await
+    }
+
     /// Forgets what has come so far, the counts by delivery included.
     pub fn forget(&self) {
         *self.shared.recorded.lock().unwrap() = Recorded::default();

@@ -45,6 +45,8 @@ enum Command {
     },
     /// Bring the store to this binary's schema.
     Migrate,
+    /// Print the broker's queues, exchanges and bindings, as RabbitMQ imports them (rabbitmqctl import_definitions).
+    Topology(commands::topology::TopologyArgs),
     /// Tell what became of an event, a click or a delivery, and why.
     Trace {
         /// An event's, click's or delivery's id, a funnel's event id, or a conversion's key.
@@ -127,6 +129,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Apply { resources } => return commands::apply::run(&config, &resources).await,
         Command::Connector { command } => commands::connector::run(&command),
         Command::Migrate => commands::migrate::run(&config),
+        Command::Topology(args) => commands::topology::run(&config, &args).await,
         Command::Trace { id, json } => commands::trace::run(&config, &id, json).await,
         Command::Log(args) => commands::log::run(&config, &args).await,
         Command::Macros(args) => commands::macros::run(&config, &args).await,

@@ -19,6 +19,7 @@ pub mod preview;
 pub mod simulate;
 mod stored;
 pub mod test_webhook;
+pub mod topology;
 pub mod trace;
 mod trial;
 

@@ -11,11 +11,17 @@ use lapin::types::FieldTable;
 use prometheus::core::{Atomic, GenericGaugeVec, Number};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 /// Figures by their labels.
 type Figures<T> = BTreeMap<Vec<String>, T>;
+
+/// For one measuring.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How many measurings go by until the broker is asked for its policies again, which is more work for it.
+const BETWEEN_LIMITS: u32 = 6;
 
 /// Measures every `worker.measure_interval` until `stop`.
 pub async fn run(shared: Arc<Shared>, management: Option<Management>, stop: CancellationToken) {
@@ -24,8 +30,20 @@ pub async fn run(shared: Arc<Shared>, management: Option<Management>, stop: Canc
     let mut oldest = Board::new(&metrics.queue_oldest);
     let mut tiers = Board::new(&metrics.tier_waiting);
     let mut letters = Board::new(&metrics.letters);
+    let mut limited = Board::new(&metrics.queue_limited);
+    let mut turns = (0..BETWEEN_LIMITS).cycle();
     loop {
-        match measure(&shared, management.as_ref()).await {
+        if let Some(management) = management.as_ref().filter(|_| turns.next() == Some(0)) {
+            match management.limited().await {
+                Ok(limits) => limited.show(limits_of_ours(limits)),
+                Err(error) => warn!(error = format!("{error:#}"), "measure.limits_unknown"),
+            }
+        }
+        // A queue that has lost most of its members never answers.
+        let measured = tokio::time::timeout(PATIENCE, measure(&shared, management.as_ref())).await;
+        match measured
+            .unwrap_or_else(|_| Err(anyhow::anyhow!("the broker did not answer within {PATIENCE:?}")))
+        {
             Ok(measured) => {
                 metrics.measure_failing.set(0);
                 queues.show(measured.queues);
@@ -97,6 +115,12 @@ async fn measure(shared: &Shared, management: Option<&Management>) -> anyhow::Re
     }
     account(&mut measured, waiting, now);
     Ok(measured)
+}
+
+/// Every queue of ours is one that a tier returns to, or keeps letters, or is a tier: none may have a limit.
+fn limits_of_ours(limits: BTreeMap<String, bool>) -> Figures<i64> {
+    let ours = limits.into_iter().filter(|(queue, _)| queue.starts_with("carom."));
+    ours.map(|(queue, limited)| (by_queue(&queue), i64::from(limited))).collect()
 }
 
 /// Adds what the store knows: since when each thing waits.

@@ -1,5 +1,6 @@
 //! The worker's metrics. Labels are bounded by configuration: connectors, sources, tiers, outcomes.
 
+use carom_common::amqp;
 use carom_common::delivery::{Delivery, Outcome, Reason};
 use carom_common::id::ConnectorId;
 use carom_common::store::ExchangeRecord;
@@ -39,6 +40,8 @@ pub struct Metrics {
     pub retries: IntCounterVec,
     /// Consumers attached by queue.
     pub consumers: IntGaugeVec,
+    /// Which node of the broker each link is connected to, and how often it had to connect.
+    pub broker: amqp::Figures,
     /// Whether a link to the broker stands.
     pub broker_connected: IntGaugeVec,
     /// Whether the broker blocks a link.
@@ -53,6 +56,8 @@ pub struct Metrics {
     pub resources_version: IntGauge,
     /// Whether following the resources fails.
     pub follow_failing: IntGauge,
+    /// Whether the broker limits the length of a queue that must not have a limit.
+    pub queue_limited: IntGaugeVec,
     /// Messages by queue.
     pub queue_messages: IntGaugeVec,
     /// The age of the oldest message by queue.
@@ -98,6 +103,7 @@ impl Metrics {
             copies: m.counters("delivery_copies_total", "Copies of settled deliveries that were not sent again, by connector.", &["connector"]),
             retries: m.counters("retries_total", "Failed attempts put into a retry tier, by tier.", &["tier"]),
             consumers: m.gauges("consumers_attached", "Consumers attached to the broker, by queue.", &["queue"]),
+            broker: amqp::Figures::new(&m),
             broker_connected: m.gauges("broker_connected", "Whether a connection to the broker stands, by its use.", &["link"]),
             broker_blocked: m.gauges("broker_blocked", "Whether the broker blocks a connection (memory or disk alarm), by its use.", &["link"]),
             confirms: m.seconds("confirm_duration_seconds", "Time from publish to the broker's confirm.", FAST),
@@ -105,6 +111,7 @@ impl Metrics {
             commit_jobs: m.seconds("store_commit_jobs", "Jobs in a group commit of the store.", &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0]),
             resources_version: m.gauge("resources_version", "The version of the resources in use."),
             follow_failing: m.gauge("resources_follow_failing", "Whether the last look for new resources failed; the last good ones stay in use."),
+            queue_limited: m.gauges("queue_length_limited", "Whether the broker limits a queue's length, by argument or policy, though letters or tiers need it to take what comes, by queue: 1 where it does. Needs broker.management_url.", &["queue"]),
             queue_messages: m.gauges("queue_messages", "Messages in a queue of the broker, by queue.", &["queue"]),
             queue_oldest: m.real_gauges("queue_oldest_age_seconds", "Age of the oldest message, by queue: of deliveries by the store's account, of intakes at most this.", &["queue"]),
             tier_waiting: m.gauges("tier_deliveries", "Deliveries that wait in a retry tier by the store's account, by tier.", &["tier"]),

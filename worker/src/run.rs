@@ -12,7 +12,7 @@ use crate::shared::Shared;
 use crate::tokens::Tokens;
 use crate::{clickfunnels, connectors, consume, follow, housekeeping, measure, unrouted};
 use anyhow::Context;
-use carom_common::amqp::{self, Link, Publisher, greet};
+use carom_common::amqp::{self, Address, Link, Publisher, greet};
 use carom_common::backoff_policy::Reconnect;
 use carom_common::config::Config;
 use carom_common::store::{self, Store};
@@ -78,9 +78,10 @@ async fn start(config: Config, metrics: Arc<Metrics>, close: CancellationToken) 
     let resources =
         follow::start(store.clone(), config.worker.follow_interval.0, metrics.clone(), close.clone()).await;
     let pauses = Pauses::follow(store.clone(), config.worker.follow_interval.0, close.clone()).await;
-    acceptable_broker(&config.broker.url).await?;
+    let broker = Address::new(&config);
+    acceptable_broker(&broker).await?;
     let schedule = &config.retry.schedule;
-    let link = Link::start(&config.broker.url, "carom-worker consume", schedule, close.clone());
+    let link = Link::start(&broker, "carom-worker consume", schedule, close.clone());
     let publishing = link.sibling("carom-worker publish", close.clone());
     let confirms = metrics.confirms.clone();
     let publisher = Publisher::start(publishing, config.broker.confirm_timeout.0, close, move |took| {
@@ -121,17 +122,15 @@ async fn open(settings: &store::Settings, metrics: Arc<Metrics>) -> anyhow::Resu
 }
 
 /// Waits for the broker, and refuses one that could lose messages.
-async fn acceptable_broker(url: &str) -> anyhow::Result<()> {
+async fn acceptable_broker(broker: &Address) -> anyhow::Result<()> {
     let mut delays = Reconnect::new();
     loop {
-        match greet(url).await {
+        match greet(broker).await {
             Ok(version) => {
                 info!(broker.version = %version, "broker.greeted");
                 return Ok(());
             }
-            Err(error @ (amqp::Error::TooOld { .. } | amqp::Error::NotRabbit(_) | amqp::Error::Url(_))) => {
-                return Err(error.into());
-            }
+            Err(error) if !error.passes() => return Err(error.into()),
             Err(error) => warn!(%error, "broker.unreachable"),
         }
         tokio::time::sleep(delays.next()).await;
@@ -150,7 +149,7 @@ fn spawn(shared: &Arc<Shared>, stop: &CancellationToken) -> anyhow::Result<TaskT
     tasks.spawn(consume::events(shared.clone(), taken(topology::EVENTS)));
     tasks.spawn(unrouted::run(shared.clone(), taken(topology::UNROUTED)));
     tasks.spawn(connectors::run(shared.clone(), stop.clone()));
-    tasks.spawn(measure::run(shared.clone(), Management::new(&shared.config.broker)?, stop.clone()));
+    tasks.spawn(measure::run(shared.clone(), Management::new(&shared.config)?, stop.clone()));
     tasks.spawn(housekeeping::prune(shared.clone(), stop.clone()));
     tasks.spawn(clickfunnels::timer::run(shared.clone(), stop.clone()));
     tasks.spawn(watch_broker(shared.clone(), stop.clone()));
@@ -161,6 +160,7 @@ fn spawn(shared: &Arc<Shared>, stop: &CancellationToken) -> anyhow::Result<TaskT
 async fn watch_broker(shared: Arc<Shared>, stop: CancellationToken) {
     while !stop.is_cancelled() {
         for (name, link) in [("consume", &shared.link), ("publish", shared.publisher.link())] {
+            shared.metrics.broker.show(name, link);
             shared.metrics.broker_connected.with_label_values(&[name]).set(i64::from(link.connected()));
             shared.metrics.broker_blocked.with_label_values(&[name]).set(i64::from(link.blocked()));
         }

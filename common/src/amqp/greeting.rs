@@ -2,15 +2,15 @@
 //!
 //! lapin does not hand on the server's properties, so we read the greeting on a connection of its own.
 
-use super::Error;
+use super::{Address, Error, Node};
 use amq_protocol::frame::{AMQPFrame, parsing::parse_frame};
 use futures_util::io::{AsyncReadExt, AsyncWriteExt};
 use lapin::protocol::{AMQPClass, connection::AMQPMethod};
 use lapin::tcp::AMQPUriTcpExt;
 use lapin::types::AMQPValue;
-use lapin::uri::AMQPUri;
 use std::fmt;
 use std::time::Duration;
+use tracing::warn;
 
 /// A broker's version, as far as it matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,7 +26,8 @@ pub struct Version {
 /// The first version with at-least-once dead-lettering and a TTL for quorum queues.
 pub const OLDEST: Version = Version { major: 3, minor: 10, patch: 0 };
 
-const PATIENCE: Duration = Duration::from_secs(10);
+/// A node that does not even greet in this time is passed over.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -43,19 +44,33 @@ impl Version {
     }
 }
 
-/// Asks the broker at `url` for its version.
+/// Asks the broker for its version: the first of its nodes that answers.
 ///
 /// # Errors
-/// It cannot be reached, is no RabbitMQ, or is older than [`OLDEST`].
-pub async fn greet(url: &str) -> Result<Version, Error> {
-    let uri: AMQPUri = url.parse().map_err(Error::Url)?;
-    let version = tokio::time::timeout(PATIENCE, ask(&uri)).await.map_err(|_| Error::Silent(PATIENCE))??;
+/// None can be reached, or the one that answers is no RabbitMQ, or older than [`OLDEST`].
+pub async fn greet(address: &Address) -> Result<Version, Error> {
+    let mut nodes = address.nodes()?.into_iter().peekable();
+    loop {
+        let node = nodes.next().ok_or(Error::Url)?;
+        match greet_node(&node).await {
+            Err(error) if error.passes() && nodes.peek().is_some() => {
+                warn!(%error, node = &*node.name, "broker.node_unreachable");
+            }
+            greeted => return greeted,
+        }
+    }
+}
+
+/// The same of one node.
+pub(super) async fn greet_node(node: &Node) -> Result<Version, Error> {
+    let version = tokio::time::timeout(PATIENCE, ask(node)).await.map_err(|_| Error::Silent(PATIENCE))??;
     if version < OLDEST { Err(Error::TooOld { found: version }) } else { Ok(version) }
 }
 
-async fn ask(uri: &AMQPUri) -> Result<Version, Error> {
+async fn ask(node: &Node) -> Result<Version, Error> {
     let runtime = lapin::runtime::default_runtime()?;
-    let mut stream = uri.connect_async(&runtime).await?;
+    let stream = node.uri.connect_async(&runtime).await?;
+    let mut stream = node.secured(stream).await.map_err(Error::Tls)?;
     stream.write_all(b"AMQP\0\0\x09\x01").await?;
     let mut greeting = Vec::new();
     let mut chunk = [0; 4096];

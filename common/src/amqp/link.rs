@@ -1,27 +1,36 @@
 //! A connection that comes back: connect → declare → serve, for ever.
 
-use super::{Error, declare, greet};
+use super::greeting::greet_node;
+use super::{Address, Error, Node, declare};
 use crate::backoff_policy::Reconnect;
 use crate::id::ConnectorId;
 use crate::retry::Schedule;
 use crate::topology::{self, Queue, Topology};
 use futures_util::StreamExt;
-use lapin::{Channel, Connection, ConnectionProperties, Event};
+use lapin::protocol::{AMQPErrorKind, AMQPHardError, AMQPSoftError};
+use lapin::tcp::AMQPUriTcpExt;
+use lapin::uri::AMQPUri;
+use lapin::{Channel, Connection, ConnectionProperties, ErrorKind, Event};
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+/// For everything that a new connection has to say before it serves.
 const PATIENCE: Duration = Duration::from_secs(15);
+/// For a channel, which a node that works opens in milliseconds. One that does not is left.
+const OPENING: Duration = Duration::from_secs(3);
 
-/// A supervised connection to the broker. Clones share it; it ends with its token.
+/// A supervised connection to the broker: to whichever of its nodes serves, to another when that one is lost.
+/// Clones share it; it ends with its token.
 #[derive(Clone)]
 pub struct Link {
-    url: Arc<str>,
+    address: Address,
     state: watch::Receiver<State>,
-    declared: Arc<Declared>,
+    shared: Arc<Shared>,
 }
 
 /// Where a link stands.
@@ -31,34 +40,60 @@ enum State {
     Down,
     Up {
         connection: Arc<Connection>,
+        node: Arc<str>,
         blocked: bool,
     },
 }
 
+/// What a link has in common with its supervisor.
+struct Shared {
+    declared: Arc<Declared>,
+    /// The nodes' names, as of the last attempt to connect.
+    nodes: Mutex<Arc<[Arc<str>]>>,
+    connections: AtomicU64,
+    given_up: Notify,
+}
+
 /// What has to exist before a link serves anybody.
 struct Declared {
-    topology: Topology,
+    /// None where somebody else sees to that.
+    topology: Option<Topology>,
     connectors: Mutex<BTreeMap<ConnectorId, Queue>>,
 }
 
 impl Link {
-    /// Starts connecting to `url`, as `name` in the broker's own listings, until `stop`.
-    pub fn start(url: &str, name: &str, schedule: &Schedule, stop: CancellationToken) -> Self {
-        let declared = Declared { topology: topology::topology(schedule), connectors: Mutex::default() };
-        Self::supervised(url.into(), name, Arc::new(declared), stop)
+    /// Starts connecting to `address`, as `name` in the broker's own listings, until `stop`.
+    pub fn start(address: &Address, name: &str, schedule: &Schedule, stop: CancellationToken) -> Self {
+        Self::declaring(address, name, Some(topology::topology(schedule)), stop)
+    }
+
+    /// The same without declaring anything: for a user who may only publish to what is there.
+    pub fn start_without_declaring(address: &Address, name: &str, stop: CancellationToken) -> Self {
+        Self::declaring(address, name, None, stop)
+    }
+
+    fn declaring(address: &Address, name: &str, topology: Option<Topology>, stop: CancellationToken) -> Self {
+        let declared = Declared { topology, connectors: Mutex::default() };
+        Self::supervised(address.clone(), name, Arc::new(declared), stop)
     }
 
     /// Starts another connection to the same broker, which declares the same things.
     pub fn sibling(&self, name: &str, stop: CancellationToken) -> Self {
-        Self::supervised(self.url.clone(), name, self.declared.clone(), stop)
+        Self::supervised(self.address.clone(), name, self.shared.declared.clone(), stop)
     }
 
-    fn supervised(url: Arc<str>, name: &str, declared: Arc<Declared>, stop: CancellationToken) -> Self {
+    fn supervised(address: Address, name: &str, declared: Arc<Declared>, stop: CancellationToken) -> Self {
         let (sender, state) = watch::channel(State::Down);
+        let shared = Arc::new(Shared {
+            declared,
+            nodes: Mutex::new(Arc::new([])),
+            connections: AtomicU64::new(0),
+            given_up: Notify::new(),
+        });
         let supervisor =
-            Supervisor { url: url.clone(), name: name.to_owned(), declared: declared.clone(), sender };
+            Supervisor { address: address.clone(), name: name.to_owned(), shared: shared.clone(), sender };
         tokio::spawn(supervisor.run(stop));
-        Self { url, state, declared }
+        Self { address, state, shared }
     }
 
     /// Whether a connection stands, blocked or not.
@@ -88,15 +123,41 @@ impl Link {
         reachable
     }
 
+    /// The node that it is connected to, and all that it may connect to.
+    pub(super) fn whereabouts(&self) -> (Option<Arc<str>>, Arc<[Arc<str>]>) {
+        let at = match &*self.state.borrow() {
+            State::Up { node, .. } => Some(node.clone()),
+            State::Down => None,
+        };
+        (at, self.shared.nodes.lock().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+
+    /// How many connections were made so far.
+    pub fn connections(&self) -> u64 {
+        self.shared.connections.load(Ordering::Relaxed)
+    }
+
+    /// Leaves the node that it is connected to, which answers nobody any more, and connects to the next.
+    pub(super) fn give_up(&self) {
+        if self.connected() {
+            self.shared.given_up.notify_one();
+        }
+    }
+
     /// A new channel, as soon as a connection stands.
     pub async fn channel(&self) -> Channel {
         let mut delays = Reconnect::new();
         loop {
             if let Some(connection) = self.connection().await {
-                match tokio::time::timeout(PATIENCE, connection.create_channel()).await {
+                match tokio::time::timeout(OPENING, connection.create_channel()).await {
                     Ok(Ok(channel)) => return channel,
                     Ok(Err(error)) => warn!(%error, "broker.channel_refused"),
-                    Err(_) => warn!("broker.channel_silent"),
+                    // A connection that is blocked writes nothing, and no other would be better off.
+                    Err(_) if self.blocked() => warn!("broker.channel_blocked"),
+                    Err(_) => {
+                        warn!("broker.channel_silent");
+                        self.give_up();
+                    }
                 }
             }
             tokio::time::sleep(delays.next()).await;
@@ -140,7 +201,10 @@ impl Link {
     pub async fn declare_all(&self) -> Result<(), Error> {
         let connectors: Vec<_> = self.connectors().values().cloned().collect();
         let Some(connection) = self.connection().await else { return Ok(()) };
-        declare::topology(&connection, &self.declared.topology).await?;
+        if let Some(topology) = &self.shared.declared.topology {
+            let declared = tokio::time::timeout(PATIENCE, declare::topology(&connection, topology)).await;
+            declared.map_err(|_| Error::Silent(PATIENCE))??;
+        }
         declare::connectors(&connection, &connectors).await
     }
 
@@ -154,28 +218,29 @@ impl Link {
     }
 
     fn connectors(&self) -> std::sync::MutexGuard<'_, BTreeMap<ConnectorId, Queue>> {
-        self.declared.connectors.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.declared.connectors.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 struct Supervisor {
-    url: Arc<str>,
+    address: Address,
     name: String,
-    declared: Arc<Declared>,
+    shared: Arc<Shared>,
     sender: watch::Sender<State>,
 }
 
 impl Supervisor {
     async fn run(self, stop: CancellationToken) {
         let mut delays = Reconnect::new();
+        let mut turn = 0;
         loop {
             let connected = tokio::select! {
                 () = stop.cancelled() => return,
-                connected = self.connect() => connected,
+                connected = self.connect(&mut turn) => connected,
             };
             match connected {
-                Ok(connection) => {
-                    info!(link = self.name, "broker.connected");
+                Ok((connection, node)) => {
+                    info!(link = self.name, node = &*node, "broker.connected");
                     delays = Reconnect::new();
                     tokio::select! {
                         () = stop.cancelled() => {
@@ -183,9 +248,13 @@ impl Supervisor {
                             let _ = connection.close(200, "bye".into()).await;
                             return;
                         }
-                        reason = self.serve(connection.clone()) => warn!(link = self.name, reason, "broker.lost"),
+                        reason = self.serve(connection.clone(), node.clone()) => {
+                            warn!(link = self.name, node = &*node, reason, "broker.lost");
+                        }
                     }
                     self.sender.send_replace(State::Down);
+                    // Whatever took it may have taken the node. The others are there, if there are others.
+                    turn += 1;
                 }
                 Err(error) => warn!(link = self.name, %error, "broker.unreachable"),
             }
@@ -196,33 +265,91 @@ impl Supervisor {
         }
     }
 
-    /// Every connection asks for the version: a broker may have been replaced while we were away.
-    async fn connect(&self) -> Result<Arc<Connection>, Error> {
-        greet(&self.url).await?;
-        let connect = async {
-            let properties = ConnectionProperties::default().with_connection_name(self.name.as_str().into());
-            let connection = Connection::connect(&self.url, properties).await?;
-            let connectors: Vec<_> = {
-                let connectors = self.declared.connectors.lock().unwrap_or_else(PoisonError::into_inner);
-                connectors.values().cloned().collect()
-            };
-            declare::topology(&connection, &self.declared.topology).await?;
-            if let Err(error) = declare::connectors(&connection, &connectors).await {
-                warn!(%error, link = self.name, "broker.connector_without_queue");
+    /// Tries every node once, from the one whose turn it is. The first that serves wins; the last failure is told.
+    async fn connect(&self, turn: &mut usize) -> Result<(Arc<Connection>, Arc<str>), Error> {
+        let nodes = self.address.nodes()?;
+        let names: Vec<_> = nodes.iter().map(|node| node.name.clone()).collect();
+        *self.shared.nodes.lock().unwrap_or_else(PoisonError::into_inner) = names.into();
+        let mut failed = Error::Url;
+        for attempt in 0..nodes.len() {
+            if attempt > 0 {
+                warn!(link = self.name, error = %failed, "broker.node_unreachable");
+                *turn += 1;
             }
-            Ok(Arc::new(connection))
+            let node = &nodes[*turn % nodes.len()];
+            match self.connect_to(node).await {
+                Ok(connection) => return Ok((connection, node.name.clone())),
+                Err(error) if nodes.len() == 1 => return Err(error),
+                Err(error) => failed = Error::Node { node: node.name.to_string(), source: Box::new(error) },
+            }
+        }
+        *turn += 1;
+        Err(failed)
+    }
+
+    /// Every connection asks for the version: a broker may have been replaced while we were away.
+    async fn connect_to(&self, node: &Node) -> Result<Arc<Connection>, Error> {
+        greet_node(node).await?;
+        let connect = async {
+            let connection = Arc::new(self.log_in(node).await?);
+            if let Some(topology) = &self.shared.declared.topology {
+                declare::topology(&connection, topology).await?;
+            }
+            Ok::<_, Error>(connection)
         };
-        tokio::time::timeout(PATIENCE, connect).await.map_err(|_| Error::Silent(PATIENCE))?
+        let connection =
+            tokio::time::timeout(PATIENCE, connect).await.map_err(|_| Error::Silent(PATIENCE))??;
+        let connectors: Vec<_> = {
+            let connectors = self.shared.declared.connectors.lock().unwrap_or_else(PoisonError::into_inner);
+            connectors.values().cloned().collect()
+        };
+        // Queues that answer nobody, because most of their members are gone, are theirs alone to wait for.
+        match tokio::time::timeout(PATIENCE, declare::connectors(&connection, &connectors)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => warn!(%error, link = self.name, "broker.connector_without_queue"),
+            Err(_) => warn!(link = self.name, "broker.connectors_silent"),
+        }
+        self.shared.connections.fetch_add(1, Ordering::Relaxed);
+        Ok(connection)
+    }
+
+    async fn log_in(&self, node: &Node) -> Result<Connection, Error> {
+        let properties = ConnectionProperties::default().with_connection_name(self.name.as_str().into());
+        let dialled = node.clone();
+        let dial = async move |uri: AMQPUri, runtime| {
+            let stream = uri.connect_async(&runtime).await?;
+            Ok(dialled.secured(stream).await?)
+        };
+        let runtime = lapin::runtime::default_runtime()?;
+        Connection::connector(node.uri.clone(), runtime, dial, properties).await.map_err(|error| {
+            let ErrorKind::ProtocolError(told) = error.kind() else { return error.into() };
+            match told.kind() {
+                AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED) => Error::Credentials { user: node.user() },
+                AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED) => {
+                    Error::Vhost { user: node.user(), vhost: node.uri.vhost.clone() }
+                }
+                _ => error.into(),
+            }
+        })
     }
 
     /// Serves until the connection is lost, and says why.
-    async fn serve(&self, connection: Arc<Connection>) -> String {
+    async fn serve(&self, connection: Arc<Connection>, node: Arc<str>) -> String {
         let mut events = std::pin::pin!(connection.events_listener());
         let mut blocked = connection.status().blocked();
-        self.sender.send_replace(State::Up { connection: connection.clone(), blocked });
+        self.sender.send_replace(State::Up { connection: connection.clone(), node, blocked });
         loop {
             // Not every loss is told as an event, so the status is looked at as well.
-            let event = tokio::time::timeout(Duration::from_millis(500), events.next()).await;
+            let event = tokio::select! {
+                event = tokio::time::timeout(Duration::from_millis(500), events.next()) => event,
+                () = self.shared.given_up.notified() => {
+                    // It may never answer to that; what still uses the connection hears of it by the heartbeat.
+                    tokio::spawn(async move {
+                        let _ = tokio::time::timeout(PATIENCE, connection.close(200, "given up".into())).await;
+                    });
+                    return "it no longer answers".to_owned();
+                }
+            };
             match event {
                 Ok(Some(Event::ConnectionBlocked(reason))) => {
                     warn!(link = self.name, reason, "broker.blocked");

@@ -167,6 +167,7 @@ struct Published {
 
 impl Task {
     async fn run(mut self) {
+        let mut silences = 0;
         loop {
             let channel = self.link.channel().await;
             let select = channel.confirm_select(ConfirmSelectOptions::default());
@@ -181,8 +182,22 @@ impl Task {
                     continue;
                 }
             }
-            match self.serve(&channel).await {
+            let (served, confirmed) = self.serve(&channel).await;
+            if confirmed {
+                silences = 0;
+            }
+            match served {
                 Served::QueueClosed => return,
+                // A node that opens channels and confirms nothing, over and over, is cut off from most of the
+                // others; the next one may not be. One that does not even do that is left by who asks it.
+                Served::Silent => {
+                    silences += 1;
+                    if silences > 1 && !self.link.blocked() {
+                        self.link.give_up();
+                        silences = 0;
+                    }
+                    continue;
+                }
                 // A channel that is lost on a connection that stands was closed by the broker: we named an
                 // exchange that is not there any more.
                 Served::Unroutable | Served::ChannelLost if self.link.connected() => {
@@ -197,7 +212,10 @@ impl Task {
         }
     }
 
-    async fn serve(&mut self, channel: &Channel) -> Served {
+    /// Serves until the channel is of no use, and says why, and whether anything was confirmed on it.
+    async fn serve(&mut self, channel: &Channel) -> (Served, bool) {
+        let mut confirmed = false;
+        let mut last_confirm = Instant::now();
         let mut in_flight: FuturesUnordered<BoxFuture<'_, Published>> = FuturesUnordered::new();
         // A returned message is attached to whichever confirm completes next. The confirm that carries
         // it is not believed, nor is the one of the message that it names.
@@ -207,7 +225,14 @@ impl Task {
             tokio::select! {
                 biased;
                 Some(published) = in_flight.next(), if !in_flight.is_empty() => {
-                    served = served.or(self.settle(published, &mut returned));
+                    if let Ok(Confirmation::Ack(_)) = published.result {
+                        (confirmed, last_confirm) = (true, Instant::now());
+                    }
+                    // One queue that has lost most of its members confirms nothing, and is its own trouble as
+                    // long as the others do.
+                    let all_silent = last_confirm.elapsed() >= self.patience;
+                    let end = self.settle(published, &mut returned);
+                    served = served.or(end.filter(|end| all_silent || !matches!(end, Served::Silent)));
                 }
                 job = next(&mut self.held, &mut self.queue), if served.is_none() && in_flight.len() < IN_FLIGHT => match job {
                     Some(job) if job.reply.is_closed() => {}
@@ -222,7 +247,7 @@ impl Task {
                 else => {}
             }
             if let Some(served) = served.filter(|_| in_flight.is_empty()) {
-                return served;
+                return (served, confirmed);
             }
         }
     }
@@ -240,6 +265,7 @@ impl Task {
             }
             Ok(Confirmation::Nack(None)) => (Err(PublishError::Nacked), None),
             Ok(Confirmation::NotRequested) => (Err(PublishError::Lost), Some(Served::ChannelLost)),
+            Err(error @ PublishError::TimedOut) => (Err(error), Some(Served::Silent)),
             Err(error) => (Err(error), Some(Served::ChannelLost)),
         };
         // Whoever asked may have gone. The message is published all the same.
@@ -261,6 +287,8 @@ async fn next(held: &mut Option<Job>, queue: &mut mpsc::Receiver<Job>) -> Option
 enum Served {
     QueueClosed,
     ChannelLost,
+    /// A confirm did not come in time.
+    Silent,
     Unroutable,
 }
 

@@ -1,6 +1,9 @@
 //! Laying the environment over the file over the defaults, and naming each fault's place.
 
-use super::{Config, DEFAULTS, Fault, Faults, retention, spool};
+use super::{Config, DEFAULTS, Fault, Faults, broker, retention, spool};
+use crate::secret::SecretRef;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use toml::{Table, Value};
 
 /// Environment variables of ours that are no configuration keys.
@@ -26,28 +29,50 @@ pub(super) fn load(
     }
     let mut variables: Vec<_> = environment.collect();
     variables.sort();
+    let mut set = BTreeMap::new();
+    let mut files = BTreeMap::new();
     for (name, value) in variables {
-        overlay_variable(&name, &value, &defaults, &mut layered, &mut faults);
+        let Some(place) = place(&name, &defaults) else { continue };
+        let key = format!("{}.{}", place.section, place.key);
+        if let Some(other) = set.insert(key.clone(), name.clone()) {
+            let remedy = format!("leave out {other} or {name}");
+            faults.push(Fault::new("environment", &name, format!("sets {key}, as {other} does"), remedy));
+            continue;
+        }
+        if !place.in_file {
+            overlay_variable(&name, &value, place, &mut layered, &mut faults);
+            continue;
+        }
+        match SecretRef::File(PathBuf::from(&value)).read() {
+            Ok(content) => {
+                overlay_variable(&name, &content, place, &mut layered, &mut faults);
+                files.insert(key, PathBuf::from(value));
+            }
+            Err(error) => {
+                let remedy = "name a readable file that holds the value and nothing else";
+                faults.push(Fault::new("environment", &name, error.to_string(), remedy));
+            }
+        }
     }
     let config = read(file, layered, &defaults, &mut faults);
     if faults.is_empty() {
         faults.extend(config.iter().flat_map(|config| retention::faults(file, config)));
         faults.extend(config.iter().flat_map(|config| spool::faults(file, config)));
+        faults.extend(config.iter().flat_map(|config| broker::faults(file, config)));
     }
     match config {
-        Some(config) if faults.is_empty() => Ok(config),
+        Some(config) if faults.is_empty() => Ok(Config { files, ..config }),
         _ => Err(Faults(faults)),
     }
 }
 
 fn parse(file: &str, text: &str, faults: &mut Vec<Fault>) -> Table {
     text.parse().unwrap_or_else(|error: toml::de::Error| {
-        faults.push(Fault::new(
-            file,
-            "",
-            format!("not TOML: {}", error.to_string().trim_end()),
-            "mend the syntax",
-        ));
+        // Not its whole text, which shows the line: a password may stand there.
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        let problem = format!("not TOML: line {line}: {}", error.message().trim_end());
+        faults.push(Fault::new(file, "", problem, "mend the syntax"));
         Table::new()
     })
 }
@@ -81,20 +106,37 @@ fn overlay(file: &str, section: &str, keys: Value, layered: &mut Table, faults: 
     }
 }
 
-/// Sets the key that a variable names. A variable that names none is told, not refused: orchestrators
-/// put variables of their own into the environment, such as CAROM_INGEST_PORT.
-fn overlay_variable(name: &str, value: &str, defaults: &Table, layered: &mut Table, faults: &mut Vec<Fault>) {
+/// The key that a variable is for.
+struct Place {
+    section: String,
+    key: String,
+    default: Value,
+    /// Whether the variable names a file that holds the value.
+    in_file: bool,
+}
+
+/// The key that a variable names, in itself or with `_FILE` behind it. A variable that names none is told, not
+/// refused: orchestrators put variables of their own into the environment, such as CAROM_INGEST_PORT.
+fn place(name: &str, defaults: &Table) -> Option<Place> {
     let rest = name.trim_start_matches("CAROM_").to_lowercase();
-    let place = defaults.iter().find_map(|(section, keys)| {
-        let key = rest.strip_prefix(section.as_str())?.strip_prefix('_')?;
-        Some((section.clone(), key.to_owned(), keys.get(key)?.clone()))
-    });
-    let Some((section, key, default)) = place else {
-        if !NOT_KEYS.iter().any(|prefix| name.starts_with(prefix)) {
-            tracing::warn!(variable = name, "config.unknown_variable");
-        }
-        return;
+    let named = |rest: &str, in_file: bool| {
+        defaults.iter().find_map(|(section, keys)| {
+            let key = rest.strip_prefix(section.as_str())?.strip_prefix('_')?;
+            let default = keys.get(key)?.clone();
+            Some(Place { section: section.clone(), key: key.to_owned(), default, in_file })
+        })
     };
+    // A key may itself be called so, such as broker.ca_file.
+    let place = named(&rest, false).or_else(|| named(rest.strip_suffix("_file")?, true));
+    if place.is_none() && !NOT_KEYS.iter().any(|prefix| name.starts_with(prefix)) {
+        tracing::warn!(variable = name, "config.unknown_variable");
+    }
+    place
+}
+
+/// Sets the key that a variable is for.
+fn overlay_variable(name: &str, value: &str, place: Place, layered: &mut Table, faults: &mut Vec<Fault>) {
+    let Place { section, key, default, .. } = place;
     let parsed = match default {
         Value::Integer(_) => value.trim().parse().map(Value::Integer).ok(),
         Value::Boolean(_) => value.trim().parse().map(Value::Boolean).ok(),

@@ -3,12 +3,14 @@
 //! A bad configuration is refused whole, with one line per fault that names the key. The defaults are
 //! the reference: every key stands in `default.toml` with a comment.
 
+mod broker;
 mod fault;
 mod layers;
 mod listeners;
 mod retention;
 mod spool;
 
+pub use broker::Broker;
 pub use fault::{Fault, Faults};
 pub use retention::{Keep, Retention};
 
@@ -16,6 +18,7 @@ use crate::retry::Schedule;
 use crate::time::Span;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
@@ -47,24 +50,9 @@ pub struct Config {
     pub egress: Egress,
     /// How long data is kept.
     pub retention: Retention,
-}
-
-/// `[broker]`
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Broker {
-    /// The AMQP URL, password included.
-    pub url: String,
-    /// The management API's URL; empty for none.
-    pub management_url: String,
-    /// The time limit of a confirm.
-    pub confirm_timeout: Span,
-}
-
-impl std::fmt::Debug for Broker {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Broker").field("confirm_timeout", &self.confirm_timeout).finish_non_exhaustive()
-    }
+    /// The files that keys were read from, by key, as in `broker.url`: what is a secret may be read again there.
+    #[serde(skip)]
+    pub files: BTreeMap<String, PathBuf>,
 }
 
 /// `[store]`
@@ -117,6 +105,8 @@ pub enum LogFormat {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ingest {
+    /// Whether it declares queues and exchanges.
+    pub declare: bool,
     /// The public listener.
     pub listen: SocketAddr,
     /// The ops listener.

@@ -140,3 +140,59 @@ fn what_is_kept_is_kept_for_a_time_or_forever_and_for_no_less_than_it_is_needed(
     let short = "[retention]\npayloads = \"5s\"\n[worker]\nmax_due = \"1s\"\nparking = \"1s\"\n[retry]\nschedule = [\"1s\"]";
     assert!(load(short, &[]).is_ok());
 }
+
+#[test]
+fn any_key_can_be_read_from_a_file_and_where_from_is_remembered() {
+    let dir = tempfile::tempdir().unwrap();
+    let put = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let (url, prefetch) = (put("broker url", "amqp://a:hunter2@b/%2f\r\n"), put("prefetch", "7\n"));
+    let environment =
+        [("CAROM_BROKER_URL_FILE", url.as_str()), ("CAROM_WORKER_PREFETCH_FILE", prefetch.as_str())];
+    let config = load("", &environment).unwrap();
+    assert_eq!(config.broker.url, "amqp://a:hunter2@b/%2f");
+    assert_eq!(config.worker.prefetch, 7);
+    assert_eq!(config.files["broker.url"], Path::new(&url));
+}
+
+#[test]
+fn a_key_that_is_given_twice_or_in_a_file_that_cannot_be_read_is_refused_by_the_variables_name() {
+    let both = [("CAROM_BROKER_URL", "amqp://a:hunter2@b"), ("CAROM_BROKER_URL_FILE", "/run/secrets/x")];
+    let faults = load("", &both).unwrap_err();
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    assert!(
+        faults[0].contains("CAROM_BROKER_URL_FILE") && faults[0].contains("CAROM_BROKER_URL or"),
+        "{faults:?}"
+    );
+    assert!(!faults[0].contains("hunter2"), "{faults:?}");
+    let faults = load("", &[("CAROM_BROKER_URL_FILE", "/nowhere/to/be/found")]).unwrap_err();
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    assert!(faults[0].contains("CAROM_BROKER_URL_FILE") && faults[0].contains("/nowhere"), "{faults:?}");
+}
+
+#[test]
+fn a_key_that_ends_in_file_is_a_key() {
+    let faults = load("", &[("CAROM_BROKER_CA_FILE", "/nowhere/ca.pem")]).unwrap_err();
+    assert!(faults.iter().any(|fault| fault.contains("broker.ca_file")), "{faults:?}");
+}
+
+#[test]
+fn what_is_wrong_with_the_broker_is_told_by_key_and_never_with_the_password() {
+    for (file, key) in [
+        ("url = \"amqp:hunter2\"", "broker.url"),
+        ("url = \"amqp://a:hunter2@b\"\nca_file = \"/etc/hosts\"", "broker.url"),
+        ("hosts = [\"rabbit-2\"]", "broker.hosts"),
+        ("management_hosts = [\"http://rabbit-2:15672\"]", "broker.management_hosts"),
+        ("heartbeat = \"500ms\"", "broker.heartbeat"),
+        ("url = \"amqps://a:hunter2@b\"\nclient_cert_file = \"/etc/hosts\"", "broker.client_cert_file"),
+        ("url = \"amqps://a:hunter2@b\"\nca_file = \"/etc/hosts\"", "broker.ca_file"),
+        ("url = \"amqp://a:hunter2@b", "line 2"),
+    ] {
+        let faults = load(&format!("[broker]\n{file}"), &[]).unwrap_err();
+        assert!(faults.iter().any(|fault| fault.contains(key) && fault.contains("; ")), "{key}: {faults:?}");
+        assert!(faults.iter().all(|fault| !fault.contains("hunter2")), "{faults:?}");
+    }
+}

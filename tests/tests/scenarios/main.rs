@@ -35,10 +35,13 @@ mod secrets;
 mod privacy;
 mod health;
 mod broker_versions;
+mod broker_access;
+mod definitions;
 mod shutdown;
 mod reconcile;
 mod crashes;
 mod spool;
+mod cluster;
 
 use anyhow::Result;
 use carom_tests::broker::Broker;

@@ -6,7 +6,7 @@ use crate::clickfunnels::reconcile::{self, Parts, Report};
 use crate::clickfunnels::setup::{self, Action, Options, Secret};
 use crate::egress;
 use anyhow::Context;
-use carom_common::amqp::{Link, Publisher, greet};
+use carom_common::amqp::{Address, Link, Publisher, greet};
 use carom_common::config::Config;
 use carom_common::id::SourceId;
 use carom_common::store::Store;
@@ -172,9 +172,9 @@ fn tell_of(report: &Report) {
 }
 
 async fn publisher(config: &Config, stop: &CancellationToken) -> anyhow::Result<Publisher> {
-    greet(&config.broker.url).await.context("the broker")?;
-    let link =
-        Link::start(&config.broker.url, "carom-worker clickfunnels", &config.retry.schedule, stop.clone());
+    let broker = Address::new(config);
+    greet(&broker).await.context("the broker")?;
+    let link = Link::start(&broker, "carom-worker clickfunnels", &config.retry.schedule, stop.clone());
     let publisher = Publisher::start(link, config.broker.confirm_timeout.0, stop.clone(), |_| {});
     let channel = tokio::time::timeout(PATIENCE, publisher.link().channel()).await;
     channel.context("the broker: no channel in time")?.close(200, "connected".into()).await?;

@@ -4,7 +4,7 @@
 //! run again: what was done is known by the store, what was not comes again.
 
 use anyhow::Context;
-use carom_common::amqp::{Message, PublishError, Publisher, Taken, consume, greet, link::Link};
+use carom_common::amqp::{Address, Message, PublishError, Publisher, Taken, consume, greet, link::Link};
 use carom_common::config::Config;
 use carom_common::dead_letter::{Content, Letter};
 use carom_common::delivery::Delivery;
@@ -128,9 +128,10 @@ impl Sweep {
         );
         let store = Store::open(&super::super::settings(config), |_, _| {}).context("the store")?;
         let resources = store.resources().await?.resources;
-        greet(&config.broker.url).await.context("the broker")?;
+        let broker = Address::new(config);
+        greet(&broker).await.context("the broker")?;
         let stop = CancellationToken::new();
-        let link = Link::start(&config.broker.url, "carom-worker dlq", &config.retry.schedule, stop.clone());
+        let link = Link::start(&broker, "carom-worker dlq", &config.retry.schedule, stop.clone());
         let publishing = link.sibling("carom-worker dlq publish", stop.clone());
         let publisher = Publisher::start(publishing, config.broker.confirm_timeout.0, stop.clone(), |_| {});
         let pace = rate.map(|rate| {
