@@ -41,6 +41,11 @@ impl Broker {
         Ok(Self { url: url.to_owned(), management_url: management_url.to_owned(), management, node: None })
     }
 
+    /// Its AMQP URL, of its default vhost.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     /// The node, to be killed or paused.
     pub fn node(&self) -> Result<&Node> {
         self.node.as_deref().context("the broker is not this test's own: start it with Broker::own")
@@ -125,6 +130,21 @@ impl Vhost {
     /// How deep one queue is; none for a queue that is not there.
     pub async fn depth(&self, queue: &str) -> Result<Option<Depth>> {
         Ok(self.depths().await?.get(queue).copied())
+    }
+
+    /// Sets a length limit on the queues of this name by a policy. They refuse what is over it, because they are
+    /// declared so.
+    pub async fn limit(&self, queue: &str, length: u32) -> Result<()> {
+        let path = format!("/api/policies/{}/limit", encoded(&self.name));
+        let pattern = format!("^{}$", queue.replace('.', "\\."));
+        let definition = serde_json::json!({"max-length": length});
+        let policy = serde_json::json!({"pattern": pattern, "definition": definition, "apply-to": "queues"});
+        self.broker.management.put(&path, policy).await
+    }
+
+    /// Takes it away again.
+    pub async fn unlimit(&self) -> Result<()> {
+        self.broker.management.delete(&format!("/api/policies/{}/limit", encoded(&self.name))).await
     }
 
     /// Up to `count` bodies from the head of a queue, which are put back.

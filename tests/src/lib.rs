@@ -32,6 +32,9 @@ pub mod shuffle;
 pub mod eventually;
 pub mod load;
 pub mod accounting;
+pub mod proxy;
+pub mod faults;
+pub mod memory;
 pub mod metrics;
 
 // What those stand on.

@@ -38,6 +38,9 @@ mod broker_versions;
 mod shutdown;
 mod reconcile;
 mod crashes;
+mod stages;
+mod bad_days;
+mod soak;
 
 use anyhow::Result;
 use carom_tests::broker::Broker;
