@@ -22,6 +22,13 @@ use uuid::Uuid;
 /// How many publishes one channel has in flight at most.
 const IN_FLIGHT: usize = 1_000;
 
+/// A channel that is as old as this when the broker refuses a message is replaced.
+///
+/// A queue that is over its length tells the channel to refuse, and when it is not any more to go on. When the
+/// limit itself is taken away it never says so (measured, 3.10.8), and the channel refuses for ever. A new one
+/// asks the queue.
+const REFUSED_FOR: Duration = Duration::from_secs(5);
+
 /// A persistent, mandatory message.
 #[derive(Clone, Debug)]
 pub struct Message {
@@ -190,7 +197,7 @@ impl Task {
                         warn!(%error, "publish.declare_failed");
                     }
                 }
-                Served::Unroutable | Served::ChannelLost => {}
+                Served::Unroutable | Served::ChannelLost | Served::Silent | Served::Refused => {}
             }
             // On a connection that died under it, a channel's close may wait for ever.
             let _ = tokio::time::timeout(self.patience, channel.close(200, "replaced".into())).await;
@@ -203,11 +210,12 @@ impl Task {
         // it is not believed, nor is the one of the message that it names.
         let mut returned = HashSet::new();
         let mut served = None;
+        let since = Instant::now();
         loop {
             tokio::select! {
                 biased;
                 Some(published) = in_flight.next(), if !in_flight.is_empty() => {
-                    served = served.or(self.settle(published, &mut returned));
+                    served = served.or(self.settle(published, &mut returned, since));
                 }
                 job = next(&mut self.held, &mut self.queue), if served.is_none() && in_flight.len() < IN_FLIGHT => match job {
                     Some(job) if job.reply.is_closed() => {}
@@ -227,7 +235,8 @@ impl Task {
         }
     }
 
-    fn settle(&self, published: Published, returned: &mut HashSet<String>) -> Option<Served> {
+    /// Answers whoever asked; says why the channel, served `since` then, is not to be served on.
+    fn settle(&self, published: Published, returned: &mut HashSet<String>, since: Instant) -> Option<Served> {
         let Published { id, reply, result, took } = published;
         let (answer, end) = match result {
             Ok(Confirmation::Ack(None)) if !returned.remove(&id) => {
@@ -238,8 +247,12 @@ impl Task {
                 returned.extend(carried.as_ref().and_then(returned_id).filter(|named| *named != id));
                 (Err(PublishError::Unroutable), Some(Served::Unroutable))
             }
-            Ok(Confirmation::Nack(None)) => (Err(PublishError::Nacked), None),
+            Ok(Confirmation::Nack(None)) => {
+                let long = since.elapsed() >= REFUSED_FOR;
+                (Err(PublishError::Nacked), long.then_some(Served::Refused))
+            }
             Ok(Confirmation::NotRequested) => (Err(PublishError::Lost), Some(Served::ChannelLost)),
+            Err(error @ PublishError::TimedOut) => (Err(error), Some(Served::Silent)),
             Err(error) => (Err(error), Some(Served::ChannelLost)),
         };
         // Whoever asked may have gone. The message is published all the same.
@@ -262,6 +275,11 @@ enum Served {
     QueueClosed,
     ChannelLost,
     Unroutable,
+    /// A confirm did not come in time. Nothing speaks against the topology: to declare it all again would be
+    /// the last that a slow broker needs.
+    Silent,
+    /// The broker refuses, and has for a while.
+    Refused,
 }
 
 fn returned_id(message: &BasicReturnMessage) -> Option<String> {
