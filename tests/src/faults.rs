@@ -11,6 +11,8 @@ use std::time::Duration;
 
 /// Ends what hangs: two beats are missed after four seconds.
 const HEARTBEAT: &str = "?heartbeat=2";
+/// How long a confirm may take: shorter than a stall, and than two missed beats.
+const CONFIRM: &str = "2s";
 /// Into a method with its arguments, or into a body, but behind the head of the frame.
 const INTO_THE_FRAME: usize = 20;
 
@@ -28,7 +30,7 @@ impl Scene {
         let proxy = || anyhow::Ok(Arc::new(Proxy::before(broker.url())?));
         let (ingest, worker) = (proxy()?, proxy()?);
         let stack = setup
-            .env("CAROM_BROKER_CONFIRM_TIMEOUT", "2s")
+            .env("CAROM_BROKER_CONFIRM_TIMEOUT", CONFIRM)
             .through(Binary::Ingest, &ingest, HEARTBEAT)
             .through(Binary::Worker, &worker, HEARTBEAT)
             .start(broker)
@@ -121,7 +123,7 @@ impl Fault {
             Self::Stalled(_) | Self::Deaf(_) => Duration::from_millis(2_500),
             Self::Paused(_) => Duration::from_millis(5_000),
             Self::BrokerPaused => secs(3),
-            _ => Duration::from_millis(1_500),
+            _ => secs(1),
         }
     }
 
