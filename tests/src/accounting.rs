@@ -106,6 +106,8 @@ impl Account {
             });
             let unknown = unknown.count();
             ensure!(unknown == 0, "{unknown} are not known to the store");
+            let buried = dead_letters(stack.vhost()?).await?;
+            ensure!(buried >= ledger.letters, "{buried} of {} letters are on carom.dead", ledger.letters);
             let clicks = missing(&ledger, sent);
             ensure!(clicks == 0 || spooled.is_none(), "{clicks} clicks are not recorded");
             Ok(())
@@ -120,7 +122,7 @@ impl Account {
     /// Counts what there is now.
     pub async fn now(stack: &Stack, receiver: &Receiver, sent: &Sent, weather: Weather) -> Result<Self> {
         let held = empty(stack.vhost()?).await.is_err() || spooled(stack).await.unwrap_or(0.0) > 0.0;
-        let letters_held = stack.vhost()?.depth("carom.dead").await?.unwrap_or_default().messages;
+        let letters_held = dead_letters(stack.vhost()?).await?;
         let ledger = Ledger::read(stack).await?;
         let mut marks: HashMap<Uuid, Vec<Mark>> = HashMap::new();
         for mark in receiver.marks() {
@@ -306,6 +308,11 @@ fn missing(ledger: &Ledger, sent: &Sent) -> usize {
 async fn spooled(stack: &Stack) -> Option<f64> {
     let text = stack.metrics(Binary::Ingest).await.ok()?;
     metrics::sum(&text, "carom_spool_items", &[])
+}
+
+/// How many messages are on `carom.dead`.
+async fn dead_letters(vhost: &Vhost) -> Result<u64> {
+    Ok(vhost.depth("carom.dead").await?.unwrap_or_default().messages)
 }
 
 /// Fails while a queue holds anything, dead letters not counted.

@@ -312,7 +312,7 @@ impl Stack {
     pub async fn ready_binary(&mut self, binary: Binary) -> Result<()> {
         let (client, url) = (self.client.clone(), self.ops_url(binary, "/readyz"));
         let mut process = self.place(binary).as_mut();
-        eventually(secs(30), format!("{binary} is ready"), async || {
+        eventually(secs(60), format!("{binary} is ready"), async || {
             if let Some(process) = process.as_mut()
                 && let Err(ended) = process.must_run()
             {
