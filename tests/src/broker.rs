@@ -132,6 +132,21 @@ impl Vhost {
         Ok(self.depths().await?.get(queue).copied())
     }
 
+    /// Sets a length limit on the queues of this name by a policy. They refuse what is over it, because they are
+    /// declared so.
+    pub async fn limit(&self, queue: &str, length: u32) -> Result<()> {
+        let path = format!("/api/policies/{}/limit", encoded(&self.name));
+        let pattern = format!("^{}$", queue.replace('.', "\\."));
+        let definition = serde_json::json!({"max-length": length});
+        let policy = serde_json::json!({"pattern": pattern, "definition": definition, "apply-to": "queues"});
+        self.broker.management.put(&path, policy).await
+    }
+
+    /// Takes it away again.
+    pub async fn unlimit(&self) -> Result<()> {
+        self.broker.management.delete(&format!("/api/policies/{}/limit", encoded(&self.name))).await
+    }
+
     /// Up to `count` bodies from the head of a queue, which are put back.
     pub async fn peek(&self, queue: &str, count: u32) -> Result<Vec<String>> {
         let path = format!("/api/queues/{}/{}/get", encoded(&self.name), encoded(queue));

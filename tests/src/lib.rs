@@ -34,6 +34,9 @@ pub mod load;
 pub mod traffic;
 pub mod steady;
 pub mod accounting;
+pub mod proxy;
+pub mod faults;
+pub mod memory;
 pub mod metrics;
 
 // What those stand on.

@@ -1,12 +1,17 @@
-//! Many events at once: plain purchases with a `txid` each, over kept connections, a bounded number at a
-//! time. What is not accepted is sent again, as funnels do, under the same `txid`.
+//! Many events at once, of all kinds, over kept connections, a bounded number at a time. What is not accepted is
+//! sent again, as funnels do, under the same `txid`.
+
+pub mod mix;
 
 use crate::client::Client;
 use crate::eventually::eventually;
+use crate::resources::PLAIN_TOKEN;
+use crate::stack::Stack;
 use anyhow::{Result, ensure};
+use mix::{End, Kind};
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
@@ -16,29 +21,52 @@ const PATIENCE: Duration = Duration::from_secs(90);
 /// How long to wait before it is sent again.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// How much is sent.
+#[derive(Clone, Copy, Debug)]
+pub enum Amount {
+    /// So many, as fast as they are answered.
+    Of(usize),
+    /// So many per second, until it is enough.
+    PerSecond(u32),
+}
+
+/// An event that was answered 202.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// The id that the answer gave.
+    pub id: String,
+    pub kind: Kind,
+}
+
 #[derive(Default)]
 struct Counts {
     next: AtomicUsize,
     unanswered: AtomicUsize,
+    deliverable: AtomicUsize,
     refused: AtomicUsize,
     broken: AtomicUsize,
-    /// The ids that 202s gave, by `txid`.
-    accepted: Mutex<BTreeMap<String, String>>,
+    enough: AtomicBool,
+    /// What was accepted, by `txid`.
+    accepted: Mutex<BTreeMap<String, Accepted>>,
+    /// The ids of the clicks that were redirected.
+    clicks: Mutex<Vec<String>>,
 }
 
 /// A load that runs.
 pub struct Load {
-    count: usize,
+    amount: Amount,
     counts: Arc<Counts>,
     senders: JoinSet<Result<()>>,
     started: Instant,
 }
 
 /// What a load came to.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Sent {
-    /// Event ids by `txid`.
-    pub accepted: BTreeMap<String, String>,
+    /// What was accepted, by `txid`.
+    pub accepted: BTreeMap<String, Accepted>,
+    /// The ids of the clicks that were redirected.
+    pub clicks: Vec<String>,
     /// How many answers were neither 202 nor broken off.
     pub refused: usize,
     /// How many requests broke off.
@@ -46,15 +74,49 @@ pub struct Sent {
     pub took: Duration,
 }
 
+/// Who sends: what all senders of a load share.
+struct Sender {
+    client: Client,
+    label: String,
+    events_url: String,
+    click_url: String,
+    amount: Amount,
+    counts: Arc<Counts>,
+    started: Instant,
+}
+
 impl Load {
-    /// Starts to send `count` events to `url`, at most `at_once` at a time.
-    pub fn start(client: &Client, url: &str, count: usize, at_once: usize) -> Self {
-        let counts = Arc::new(Counts::default());
-        let mut senders = JoinSet::new();
+    /// Starts to send to a stack, at most `at_once` events at a time. Their `txid`s begin with `label`, which no
+    /// other load of this stack has.
+    pub fn start(stack: &Stack, label: &str, amount: Amount, at_once: usize) -> Self {
+        let (sender, mut load) = Self::prepare(stack, label, amount);
         for _ in 0..at_once {
-            senders.spawn(send(client.clone(), url.to_owned(), count, counts.clone()));
+            let sender = sender.clone();
+            load.senders.spawn(async move { sender.run().await });
         }
-        Self { count, counts, senders, started: Instant::now() }
+        load
+    }
+
+    /// Sends one event of this kind.
+    pub fn one(stack: &Stack, tx: &str, kind: Kind) -> Self {
+        let (sender, mut load) = Self::prepare(stack, "", Amount::Of(1));
+        let tx = tx.to_owned();
+        load.senders.spawn(async move { sender.send(kind, tx).await });
+        load
+    }
+
+    fn prepare(stack: &Stack, label: &str, amount: Amount) -> (Arc<Sender>, Self) {
+        let (counts, started) = (Arc::new(Counts::default()), Instant::now());
+        let sender = Sender {
+            client: stack.client().clone(),
+            label: label.to_owned(),
+            events_url: stack.events_url(PLAIN_TOKEN),
+            click_url: stack.click_url("demo"),
+            amount,
+            counts: counts.clone(),
+            started,
+        };
+        (Arc::new(sender), Self { amount, counts, senders: JoinSet::new(), started })
     }
 
     /// Waits until at least this many were accepted.
@@ -72,30 +134,35 @@ impl Load {
         self.counts.accepted.lock().unwrap().len()
     }
 
+    /// How many of them must be delivered.
+    pub fn deliverable_count(&self) -> usize {
+        self.counts.deliverable.load(SeqCst)
+    }
+
     /// How many requests are on their way and not answered.
     pub fn unanswered(&self) -> usize {
         self.counts.unanswered.load(SeqCst)
     }
 
-    /// Waits for the end: every event must have been accepted.
+    /// Waits for the end: every event that was begun must have been accepted. A paced load begins no more.
     pub async fn finish(mut self) -> Result<Sent> {
+        if let Amount::PerSecond(_) = self.amount {
+            self.counts.enough.store(true, SeqCst);
+        }
         while let Some(sender) = self.senders.join_next().await {
             sender??;
         }
         let sent = self.told();
-        ensure!(sent.accepted.len() == self.count, "{} of {} were accepted", sent.accepted.len(), self.count);
+        if let Amount::Of(count) = self.amount {
+            ensure!(sent.accepted.len() == count, "{} of {count} were accepted", sent.accepted.len());
+        }
         Ok(sent)
-    }
-
-    /// Ends it now, with what was accepted so far.
-    pub async fn cut(mut self) -> Sent {
-        self.senders.shutdown().await;
-        self.told()
     }
 
     fn told(&self) -> Sent {
         Sent {
             accepted: self.counts.accepted.lock().unwrap().clone(),
+            clicks: self.counts.clicks.lock().unwrap().clone(),
             refused: self.counts.refused.load(SeqCst),
             broken: self.counts.broken.load(SeqCst),
             took: self.started.elapsed(),
@@ -103,29 +170,62 @@ impl Load {
     }
 }
 
-async fn send(client: Client, url: String, count: usize, counts: Arc<Counts>) -> Result<()> {
-    loop {
-        let index = counts.next.fetch_add(1, SeqCst);
-        if index >= count {
-            return Ok(());
-        }
-        let tx = format!("load-{index:05}");
-        let pairs = [("event", "purchase"), ("txid", &tx), ("payout", "12.50"), ("currency", "USD")];
-        let deadline = Instant::now() + PATIENCE;
+impl Sender {
+    async fn run(&self) -> Result<()> {
         loop {
-            counts.unanswered.fetch_add(1, SeqCst);
-            let answered = client.form(&url, &pairs).await;
-            counts.unanswered.fetch_sub(1, SeqCst);
+            let index = self.counts.next.fetch_add(1, SeqCst);
+            match self.amount {
+                Amount::Of(count) if index >= count => return Ok(()),
+                Amount::Of(_) => {}
+                Amount::PerSecond(rate) => {
+                    let due = Duration::from_secs_f64(index as f64 / f64::from(rate.max(1)));
+                    tokio::time::sleep_until((self.started + due).into()).await;
+                    if self.counts.enough.load(SeqCst) {
+                        return Ok(());
+                    }
+                }
+            }
+            self.send(Kind::of(index), format!("{}-{index:05}", self.label)).await?;
+        }
+    }
+
+    async fn send(&self, kind: Kind, tx: String) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        let click = if kind == Kind::Joined { Some(self.click(deadline).await?) } else { None };
+        let mut pairs = kind.pairs(&tx);
+        pairs.extend(click.as_deref().map(|click| ("click_id", click)));
+        loop {
+            self.counts.unanswered.fetch_add(1, SeqCst);
+            let answered = self.client.form(&self.events_url, &pairs).await;
+            self.counts.unanswered.fetch_sub(1, SeqCst);
             match answered {
                 Ok(answer) if answer.status == 202 => {
                     let id = answer.accepted()?;
-                    counts.accepted.lock().unwrap().insert(tx, id);
-                    break;
+                    if kind.end() == End::Delivered {
+                        self.counts.deliverable.fetch_add(1, SeqCst);
+                    }
+                    self.counts.accepted.lock().unwrap().insert(tx.clone(), Accepted { id, kind });
+                    return Ok(());
                 }
-                Ok(_) => counts.refused.fetch_add(1, SeqCst),
-                Err(_) => counts.broken.fetch_add(1, SeqCst),
+                Ok(_) => self.counts.refused.fetch_add(1, SeqCst),
+                Err(_) => self.counts.broken.fetch_add(1, SeqCst),
             };
             ensure!(Instant::now() < deadline, "{tx} was not accepted within {PATIENCE:?}");
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// A click that leads on, as soon as there is one.
+    async fn click(&self, deadline: Instant) -> Result<String> {
+        loop {
+            match self.client.click(&self.click_url).await {
+                Ok(clicked) => {
+                    self.counts.clicks.lock().unwrap().push(clicked.id.clone());
+                    return Ok(clicked.id);
+                }
+                Err(error) => ensure!(Instant::now() < deadline, "no click within {PATIENCE:?}: {error:#}"),
+            }
+            self.counts.broken.fetch_add(1, SeqCst);
             tokio::time::sleep(PAUSE).await;
         }
     }

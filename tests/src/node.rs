@@ -67,6 +67,17 @@ impl Node {
         self.run(&["start"], &watched).await.map(|_| ())
     }
 
+    /// Stops it in order, and starts it again.
+    pub async fn stop_and_start(&self) -> Result<()> {
+        let rest = ["--restart", "--while-pid", &std::process::id().to_string()];
+        self.run(&["start"], &rest).await.map(|_| ())
+    }
+
+    /// `rabbitmqctl` against it.
+    pub async fn ctl(&self, arguments: &[&str]) -> Result<String> {
+        self.run(&["ctl"], arguments).await
+    }
+
     /// Stops its clock: it answers nobody, and nothing of it is lost.
     pub async fn pause(&self) -> Result<()> {
         self.run(&["pause"], &[]).await.map(|_| ())

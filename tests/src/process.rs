@@ -51,6 +51,26 @@ impl Process {
         signal(self.id(), "INT")
     }
 
+    /// SIGSTOP: stops its clock.
+    pub fn pause(&mut self) -> Result<()> {
+        self.must_run()?;
+        signal(self.id(), "STOP")
+    }
+
+    /// SIGCONT: lets it go on.
+    pub fn resume(&mut self) -> Result<()> {
+        self.must_run()?;
+        signal(self.id(), "CONT")
+    }
+
+    /// The memory that it has of the machine (RSS), in bytes.
+    pub fn resident_bytes(&self) -> Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+        Ok(kilobytes.context("the process has no memory")? * 1024)
+    }
+
     /// SIGKILL: ends it at once. Returns when it is gone.
     pub fn kill(mut self) -> Result<()> {
         self.must_run()?;

@@ -15,6 +15,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
+use uuid::Uuid;
 
 /// One request as it came.
 #[derive(Clone, Debug)]
@@ -67,6 +68,17 @@ impl Received {
     }
 }
 
+/// What is kept of a request by which thousands are counted.
+#[derive(Clone, Copy, Debug)]
+pub struct Mark {
+    /// The stable id of its delivery.
+    pub delivery: Uuid,
+    /// Whether it was answered as delivered.
+    pub taken: bool,
+    /// When it was answered, in milliseconds since 1970.
+    pub answered_at: i64,
+}
+
 /// An answer.
 #[derive(Clone, Debug)]
 pub struct Answer {
@@ -110,6 +122,9 @@ pub fn sequence(statuses: &'static [u16]) -> Script {
 #[derive(Default)]
 struct Recorded {
     requests: Vec<Received>,
+    marks: Vec<Mark>,
+    /// Whether only marks are kept.
+    briefly: bool,
     per_delivery: BTreeMap<String, usize>,
     /// How often each purchase's postback was taken: what thousands of events are counted by.
     taken: BTreeMap<String, usize>,
@@ -242,9 +257,20 @@ impl Receiver {
         .await
     }
 
+    /// A mark for each request of a delivery so far, in the order of their coming.
+    pub fn marks(&self) -> Vec<Mark> {
+        self.shared.recorded.lock().unwrap().marks.clone()
+    }
+
+    /// Keeps nothing but marks from now on: for hundreds of thousands of requests.
+    pub fn record_briefly(&self) {
+        self.shared.recorded.lock().unwrap().briefly = true;
+    }
+
     /// Forgets what has come so far, the counts by delivery included.
     pub fn forget(&self) {
-        *self.shared.recorded.lock().unwrap() = Recorded::default();
+        let mut recorded = self.shared.recorded.lock().unwrap();
+        *recorded = Recorded { briefly: recorded.briefly, ..Recorded::default() };
     }
 
     /// Waits for `count` requests that `wanted` likes, and gives them.
@@ -307,7 +333,14 @@ async fn receive(
         if let Some(tx) = request.field("tx").filter(|_| request.taken()) {
             *recorded.taken.entry(tx).or_default() += 1;
         }
-        recorded.requests.push(request);
+        if let Some(delivery) = request.delivery().and_then(|id| Uuid::try_parse(&id).ok()) {
+            let delay = i64::try_from(answer.delay.as_millis()).unwrap_or(i64::MAX);
+            let answered_at = at.as_millisecond().saturating_add(delay);
+            recorded.marks.push(Mark { delivery, taken: request.taken(), answered_at });
+        }
+        if !recorded.briefly {
+            recorded.requests.push(request);
+        }
     }
     if !answer.delay.is_zero() {
         tokio::time::sleep(answer.delay).await;

@@ -4,6 +4,7 @@ use crate::broker::{Broker, Vhost};
 use crate::client::Client;
 use crate::eventually::{eventually, secs};
 use crate::process::{self, Process};
+use crate::proxy::Proxy;
 use crate::resources::{PLAIN_TOKEN, Resources, quoted};
 use crate::{metrics, ports};
 use anyhow::{Context, Result, bail, ensure};
@@ -13,10 +14,11 @@ use std::fs::File;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use tempfile::TempDir;
 
 /// The two binaries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Binary {
     Ingest,
     Worker,
@@ -44,9 +46,13 @@ impl fmt::Display for Binary {
 pub struct Setup {
     resources: String,
     env: Vec<(String, String)>,
+    through: Through,
     ports: Option<Ports>,
     management_url: Option<String>,
 }
+
+/// Which of the binaries reach the broker through a proxy, and what their URL's query is there.
+type Through = Vec<(Binary, Arc<Proxy>, &'static str)>;
 
 /// Where the binaries listen.
 #[derive(Clone, Copy, Debug)]
@@ -92,6 +98,7 @@ pub struct Stack {
     vhost: Option<Vhost>,
     folder: Folder,
     env: Vec<(String, String)>,
+    through: Through,
     ports: Ports,
     client: Client,
     told: bool,
@@ -107,7 +114,7 @@ impl Setup {
         let mut env = vec![("CAROM_LOG_FORMAT".to_owned(), "json".to_owned())];
         // For whoever looks for a fault: SCENARIO_LOG=info,lapin=debug
         env.extend(std::env::var("SCENARIO_LOG").ok().map(|level| ("CAROM_LOG_LEVEL".to_owned(), level)));
-        Self { resources, env, ports: None, management_url: None }
+        Self { resources, env, through: Vec::new(), ports: None, management_url: None }
     }
 
     /// With a variable in both binaries' environment.
@@ -115,6 +122,14 @@ impl Setup {
     pub fn env(mut self, name: &str, value: impl Into<String>) -> Self {
         self.env.retain(|(known, _)| known != name);
         self.env.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// With one of the binaries behind a proxy, its broker URL ending in `query`, such as `?heartbeat=1`. The
+    /// commands go straight to the broker.
+    #[must_use]
+    pub fn through(mut self, binary: Binary, proxy: &Arc<Proxy>, query: &'static str) -> Self {
+        self.through.push((binary, proxy.clone(), query));
         self
     }
 
@@ -188,9 +203,9 @@ impl Setup {
             .open(&file)?
             .write_all(config.as_bytes())?;
         std::fs::write(dir.join("resources.toml"), &self.resources)?;
-        let env = self.env;
+        let (env, through) = (self.env, self.through);
         let client = Client::new()?;
-        Ok(Stack { ingest: None, worker: None, vhost, folder, env, ports, client, told: false })
+        Ok(Stack { ingest: None, worker: None, vhost, folder, env, through, ports, client, told: false })
     }
 }
 
@@ -257,6 +272,9 @@ impl Stack {
         if binary == Binary::Worker {
             command.arg("run");
         }
+        if let Some((_, proxy, query)) = self.through.iter().find(|(behind, ..)| *behind == binary) {
+            command.env("CAROM_BROKER_URL", proxy.url(&self.vhost()?.url)? + query);
+        }
         let process = Process::start(binary.name(), command, &self.log_path(binary))?;
         let place = self.place(binary);
         ensure!(place.is_none(), "{binary} is running already");
@@ -295,7 +313,7 @@ impl Stack {
     pub async fn ready_binary(&mut self, binary: Binary) -> Result<()> {
         let (client, url) = (self.client.clone(), self.ops_url(binary, "/readyz"));
         let mut process = self.place(binary).as_mut();
-        eventually(secs(30), format!("{binary} is ready"), async || {
+        eventually(secs(60), format!("{binary} is ready"), async || {
             if let Some(process) = process.as_mut()
                 && let Err(ended) = process.must_run()
             {

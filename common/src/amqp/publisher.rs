@@ -22,6 +22,13 @@ use uuid::Uuid;
 /// How many publishes one channel has in flight at most.
 const IN_FLIGHT: usize = 1_000;
 
+/// A channel that is as old as this when the broker refuses a message is replaced.
+///
+/// A queue that is over its length tells the channel to refuse, and when it is not any more to go on. When the
+/// limit itself is taken away it never says so (measured, 3.10.8), and the channel refuses for ever. A new one
+/// asks the queue.
+const REFUSED_FOR: Duration = Duration::from_secs(5);
+
 /// A persistent, mandatory message.
 #[derive(Clone, Debug)]
 pub struct Message {
@@ -196,7 +203,6 @@ impl Task {
                         self.link.give_up();
                         silences = 0;
                     }
-                    continue;
                 }
                 // A channel that is lost on a connection that stands was closed by the broker: we named an
                 // exchange that is not there any more.
@@ -205,10 +211,14 @@ impl Task {
                         warn!(%error, "publish.declare_failed");
                     }
                 }
-                Served::Unroutable | Served::ChannelLost => {}
+                Served::Unroutable | Served::ChannelLost | Served::Refused => {}
             }
-            // On a connection that died under it, a channel's close may wait for ever.
-            let _ = tokio::time::timeout(self.patience, channel.close(200, "replaced".into())).await;
+            // Whoever waits for its turn does not wait for this too: a broker that is slow to confirm is slow to
+            // close, and on a connection that died under it a channel's close may wait for ever.
+            let patience = self.patience;
+            tokio::spawn(async move {
+                let _ = tokio::time::timeout(patience, channel.close(200, "replaced".into())).await;
+            });
         }
     }
 
@@ -221,6 +231,7 @@ impl Task {
         // it is not believed, nor is the one of the message that it names.
         let mut returned = HashSet::new();
         let mut served = None;
+        let since = Instant::now();
         loop {
             tokio::select! {
                 biased;
@@ -231,7 +242,7 @@ impl Task {
                     // One queue that has lost most of its members confirms nothing, and is its own trouble as
                     // long as the others do.
                     let all_silent = last_confirm.elapsed() >= self.patience;
-                    let end = self.settle(published, &mut returned);
+                    let end = self.settle(published, &mut returned, since);
                     served = served.or(end.filter(|end| all_silent || !matches!(end, Served::Silent)));
                 }
                 job = next(&mut self.held, &mut self.queue), if served.is_none() && in_flight.len() < IN_FLIGHT => match job {
@@ -252,7 +263,8 @@ impl Task {
         }
     }
 
-    fn settle(&self, published: Published, returned: &mut HashSet<String>) -> Option<Served> {
+    /// Answers whoever asked; says why the channel, served `since` then, is not to be served on.
+    fn settle(&self, published: Published, returned: &mut HashSet<String>, since: Instant) -> Option<Served> {
         let Published { id, reply, result, took } = published;
         let (answer, end) = match result {
             Ok(Confirmation::Ack(None)) if !returned.remove(&id) => {
@@ -263,7 +275,10 @@ impl Task {
                 returned.extend(carried.as_ref().and_then(returned_id).filter(|named| *named != id));
                 (Err(PublishError::Unroutable), Some(Served::Unroutable))
             }
-            Ok(Confirmation::Nack(None)) => (Err(PublishError::Nacked), None),
+            Ok(Confirmation::Nack(None)) => {
+                let long = since.elapsed() >= REFUSED_FOR;
+                (Err(PublishError::Nacked), long.then_some(Served::Refused))
+            }
             Ok(Confirmation::NotRequested) => (Err(PublishError::Lost), Some(Served::ChannelLost)),
             Err(error @ PublishError::TimedOut) => (Err(error), Some(Served::Silent)),
             Err(error) => (Err(error), Some(Served::ChannelLost)),
@@ -287,9 +302,12 @@ async fn next(held: &mut Option<Job>, queue: &mut mpsc::Receiver<Job>) -> Option
 enum Served {
     QueueClosed,
     ChannelLost,
-    /// A confirm did not come in time.
-    Silent,
     Unroutable,
+    /// A confirm did not come in time. Nothing speaks against the topology: to declare it all again would be
+    /// the last that a slow broker needs.
+    Silent,
+    /// The broker refuses, and has for a while.
+    Refused,
 }
 
 fn returned_id(message: &BasicReturnMessage) -> Option<String> {

@@ -42,6 +42,9 @@ mod reconcile;
 mod crashes;
 mod spool;
 mod cluster;
+mod stages;
+mod bad_days;
+mod soak;
 
 use anyhow::Result;
 use carom_tests::broker::Broker;
