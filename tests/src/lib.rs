@@ -33,6 +33,7 @@ pub mod eventually;
 pub mod load;
 pub mod accounting;
 pub mod metrics;
+pub mod prometheus;
 
 // What those stand on.
 pub mod management;

@@ -11,7 +11,8 @@ use tracing::warn;
 /// them have the metrics at hand; `Metrics::new` shows it.
 #[allow(clippy::expect_used, reason = "a metric's name is a constant of the program")]
 pub static AGAIN: LazyLock<IntCounter> = LazyLock::new(|| {
-    let help = "Steps that the store did not do, and that are tried until it does; what they belong to waits.";
+    let help =
+        "Steps that the store did not do, and that are tried until it does; what they belong to waits.";
     IntCounter::new("store_retries_total", help).expect("valid")
 });
 

@@ -77,7 +77,11 @@ impl Metrics {
         metrics
     }
 
-    fn register<C: prometheus::core::Collector + Clone + 'static>(&self, kind: &'static str, collector: C) -> C {
+    fn register<C: prometheus::core::Collector + Clone + 'static>(
+        &self,
+        kind: &'static str,
+        collector: C,
+    ) -> C {
         let declared = collector.desc().into_iter().map(|desc| Declared {
             name: format!("carom_{}", desc.fq_name),
             help: desc.help.clone(),
@@ -141,7 +145,9 @@ impl Metrics {
         let mut families = self.registry.gather();
         families.extend(prometheus::default_registry().gather());
         let mut text = prometheus::TextEncoder::new().encode_to_string(&families).unwrap_or_default();
-        for Declared { name, help, kind } in self.declared.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        for Declared { name, help, kind } in
+            self.declared.lock().unwrap_or_else(PoisonError::into_inner).iter()
+        {
             if !families.iter().any(|family| family.name() == name) {
                 text.push_str(&format!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
             }
