@@ -19,7 +19,7 @@ use std::sync::Arc;
 /// What a healthy system rightly has no series of, with the reason. Matched against the beginning of a selector.
 const RIGHTLY_EMPTY: [(&str, &str); 7] = [
     ("carom_request_duration_seconds_count{job=\"carom-ingest\",status=\"5xx\"", "nothing is refused"),
-    ("carom_intakes_total{job=\"carom-ingest\",outcome=\"limited\"", "nobody is over a limit"),
+    ("carom_intakes_total{job=\"carom-ingest\",outcome=\"rate_limited\"", "nobody is over a limit"),
     ("carom_signatures_refused_total", "no signature is refused"),
     ("carom_access_tokens_total", "no connector of this system needs a token"),
     ("carom_reconcile_", "no source of this system is reconciled"),
@@ -29,14 +29,17 @@ const RIGHTLY_EMPTY: [(&str, &str); 7] = [
 
 /// Metrics that alerts rest on and that this build does not have yet. Whoever adds one takes it off this list, and
 /// puts it into docs/metrics.md.
-const TO_COME: [&str; 7] = [
+const TO_COME: [&str; 10] = [
     "carom_spool_items",
     "carom_spool_bytes",
     "carom_spool_max_bytes",
     "carom_spool_oldest_seconds",
+    "carom_spool_failing",
+    "carom_spool_refused_total",
     "carom_tier_overdue_seconds",
     "carom_queue_length_limited",
-    "carom_resources_invalid",
+    "carom_resources_newest_invalid",
+    "carom_store_failing",
 ];
 
 /// A system at work whose every kind of figure has come up: clicks, events, deliveries, a retry, a dead letter.
