@@ -82,6 +82,18 @@ impl Follower {
     /// The store's resources, where they are of another version than ours. Version 0 is a store to which
     /// nothing was applied yet: nothing to follow.
     async fn newer(&mut self) -> Result<Option<Versioned>, store::Error> {
+        let version = self.newest().await;
+        self.metrics.store_reachable.set(i64::from(version.is_ok()));
+        let version = version?;
+        if version == 0 || version == self.sender.borrow().resources().version {
+            return Ok(None);
+        }
+        let store = self.store.as_ref().ok_or(store::Error::Closed)?;
+        Ok(Some(store.resources().await?))
+    }
+
+    /// The version of the store's resources.
+    async fn newest(&mut self) -> Result<u64, store::Error> {
         let file = std::fs::metadata(&self.settings.path).ok().map(|file| (file.dev(), file.ino()));
         if file != self.file {
             (self.store, self.file) = (None, file);
@@ -95,11 +107,7 @@ impl Follower {
                 self.store.insert(opened).clone()
             }
         };
-        let version = store.resources_version().await?;
-        if version == 0 || version == self.sender.borrow().resources().version {
-            return Ok(None);
-        }
-        Ok(Some(store.resources().await?))
+        store.resources_version().await
     }
 
     fn told(&mut self, error: Option<store::Error>) {

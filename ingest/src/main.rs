@@ -30,7 +30,7 @@ mod metrics;
 
 use carom_common::config::{Config, EXIT_BAD_CONFIG};
 use carom_common::telemetry;
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -42,6 +42,18 @@ struct Cli {
     /// The configuration file (TOML). Any of its keys can be set in the environment, as in CAROM_BROKER_URL.
     #[arg(long, value_name = "FILE", env = "CAROM_CONFIG")]
     config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Ask the process that runs by this configuration whether it is ready; exits 0 or 1.
+    Health {
+        /// Ask only whether it answers at all.
+        #[arg(long)]
+        live: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -56,6 +68,9 @@ fn main() -> ExitCode {
         Ok(config) => config,
         Err(faults) => return refuse(&faults.to_string()),
     };
+    if let Some(Command::Health { live }) = cli.command {
+        return health(&config, if live { "/livez" } else { "/readyz" });
+    }
     if let Err(error) = telemetry::log(&config.log) {
         return refuse(&error.to_string());
     }
@@ -83,4 +98,18 @@ fn main() -> ExitCode {
 fn refuse(faults: &str) -> ExitCode {
     let _ = writeln!(std::io::stderr(), "{faults}");
     ExitCode::from(EXIT_BAD_CONFIG)
+}
+
+/// Says how the running process is.
+fn health(config: &Config, page: &str) -> ExitCode {
+    match telemetry::health::ask(config.ingest.ops_listen, page) {
+        Ok(answer) => {
+            let _ = writeln!(std::io::stdout(), "{answer}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "carom-ingest: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
 }

@@ -41,6 +41,8 @@ pub struct Ingest {
     pub resources_version: IntGauge,
     /// Whether the last look for new resources failed.
     pub resources_stale: IntGauge,
+    /// Whether the store answered the last look.
+    pub store_reachable: IntGauge,
     /// Tokens that are configured and cannot be read.
     pub tokens_unreadable: IntGauge,
     /// Whether the country database is as it should be.
@@ -111,6 +113,10 @@ impl Ingest {
             resources_stale: metrics.gauge(
                 "resources_stale",
                 "Whether the last look for new resources failed, so that the last good ones are in use: 1 or 0.",
+            ),
+            store_reachable: metrics.gauge(
+                "store_reachable",
+                "Whether the store answered when it was last looked at: 1 or 0. Without it the last good resources are in use.",
             ),
             tokens_unreadable: metrics.gauge(
                 "source_tokens_unreadable",

@@ -38,6 +38,7 @@ pub mod proxy;
 pub mod faults;
 pub mod memory;
 pub mod metrics;
+pub mod prometheus;
 
 // What those stand on.
 pub mod management;

@@ -22,6 +22,12 @@ pub struct Cli {
 enum Command {
     /// Resolve events and fire postbacks, until SIGTERM.
     Run,
+    /// Ask the process that runs by this configuration whether it is ready; exits 0 or 1.
+    Health {
+        /// Ask only whether it answers at all.
+        #[arg(long)]
+        live: bool,
+    },
     /// Check the configuration, and resource files where any are named: every fault at once.
     Check {
         /// A file of resources, or a folder of *.toml files.
@@ -122,6 +128,7 @@ pub async fn run(cli: Cli) -> ExitCode {
     }
     let done = match cli.command {
         Command::Run => Box::pin(run::run(config)).await,
+        Command::Health { live } => commands::health::run(&config, live),
         Command::Check { print_defaults: true, .. } => commands::check::print_defaults(),
         Command::Check { resources, json, .. } => {
             return commands::check::run(&config, resources.as_deref(), json).await;

@@ -11,6 +11,7 @@ pub mod connectors;
 pub mod dlq;
 pub mod events;
 pub mod forget;
+pub mod health;
 pub mod log;
 pub mod macros;
 pub mod migrate;

@@ -20,6 +20,7 @@ pub async fn start(
     let first = crate::settle::surely("resources", || store.resources()).await;
     info!(resources.version = first.version, "resources.loaded");
     metrics.resources_version.set(i64::try_from(first.version).unwrap_or(i64::MAX));
+    metrics.store_reachable.set(1);
     let (sender, receiver) = watch::channel(Arc::new(first.resources));
     let mut version = first.version;
     tokio::spawn(async move {
@@ -28,7 +29,7 @@ pub async fn start(
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(interval) => {}
             }
-            match newer(&store, version).await {
+            match newer(&store, version, &metrics).await {
                 Ok(None) => metrics.follow_failing.set(0),
                 Ok(Some(newer)) => {
                     info!(resources.version = newer.version, "resources.loaded");
@@ -50,8 +51,11 @@ pub async fn start(
 async fn newer(
     store: &Store,
     version: u64,
+    metrics: &Metrics,
 ) -> Result<Option<carom_common::resources::Versioned>, carom_common::store::Error> {
-    if store.resources_version().await? == version {
+    let newest = store.resources_version().await;
+    metrics.store_reachable.set(i64::from(newest.is_ok()));
+    if newest? == version {
         return Ok(None);
     }
     store.resources().await.map(Some)

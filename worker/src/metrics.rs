@@ -52,6 +52,10 @@ pub struct Metrics {
     pub commits: Histogram,
     /// The jobs in a commit.
     pub commit_jobs: Histogram,
+    /// Whether the store answered the last look.
+    pub store_reachable: IntGauge,
+    /// Messages that came through `carom.unrouted`.
+    pub unrouted: IntCounter,
     /// The resources' version.
     pub resources_version: IntGauge,
     /// Whether following the resources fails.
@@ -88,6 +92,7 @@ impl Metrics {
     /// Registers them all.
     pub fn new() -> Self {
         let m = telemetry::Metrics::new("carom-worker");
+        m.adopt("counter", crate::settle::AGAIN.clone());
         Self {
             events: m.counters("events_total", "Events taken from carom.events, by source and outcome.", &["source", "outcome"]),
             clicks: m.counter("clicks_recorded_total", "Clicks recorded in the store."),
@@ -109,6 +114,8 @@ impl Metrics {
             confirms: m.seconds("confirm_duration_seconds", "Time from publish to the broker's confirm.", FAST),
             commits: m.seconds("store_commit_duration_seconds", "Time of a group commit of the store.", FAST),
             commit_jobs: m.seconds("store_commit_jobs", "Jobs in a group commit of the store.", &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0]),
+            store_reachable: m.gauge("store_reachable", "Whether the store answered when it was last looked at: 1 or 0. Without it nothing is taken."),
+            unrouted: m.counter("unrouted_messages_total", "Messages taken from carom.unrouted: the broker could not route them, or they came back to their queue too often."),
             resources_version: m.gauge("resources_version", "The version of the resources in use."),
             follow_failing: m.gauge("resources_follow_failing", "Whether the last look for new resources failed; the last good ones stay in use."),
             queue_limited: m.gauges("queue_length_limited", "Whether the broker limits a queue's length, by argument or policy, though letters or tiers need it to take what comes, by queue: 1 where it does. Needs broker.management_url.", &["queue"]),

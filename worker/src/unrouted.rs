@@ -31,6 +31,7 @@ async fn bury_message(shared: &Shared, message: Taken) -> Result<(), PublishErro
     let letters = letters(&message.body, &message.routing_key, message.returned_too_often, Timestamp::now());
     bury::bury(&shared.publisher, &shared.store, &shared.metrics, letters).await?;
     message.ack().await;
+    shared.metrics.unrouted.inc();
     Ok(())
 }
 

@@ -34,6 +34,7 @@ mod signatures;
 mod secrets;
 mod privacy;
 mod health;
+mod kit;
 mod broker_versions;
 mod broker_access;
 mod definitions;
