@@ -21,6 +21,8 @@
 pub mod broker;
 pub mod receiver;
 pub mod clickfunnels;
+pub mod tls;
+pub mod hostile;
 pub mod resources;
 pub mod stack;
 pub mod client;
@@ -40,6 +42,7 @@ pub mod node;
 pub mod process;
 pub mod ports;
 pub mod wire;
+pub mod namespace;
 
 // The demo.
 pub mod demo;

@@ -77,7 +77,7 @@ impl Store {
         let connection = open_to_write(&settings.path)?;
         schema::require_current(&connection)?;
         patiently(|| connection.pragma_update(None, "journal_mode", "wal"))?;
-        let writer = writer::spawn(connection, observe)?;
+        let writer = writer::spawn(connection, &settings.path, observe)?;
         Ok(Self { readers: Arc::new(Readers::new(&settings.path)), writer: Some(writer) })
     }
 

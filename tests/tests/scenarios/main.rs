@@ -26,6 +26,7 @@ mod library;
 mod use_cases;
 mod checklist;
 mod isolation;
+mod receivers;
 mod protection;
 mod dead_letters;
 mod strange_messages;
