@@ -33,6 +33,7 @@ pub mod order;
 pub mod shuffle;
 pub mod eventually;
 pub mod load;
+pub mod steady;
 pub mod accounting;
 pub mod metrics;
 
@@ -43,6 +44,7 @@ pub mod process;
 pub mod ports;
 pub mod wire;
 pub mod namespace;
+pub mod name_server;
 
 // The demo.
 pub mod demo;

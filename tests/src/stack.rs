@@ -134,6 +134,12 @@ impl Setup {
         Self { within: namespace.entering(), ..self }
     }
 
+    /// With these words before the command of every process, which has to replace itself by that.
+    #[must_use]
+    pub fn wrapped<'a>(self, words: impl IntoIterator<Item = &'a str>) -> Self {
+        Self { within: words.into_iter().map(ToOwned::to_owned).collect(), ..self }
+    }
+
     /// With this management URL for the broker's figures, where the vhost does not know one.
     #[must_use]
     pub fn management(self, url: Option<String>) -> Self {

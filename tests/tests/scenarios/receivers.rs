@@ -109,17 +109,20 @@ async fn however_a_receiver_misbehaves_its_attempts_end_in_time_with_a_name_and_
     })
     .await?;
     let peak = resident(&mut stack)?;
+    let mut misnamed = Vec::new();
     for hostile in &all {
         let name = hostile.way.name();
         let classes = classes(&text, &name);
-        let expected = BTreeSet::from([class(hostile.way).to_owned()]);
         println!(
             "{name:<26} {:<9} {:>3} connections, {:>9} bytes taken at most",
             classes.iter().cloned().collect::<Vec<_>>().join(" "),
             hostile.connections(),
             hostile.most_sent(),
         );
-        assert_eq!(classes, expected, "{name}");
+        let wrong: Vec<_> = classes.iter().filter(|found| !expected(hostile.way, found)).collect();
+        if !wrong.is_empty() || classes.is_empty() {
+            misnamed.push(format!("{name}: {classes:?}, not {}", class(hostile.way)));
+        }
         assert!(hostile.most_sent() < KERNEL, "{name}: {} bytes were taken", hostile.most_sent());
         // A second for the attempt, and a second and a half for a machine that is busy.
         let labels: &[(&str, &str)] = &[("connector", &name), ("le", "2.5")];
@@ -127,6 +130,7 @@ async fn however_a_receiver_misbehaves_its_attempts_end_in_time_with_a_name_and_
         let of = metrics::sum(&text, "carom_attempt_duration_seconds_count", &labels[..1]);
         assert_eq!(in_time, of, "{name}: an attempt did not end within its time");
     }
+    assert!(misnamed.is_empty(), "{misnamed:#?}");
     let neighbours: &[(&str, &str)] = &[("connector", "neighbour"), ("outcome", "retry")];
     assert_eq!(metrics::sum(&text, "carom_attempts_total", neighbours), None, "a neighbour was held up");
     println!("a neighbour's event took {:.0} ms at most, event to delivery", slowest.as_secs_f64() * 1e3);
@@ -146,6 +150,11 @@ async fn however_a_receiver_misbehaves_its_attempts_end_in_time_with_a_name_and_
     assert_eq!(good.matching(|request| request.path == "/followed").len(), 0, "a redirect was followed");
     drained(stack.vhost()?, secs(20)).await?;
     stack.finish().await
+}
+
+/// A reset that comes at once may be seen while the connection is still being made.
+fn expected(way: Way, found: &str) -> bool {
+    found == class(way) || (way == Way::ResetsAtOnce && found == "connect")
 }
 
 fn reuses(way: Way) -> bool {
