@@ -37,18 +37,20 @@ pub struct Hostile {
 #[derive(Default)]
 struct Told {
     connections: AtomicU64,
+    ended: AtomicU64,
     most_sent: AtomicU64,
 }
 
 impl Hostiles {
     /// None yet. When they are healed, `good` gets what they get.
     pub fn new(good: &Receiver) -> Result<Self> {
+        misbehave::prepare();
         let authority = Authority::new()?;
         let healthy = TlsAcceptor::from(authority.server(Flaw::None, &["http/1.1"])?);
         let trap = std::net::TcpListener::bind("127.0.0.1:0")?;
         trap.set_nonblocking(true)?;
         let mut builder = tokio::runtime::Builder::new_multi_thread();
-        let runtime = builder.worker_threads(1).thread_name("hostile").enable_all().build()?;
+        let runtime = builder.worker_threads(2).thread_name("hostile").enable_all().build()?;
         let (good, healed) = (good.address(), Arc::default());
         Ok(Self { good, healed, healthy, authority, trap, runtime: Some(runtime) })
     }
@@ -85,6 +87,7 @@ impl Hostiles {
                         (false, None) => {
                             let sent = misbehave::misbehave(way, stream, place, good).await;
                             told.most_sent.fetch_max(sent, SeqCst);
+                            told.ended.fetch_add(1, SeqCst);
                             Ok(())
                         }
                     };
@@ -125,6 +128,11 @@ impl Hostile {
     /// How many connections it got.
     pub fn connections(&self) -> u64 {
         self.told.connections.load(SeqCst)
+    }
+
+    /// How many of them it has ended.
+    pub fn ended(&self) -> u64 {
+        self.told.ended.load(SeqCst)
     }
 
     /// The most bytes that were taken from it over one connection, and what the kernel holds of them.

@@ -24,11 +24,12 @@ pub struct Steady {
 }
 
 impl Steady {
-    /// Starts to send an event every `interval`, one after another.
-    pub fn start(client: &Client, url: &str, interval: Duration) -> Self {
+    /// Starts to send an event every `interval`, one after another; `name` begins what they are known by.
+    pub fn start(client: &Client, url: &str, interval: Duration, name: &'static str) -> Self {
         let nothing = Sent { accepted: Default::default(), refused: 0, broken: 0, took: Duration::ZERO };
         let (sent, stop) = (Arc::new(Mutex::new(nothing)), CancellationToken::new());
-        let sender = tokio::spawn(send(client.clone(), url.to_owned(), interval, sent.clone(), stop.clone()));
+        let sender =
+            tokio::spawn(send(client.clone(), url.to_owned(), (interval, name), sent.clone(), stop.clone()));
         Self { sent, stop, sender, began: Instant::now() }
     }
 
@@ -60,7 +61,7 @@ impl Steady {
 async fn send(
     client: Client,
     url: String,
-    interval: Duration,
+    (interval, name): (Duration, &str),
     sent: Arc<Mutex<Sent>>,
     stop: CancellationToken,
 ) -> Result<()> {
@@ -70,7 +71,7 @@ async fn send(
             () = stop.cancelled() => break,
             _ = ticks.tick() => {}
         }
-        let tx = format!("steady-{index:05}");
+        let tx = format!("{name}-{index:05}");
         let pairs = [("event", "purchase"), ("txid", &tx), ("payout", "12.50"), ("currency", "USD")];
         let deadline = Instant::now() + PATIENCE;
         loop {

@@ -28,6 +28,9 @@ use http::Method;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 use jiff::Timestamp;
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use tokio::time::{Instant, timeout_at};
 use url::{Host, Url};
 
@@ -301,8 +304,16 @@ fn authorities(path: &Path) -> Result<Vec<reqwest::Certificate>, SetupError> {
     }
     let wrong = |problem: String| SetupError::CaFile { path: path.to_owned(), problem };
     let pem = std::fs::read(path).map_err(|error| wrong(format!("cannot be read: {error}")))?;
-    let found = reqwest::Certificate::from_pem_bundle(&pem)
-        .map_err(|_| wrong("holds something that is no certificate in PEM".to_owned()))?;
+    let mut store = RootCertStore::empty();
+    let mut found = Vec::new();
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
+        let certificate = certificate.map_err(|_| wrong("is not PEM".to_owned()))?;
+        let read = reqwest::Certificate::from_der(&certificate);
+        match (read, store.add(certificate)) {
+            (Ok(read), Ok(())) => found.push(read),
+            _ => return Err(wrong("holds something that is no certificate".to_owned())),
+        }
+    }
     if found.is_empty() {
         return Err(wrong("holds no certificate in PEM".to_owned()));
     }

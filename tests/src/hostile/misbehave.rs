@@ -2,6 +2,7 @@
 
 use crate::tls::Flaw;
 use std::net::SocketAddr;
+use std::sync::LazyLock;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -126,6 +127,11 @@ pub(super) struct Place {
 
 const FAILED: &str = "HTTP/1.1 500 Internal Server Error\r\n";
 
+/// Makes the bombs, which takes a moment.
+pub(super) fn prepare() {
+    LazyLock::force(&GZIP);
+}
+
 /// Does to one connection what it does. Gives how many bytes it has sent.
 pub(super) async fn misbehave(way: Way, mut stream: TcpStream, place: Place, good: SocketAddr) -> u64 {
     let s = &mut stream;
@@ -169,9 +175,9 @@ pub(super) async fn misbehave(way: Way, mut stream: TcpStream, place: Place, goo
             let chunk = [b"10000\r\n", zeros.as_slice(), b"\r\n"].concat();
             flood(s, &failed("transfer-encoding: chunked\r\n\r\n"), &chunk).await
         }
-        Way::BombGzip => bomb(s, "gzip", &gzip_of_zeros(5_000_000)).await,
-        Way::BombDeflate => bomb(s, "deflate", &deflated_zeros(5_000_000)).await,
-        Way::BombBrotli => bomb(s, "br", &[0x5b; 5_000_000]).await,
+        Way::BombGzip => bomb(s, "gzip", &GZIP).await,
+        Way::BombDeflate => bomb(s, "deflate", &DEFLATED).await,
+        Way::BombBrotli => bomb(s, "br", &[0x5b; 1_000_000]).await,
         Way::LengthTooShort => {
             let smuggled = "content-length: 4\r\n\r\npartHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
             let sent = send(s, &failed(smuggled)).await;
@@ -293,6 +299,11 @@ async fn resets_when_reused(stream: &mut TcpStream, good: SocketAddr) -> u64 {
     sent
 }
 
+/// A megabyte that would be 159.
+static DEFLATED: LazyLock<Vec<u8>> = LazyLock::new(|| deflated_zeros(1_000_000));
+static GZIP: LazyLock<Vec<u8>> =
+    LazyLock::new(|| [&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3][..], &DEFLATED, &[0; 8]].concat());
+
 /// A deflate stream of zeros, 159 times as large when it is inflated: one literal, then the longest copy again and
 /// again (fixed Huffman codes, RFC 1951).
 fn deflated_zeros(bytes: usize) -> Vec<u8> {
@@ -321,8 +332,4 @@ fn deflated_zeros(bytes: usize) -> Vec<u8> {
     put(0, 7, &mut out);
     put(0, 8, &mut out);
     out
-}
-
-fn gzip_of_zeros(bytes: usize) -> Vec<u8> {
-    [&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3][..], &deflated_zeros(bytes), &[0; 8]].concat()
 }

@@ -49,7 +49,8 @@ async fn of_a_configuration_that_becomes_bad_the_last_good_version_stays_and_a_m
 {
     let (broker, receiver, resources, setup) = crate::network().await?;
     let mut stack = setup.start(&broker).await?;
-    let load = Steady::start(stack.client(), &stack.events_url(PLAIN_TOKEN), Duration::from_millis(50));
+    let load =
+        Steady::start(stack.client(), &stack.events_url(PLAIN_TOKEN), Duration::from_millis(50), "steady");
     in_use(&stack, 1, false).await?;
 
     // A key that this version does not know, as a newer one would have written it.
@@ -64,10 +65,14 @@ async fn of_a_configuration_that_becomes_bad_the_last_good_version_stays_and_a_m
     })?;
     in_use(&stack, 1, true).await?;
     for binary in Binary::ALL {
-        let log = stack.log(binary)?;
-        let told = log.lines().filter(|line| line.contains("resources.newest_invalid")).count();
-        assert_eq!(told, 2, "{binary} tells each bad version once, not with every look");
-        assert!(log.contains("connector[network].webhook.url"), "{binary} names what is wrong");
+        eventually(secs(5), format!("{binary} tells each bad version"), async || {
+            let log = stack.log(binary)?;
+            let told = log.lines().filter(|line| line.contains("resources.newest_invalid")).count();
+            ensure!(told == 2, "{told} lines");
+            ensure!(log.contains("connector[network].webhook.url"), "what is wrong is not named");
+            Ok(())
+        })
+        .await?;
     }
     // Started anew, they find the last good one too: in the store, and ingest without its snapshot.
     stack.stop(Binary::Worker).await?;
@@ -84,6 +89,13 @@ async fn of_a_configuration_that_becomes_bad_the_last_good_version_stays_and_a_m
     let ran = stack.carom(&["apply", "bad.toml"]).await?;
     assert_eq!(ran.code, Some(64), "{}{}", ran.out, ran.err);
     in_use(&stack, 1, true).await?;
+    for binary in Binary::ALL {
+        let told = stack.log(binary)?.lines().filter(|line| line.contains("newest_invalid")).count();
+        assert_eq!(
+            told, 3,
+            "{binary}: each bad version once, and again at the start, but not with every look"
+        );
+    }
     // What is mended is in use, and nobody was started for it.
     stack.apply(&resources).await?;
     in_use(&stack, 4, false).await?;
@@ -173,7 +185,8 @@ async fn a_connector_deleted_with_a_backlog_while_its_receiver_hangs_leaves_lett
     }
     hung.wait_for(secs(10), 2, |_| true).await?;
     stack.apply(&resources.clone().without("doomed")).await?;
-    let load = Steady::start(stack.client(), &stack.events_url(PLAIN_TOKEN), Duration::from_millis(50));
+    let load =
+        Steady::start(stack.client(), &stack.events_url(PLAIN_TOKEN), Duration::from_millis(50), "steady");
     let letters = stack.letters_become(30, &["--connector", "doomed"]).await?;
     let removed = letters.iter().filter(|letter| letter["reason"] == "connector_removed").count();
     assert_eq!(removed, 30, "{letters:?}");

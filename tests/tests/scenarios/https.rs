@@ -92,27 +92,28 @@ async fn an_authority_of_the_operators_own_is_trusted_and_both_protocols_deliver
     let acceptor = |protocols: &[&str]| -> Result<TlsAcceptor> {
         Ok(TlsAcceptor::from(authority.server(Flaw::None, protocols)?))
     };
-    let both = receiver(acceptor(&["h2", "http/1.1"])?, had.clone()).await?;
-    let old = receiver(acceptor(&["http/1.1"])?, had.clone()).await?;
-    let mute = receiver(acceptor(&[])?, had.clone()).await?;
-    // Name, where, what the first attempt of a delivery is told to have been, the protocol.
-    let table = [
+    let both: &[&str] = &["h2", "http/1.1"];
+    // Name, what it speaks, what a failed attempt is told to have been, the protocol that is chosen.
+    let table: [(&str, &[&str], Option<&str>, &str); 6] = [
         ("modern", both, None, "h2"),
-        ("old", old, None, "http/1.1"),
-        ("mute", mute, None, "http/1.1"),
+        ("old", &["http/1.1"], None, "http/1.1"),
+        ("mute", &[], None, "http/1.1"),
         ("goes-away", both, Some("reset"), "h2"),
         ("breaks", both, Some("reset"), "h2"),
         ("refuses", both, Some("reset"), "h2"),
     ];
-    let resources = table.iter().fold(Resources::new(), |resources, (name, address, ..)| {
-        resources.with(Connector::get(name, format!("https://{address}/{name}")).triggers(&[name]))
-    });
+    let mut resources = Resources::new();
+    for (name, speaks, ..) in table {
+        let address = receiver(acceptor(speaks)?, had.clone()).await?;
+        let connector = Connector::get(name, format!("https://{address}/{name}")).triggers(&[name]);
+        resources = resources.with(connector);
+    }
     let dir = tempfile::tempdir()?;
     let ca_file = dir.path().join("authority.pem");
     std::fs::write(&ca_file, &authority.pem)?;
     let stack = Setup::new(&resources)
         .env("CAROM_EGRESS_CA_FILE", ca_file.to_string_lossy())
-        .env("CAROM_RETRY_SCHEDULE", "200ms,400ms,1s,2s")
+        .env("CAROM_RETRY_SCHEDULE", "200ms,400ms,1s,2s,3s,4s")
         .start(&broker)
         .await?;
     for (name, ..) in table {

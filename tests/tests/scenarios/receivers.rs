@@ -56,7 +56,7 @@ async fn however_a_receiver_misbehaves_its_attempts_end_in_time_with_a_name_and_
     for hostile in &all {
         let name = hostile.way.name();
         let connector = Connector::get(&name, hostile.url()).triggers(&[&name]);
-        resources = resources.with(connector.line("timeout = \"1s\""));
+        resources = resources.with(connector.line("timeout = \"2s\""));
     }
     let dir = tempfile::tempdir()?;
     let ca_file = dir.path().join("authority.pem");
@@ -77,12 +77,16 @@ async fn however_a_receiver_misbehaves_its_attempts_end_in_time_with_a_name_and_
             let id = stack.plain(&[("event", &name), ("txid", &tx)]).await?;
             sent.accepted.insert(tx, id);
         }
-        // The second request of those that keep their connection comes when the first was answered.
-        let reused = ["resets-when-reused", "closes-when-idle"];
-        for name in reused {
-            let tx = format!("{name}-{round}");
-            eventually(secs(10), format!("{tx} is delivered"), async || {
+        // The second request of those that keep their connection comes when the first was answered; and of the one
+        // that closes it, when it has.
+        for hostile in all.iter().filter(|hostile| reuses(hostile.way)) {
+            let tx = format!("{}-{round}", hostile.way.name());
+            eventually(secs(20), format!("{tx} is delivered"), async || {
                 ensure!(good.taken().contains_key(&tx), "not yet");
+                ensure!(
+                    hostile.way != Way::ClosesWhenIdle || hostile.ended() == hostile.connections(),
+                    "open"
+                );
                 Ok(())
             })
             .await?;
@@ -98,7 +102,7 @@ async fn however_a_receiver_misbehaves_its_attempts_end_in_time_with_a_name_and_
         slowest = slowest.max(asked.elapsed());
         sent.accepted.insert(tx, id);
     }
-    let text = eventually(secs(20), "each has failed twice", async || {
+    let text = eventually(secs(40), "each has failed twice", async || {
         let text = stack.metrics(Binary::Worker).await?;
         for hostile in all.iter().filter(|hostile| !reuses(hostile.way)) {
             let name = hostile.way.name();
@@ -119,13 +123,13 @@ async fn however_a_receiver_misbehaves_its_attempts_end_in_time_with_a_name_and_
             hostile.connections(),
             hostile.most_sent(),
         );
-        let wrong: Vec<_> = classes.iter().filter(|found| !expected(hostile.way, found)).collect();
-        if !wrong.is_empty() || classes.is_empty() {
+        let right = classes.iter().all(|found| expected(hostile.way, found));
+        if !right || !classes.contains(class(hostile.way)) {
             misnamed.push(format!("{name}: {classes:?}, not {}", class(hostile.way)));
         }
         assert!(hostile.most_sent() < KERNEL, "{name}: {} bytes were taken", hostile.most_sent());
-        // A second for the attempt, and a second and a half for a machine that is busy.
-        let labels: &[(&str, &str)] = &[("connector", &name), ("le", "2.5")];
+        // Two seconds for the attempt, and three for a machine that is busy.
+        let labels: &[(&str, &str)] = &[("connector", &name), ("le", "5")];
         let in_time = metrics::sum(&text, "carom_attempt_duration_seconds_bucket", labels);
         let of = metrics::sum(&text, "carom_attempt_duration_seconds_count", &labels[..1]);
         assert_eq!(in_time, of, "{name}: an attempt did not end within its time");
@@ -152,9 +156,11 @@ async fn however_a_receiver_misbehaves_its_attempts_end_in_time_with_a_name_and_
     stack.finish().await
 }
 
-/// A reset that comes at once may be seen while the connection is still being made.
+/// A reset that comes at once may be seen while the connection is still being made; and where the machine is so busy
+/// that an attempt's time is over before it has its answer, that is what it is told as.
 fn expected(way: Way, found: &str) -> bool {
-    found == class(way) || (way == Way::ResetsAtOnce && found == "connect")
+    let late = if way.is_tls() { ["connect", "connect"] } else { ["timeout", "connect"] };
+    found == class(way) || late.contains(&found)
 }
 
 fn reuses(way: Way) -> bool {

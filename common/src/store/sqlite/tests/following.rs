@@ -60,7 +60,7 @@ async fn nothing_is_written_to_a_file_that_was_moved_until_it_is_back() {
     let (folder, store) = store();
     let (path, away) = (settings(&folder).path, folder.path().join("away"));
     std::fs::rename(&path, &away).unwrap();
-    assert!(matches!(store.check().await, Err(Error::Moved { .. })));
+    assert!(matches!(store.apply(telling("https://n.example/")).await, Err(Error::Moved { .. })));
     // Another file in its place is another store.
     std::fs::write(&path, "").unwrap();
     assert!(matches!(store.apply(telling("https://n.example/")).await, Err(Error::Moved { .. })));
