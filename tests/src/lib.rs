@@ -21,6 +21,8 @@
 pub mod broker;
 pub mod receiver;
 pub mod clickfunnels;
+pub mod tls;
+pub mod hostile;
 pub mod resources;
 pub mod stack;
 pub mod client;
@@ -47,6 +49,8 @@ pub mod certificates;
 pub mod process;
 pub mod ports;
 pub mod wire;
+pub mod namespace;
+pub mod name_server;
 
 // The demo.
 pub mod demo;

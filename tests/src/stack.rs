@@ -3,6 +3,7 @@
 use crate::broker::{Broker, Vhost};
 use crate::client::Client;
 use crate::eventually::{eventually, secs};
+use crate::namespace::{self, Namespace};
 use crate::process::{self, Process};
 use crate::proxy::Proxy;
 use crate::resources::{PLAIN_TOKEN, Resources, quoted};
@@ -49,6 +50,7 @@ pub struct Setup {
     through: Through,
     ports: Option<Ports>,
     management_url: Option<String>,
+    within: Vec<String>,
 }
 
 /// Which of the binaries reach the broker through a proxy, and what their URL's query is there.
@@ -100,6 +102,8 @@ pub struct Stack {
     env: Vec<(String, String)>,
     through: Through,
     ports: Ports,
+    /// What is put before every command.
+    within: Vec<String>,
     client: Client,
     told: bool,
 }
@@ -114,7 +118,8 @@ impl Setup {
         let mut env = vec![("CAROM_LOG_FORMAT".to_owned(), "json".to_owned())];
         // For whoever looks for a fault: SCENARIO_LOG=info,lapin=debug
         env.extend(std::env::var("SCENARIO_LOG").ok().map(|level| ("CAROM_LOG_LEVEL".to_owned(), level)));
-        Self { resources, env, through: Vec::new(), ports: None, management_url: None }
+        let (through, within) = (Vec::new(), Vec::new());
+        Self { resources, env, through, ports: None, management_url: None, within }
     }
 
     /// With a variable in both binaries' environment.
@@ -137,6 +142,18 @@ impl Setup {
     #[must_use]
     pub fn ports(self, ports: Ports) -> Self {
         Self { ports: Some(ports), ..self }
+    }
+
+    /// With every process within a namespace of the test's own.
+    #[must_use]
+    pub fn within(self, namespace: &Namespace) -> Self {
+        Self { within: namespace.entering(), ..self }
+    }
+
+    /// With these words before the command of every process, which has to replace itself by that.
+    #[must_use]
+    pub fn wrapped<'a>(self, words: impl IntoIterator<Item = &'a str>) -> Self {
+        Self { within: words.into_iter().map(ToOwned::to_owned).collect(), ..self }
     }
 
     /// With this management URL for the broker's figures, where the vhost does not know one.
@@ -205,7 +222,8 @@ impl Setup {
         std::fs::write(dir.join("resources.toml"), &self.resources)?;
         let (env, through) = (self.env, self.through);
         let client = Client::new()?;
-        Ok(Stack { ingest: None, worker: None, vhost, folder, env, through, ports, client, told: false })
+        let within = self.within;
+        Ok(Stack { ingest: None, worker: None, vhost, folder, env, through, ports, within, client, told: false })
     }
 }
 
@@ -355,7 +373,7 @@ impl Stack {
         command.args(["--config".as_ref(), self.dir().join("carom.toml").as_os_str()]);
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
         command.current_dir(self.dir());
-        Ok(command)
+        Ok(namespace::before(&self.within, command))
     }
 
     /// Sets a variable for whatever is started from now on.

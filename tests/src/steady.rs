@@ -2,6 +2,7 @@
 //! the same `txid`. It knows when something was accepted, and so for how long nothing was.
 
 use crate::client::Client;
+use crate::eventually::eventually;
 use crate::load::Sent;
 use anyhow::{Result, ensure};
 use std::collections::BTreeMap;
@@ -74,6 +75,17 @@ impl Steady {
     /// How many were accepted so far.
     pub fn accepted_count(&self) -> usize {
         self.shared.accepted.lock().unwrap().len()
+    }
+
+    /// Waits until so many more are accepted: time passes, and ingest takes.
+    pub async fn more(&self, count: usize) -> Result<()> {
+        let wanted = self.accepted_count() + count;
+        eventually(PATIENCE, format!("{count} more are accepted"), async || {
+            let accepted = self.accepted_count();
+            ensure!(accepted >= wanted, "{accepted} of {wanted} are");
+            Ok(())
+        })
+        .await
     }
 
     /// Fails where the load has ended by itself, and with why.

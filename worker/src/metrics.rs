@@ -52,7 +52,7 @@ pub struct Metrics {
     pub commits: Histogram,
     /// The jobs in a commit.
     pub commit_jobs: Histogram,
-    /// Whether the store answered the last look.
+    /// Whether the store does its work.
     pub store_reachable: IntGauge,
     /// Messages that came through `carom.unrouted`.
     pub unrouted: IntCounter,
@@ -62,6 +62,8 @@ pub struct Metrics {
     pub follow_failing: IntGauge,
     /// Whether the broker limits the length of a queue that must not have a limit.
     pub queue_limited: IntGaugeVec,
+    /// Whether the newest version of the resources cannot be used.
+    pub newest_invalid: IntGauge,
     /// Messages by queue.
     pub queue_messages: IntGaugeVec,
     /// The age of the oldest message by queue.
@@ -114,11 +116,12 @@ impl Metrics {
             confirms: m.seconds("confirm_duration_seconds", "Time from publish to the broker's confirm.", FAST),
             commits: m.seconds("store_commit_duration_seconds", "Time of a group commit of the store.", FAST),
             commit_jobs: m.seconds("store_commit_jobs", "Jobs in a group commit of the store.", &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0]),
-            store_reachable: m.gauge("store_reachable", "Whether the store answered when it was last looked at: 1 or 0. Without it nothing is taken."),
+            store_reachable: m.gauge("store_reachable", "Whether the store did its work when it was last asked to: 1 or 0. Without it nothing is taken."),
             unrouted: m.counter("unrouted_messages_total", "Messages taken from carom.unrouted: the broker could not route them, or they came back to their queue too often."),
             resources_version: m.gauge("resources_version", "The version of the resources in use."),
             follow_failing: m.gauge("resources_follow_failing", "Whether the last look for new resources failed; the last good ones stay in use."),
             queue_limited: m.gauges("queue_length_limited", "Whether the broker limits a queue's length, by argument or policy, though letters or tiers need it to take what comes, by queue: 1 where it does. Needs broker.management_url.", &["queue"]),
+            newest_invalid: m.gauge("resources_newest_invalid", "Whether the newest version of the resources in the store cannot be used, so that an older one is in use: 1 or 0."),
             queue_messages: m.gauges("queue_messages", "Messages in a queue of the broker, by queue.", &["queue"]),
             queue_oldest: m.real_gauges("queue_oldest_age_seconds", "Age of the oldest message, by queue: of deliveries by the store's account, of intakes at most this.", &["queue"]),
             tier_waiting: m.gauges("tier_deliveries", "Deliveries that wait in a retry tier by the store's account, by tier.", &["tier"]),
