@@ -26,6 +26,8 @@ pub struct Attendance {
     pub queue: String,
     /// What every attempt passes.
     pub gate: Gate,
+    /// Whether there is a rate, and so somebody to share it with.
+    pub rated: bool,
     /// Messages held at most.
     pub prefetch: u16,
     /// Deliveries in a message at most; what holds more is taken apart first.
@@ -85,8 +87,13 @@ async fn closed(shared: &Arc<Shared>, attendance: &Arc<Attendance>, tasks: &Task
     let attached = shared.metrics.consumers.with_label_values(&[topology::label(&attendance.queue)]);
     let stop = attendance.stop.child_token();
     let (link, queue) = (shared.link.clone(), attendance.queue.clone());
+    let told = (shared.clone(), attendance.clone());
     let mut taken = consume(link, queue, attendance.prefetch, stop.clone(), move |on| {
+        let (shared, attendance) = &told;
         attached.set(i64::from(on));
+        if attendance.rated {
+            shared.shares.attached(&attendance.connector, on);
+        }
     });
     let ended = loop {
         let message = tokio::select! {

@@ -10,6 +10,7 @@ mod request;
 use crate::attend::{Attendance, Taking};
 use crate::breaker::Sign;
 use crate::bury;
+use crate::elsewhere;
 use crate::settle;
 use crate::shared::Shared;
 use crate::unpack::{self, Unpacked};
@@ -108,6 +109,10 @@ async fn one(
     taking: Taking,
     delivery: Delivery,
 ) -> Result<Sign, PublishError> {
+    if elsewhere::may_be_in_hand(shared, taken) && settled_elsewhere(shared, taken, &delivery).await? {
+        shared.metrics.copies.with_label_values(&[delivery.connector.as_str()]).inc();
+        return Ok(Sign::Nothing);
+    }
     let slot = tokio::select! {
         biased;
         () = attendance.over(taking) => None,
@@ -124,14 +129,34 @@ async fn one(
     let key = key(&delivery);
     let event = delivery.facts.event.id;
     match settle::surely("attempt_standing", || shared.store.attempt_standing(key, event)).await {
-        AttemptStanding::Due => deliver(shared, attendance, taking, delivery, false).await,
+        AttemptStanding::Due => deliver(shared, attendance, taken, taking, delivery, false).await,
         // Its letter is storage too: it carries nothing of who was erased.
-        AttemptStanding::Erased => deliver(shared, attendance, taking, delivery.without_person(), true).await,
+        AttemptStanding::Erased => {
+            deliver(shared, attendance, taken, taking, delivery.without_person(), true).await
+        }
         AttemptStanding::Settled => {
             shared.metrics.copies.with_label_values(&[delivery.connector.as_str()]).inc();
             Ok(Sign::Nothing)
         }
     }
+}
+
+/// Waits for another worker that may be making this very attempt, and says whether it has settled it. Who waits
+/// has begun nothing, and takes nobody's slot.
+async fn settled_elsewhere(
+    shared: &Shared,
+    taken: &Taken,
+    delivery: &Delivery,
+) -> Result<bool, PublishError> {
+    let resources = shared.resources.borrow().clone();
+    let webhook = resources.connector(&delivery.connector).map(|connector| &connector.webhook);
+    let longest = elsewhere::longest_attempt(&shared.config, webhook);
+    let (key, event) = (key(delivery), delivery.facts.event.id);
+    let settled = || async move {
+        let standing = settle::surely("attempt_standing", || shared.store.attempt_standing(key, event));
+        standing.await == AttemptStanding::Settled
+    };
+    elsewhere::outwait(taken, longest, settled).await
 }
 
 fn key(delivery: &Delivery) -> AttemptKey {
@@ -142,6 +167,7 @@ fn key(delivery: &Delivery) -> AttemptKey {
 async fn deliver(
     shared: &Shared,
     attendance: &Attendance,
+    taken: &Taken,
     taking: Taking,
     delivery: Delivery,
     erased: bool,
@@ -150,7 +176,7 @@ async fn deliver(
     let tried = if erased {
         Some(Tried::dead(Reason::Erased, "it belongs to a person who was erased"))
     } else {
-        attempt(shared, attendance, taking, &delivery, at).await
+        attempt(shared, attendance, taken, taking, &delivery, at).await?
     };
     let Some(tried) = tried else {
         give_back(shared, attendance, std::slice::from_ref(&delivery)).await?;
@@ -174,33 +200,39 @@ async fn deliver(
 async fn attempt(
     shared: &Shared,
     attendance: &Attendance,
+    taken: &Taken,
     taking: Taking,
     delivery: &Delivery,
     now: Timestamp,
-) -> Option<Tried> {
+) -> Result<Option<Tried>, PublishError> {
     let resources = known(shared, &delivery.connector).await;
     let Some(connector) = resources.connector(&delivery.connector) else {
-        return Some(Tried::dead(Reason::ConnectorRemoved, "there is no such connector any more"));
+        let removed = Tried::dead(Reason::ConnectorRemoved, "there is no such connector any more");
+        return Ok(Some(removed));
     };
     if let Some(expired) = expired(connector, delivery, shared.config.worker.max_due.0, now) {
-        return Some(expired);
+        return Ok(Some(expired));
     }
     if delivery.test {
-        return Some(match render(connector, delivery, Some(NO_TOKEN)) {
+        return Ok(Some(match render(connector, delivery, Some(NO_TOKEN)) {
             Ok(postback) => Tried::tested(recorded(&postback, shared.config.worker.log_body_bytes)),
             Err(tried) => *tried,
-        });
+        }));
     }
     tokio::select! {
         biased;
-        () = attendance.over(taking) => return None,
+        () = attendance.over(taking) => return Ok(None),
         () = attendance.gate.turn() => {}
+    }
+    // Its turn may have been long in coming. What was lost meanwhile is another's by now.
+    if !taken.is_current() {
+        return Err(PublishError::Lost);
     }
     let in_flight = shared.metrics.in_flight.with_label_values(&[delivery.connector.as_str()]);
     in_flight.inc();
     let tried = exchange(shared, connector, delivery).await;
     in_flight.dec();
-    Some(tried)
+    Ok(Some(tried))
 }
 
 /// Whether it has been due for too long, or its event is too old for this connector. A refund is as old as the

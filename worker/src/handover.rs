@@ -29,7 +29,7 @@ pub fn per_message(webhook: &Webhook) -> usize {
     settleable(webhook).clamp(1, DELIVERIES_PER_MESSAGE)
 }
 
-/// Puts deliveries on their queues, those of one connector together.
+/// Puts deliveries on their queues, those of one connector together. `again`: they may be there already.
 ///
 /// # Errors
 /// We are being shut down.
@@ -37,6 +37,7 @@ pub async fn deliveries(
     publisher: &Publisher,
     resources: &Resources,
     deliveries: Vec<Delivery>,
+    again: bool,
 ) -> Result<(), PublishError> {
     let mut by_connector: BTreeMap<ConnectorId, Vec<Delivery>> = BTreeMap::new();
     for delivery in deliveries {
@@ -54,7 +55,7 @@ pub async fn deliveries(
         deliveries
             .chunks(most)
             .flat_map(batches)
-            .map(move |body| Message::to_queue(&queue, body))
+            .map(move |body| Message::to_queue(&queue, body).again(again))
             .collect::<Vec<_>>()
     });
     try_join_all(messages.map(|message| publisher.publish_surely(message))).await.map(|_| ())
