@@ -152,7 +152,7 @@ async fn listed(
         left -= u32::try_from(page.len()).unwrap_or(left).min(left);
         for letter in &page {
             if json {
-                serde_json::to_writer(&mut out, letter)?;
+                serde_json::to_writer(&mut out, letter).map_err(std::io::Error::from)?;
                 out.write_all(b"\n")?;
             } else {
                 writeln!(out, "{}", line(letter))?;
