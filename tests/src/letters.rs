@@ -85,8 +85,18 @@ async fn publish(url: &str, events: &[Intake]) -> Result<()> {
     Ok(())
 }
 
-/// The ids of the first `count` letters on `carom.dead`, from its head on. They are taken and let go.
-pub async fn order(url: &str, count: usize) -> Result<Vec<String>> {
+/// How far a letter lies at most from where it would lie by its age, among the first `count` on `carom.dead`. They
+/// are taken and let go, which disorders them: the broker returns what a connection held in no order.
+pub async fn disorder(url: &str, count: usize) -> Result<usize> {
+    let lying = order(url, count).await?;
+    let mut by_age = lying.clone();
+    by_age.sort_unstable();
+    let place = |id: &String| by_age.binary_search(id).unwrap_or(count);
+    Ok(lying.iter().enumerate().map(|(index, id)| index.abs_diff(place(id))).max().unwrap_or(0))
+}
+
+/// The ids of the first `count` letters, from the head on.
+async fn order(url: &str, count: usize) -> Result<Vec<String>> {
     let connection = Connection::connect(url, ConnectionProperties::default()).await?;
     let channel = connection.create_channel().await?;
     let mut ids = Vec::with_capacity(count);

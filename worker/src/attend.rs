@@ -188,7 +188,7 @@ async fn give_back(shared: &Shared, attendance: &Attendance, message: Taken) {
     if !message.is_current() {
         return;
     }
-    let again = Message::to_queue(&attendance.queue, message.body.clone());
+    let again = Message::to_queue(&attendance.queue, message.body.clone()).again(message.may_be_copy);
     match shared.publisher.publish_surely(again).await {
         Ok(()) => {
             shared.metrics.given_back.with_label_values(&[attendance.connector.as_str()]).inc();

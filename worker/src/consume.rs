@@ -118,7 +118,6 @@ async fn record(shared: Arc<Shared>, group: Vec<Taken>) -> Result<(), PublishErr
 
 /// Resolves a group of events: read, decide, hand over, and only then ack.
 async fn resolve(shared: Arc<Shared>, group: Vec<Taken>) -> Result<(), PublishError> {
-    let again = group.iter().any(|taken| taken.may_be_copy);
     let (mut intakes, mut letters) = unpack_all::<Intake>(&shared, topology::EVENTS, &group).await?;
     // Of two copies in one group the first is decided. A timer comes before what was released, because an
     // event that must wait on needs a timer that still runs.
@@ -186,7 +185,7 @@ async fn resolve(shared: Arc<Shared>, group: Vec<Taken>) -> Result<(), PublishEr
     }
     let publisher = &shared.publisher;
     tokio::try_join!(
-        handover::deliveries(publisher, &rules.resources, deliveries, again),
+        handover::deliveries(publisher, &rules.resources, deliveries, now),
         handover::timers(publisher, timers),
         handover::released(publisher, released),
         bury::bury(publisher, &shared.store, &shared.metrics, letters),

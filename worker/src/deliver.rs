@@ -44,7 +44,7 @@ pub async fn message(shared: &Shared, attendance: &Attendance, taken: Taken) -> 
     let deliveries = unpacked(shared, attendance, &taken).await?;
     if deliveries.len() > attendance.per_message {
         // A batch of the time when the connector could settle more: held whole, it would be held for long.
-        give_back(shared, attendance, &deliveries).await?;
+        give_back(shared, attendance, &deliveries, taken.may_be_copy).await?;
     } else {
         // Each ends as it ends: one that fails must not break off another in the middle of its attempt.
         let ends = join_all(
@@ -64,7 +64,7 @@ pub async fn message(shared: &Shared, attendance: &Attendance, taken: Taken) -> 
 pub async fn probe(shared: &Shared, attendance: &Attendance, taken: Taken) -> Result<Sign, PublishError> {
     let mut deliveries = unpacked(shared, attendance, &taken).await?.into_iter();
     let first = deliveries.next();
-    give_back(shared, attendance, deliveries.as_slice()).await?;
+    give_back(shared, attendance, deliveries.as_slice(), taken.may_be_copy).await?;
     let sign = match first {
         Some(delivery) => one(shared, attendance, &taken, Taking::AsProbe, delivery).await?,
         None => Sign::Nothing,
@@ -86,16 +86,18 @@ async fn unpacked(
     Ok(unpacked.items)
 }
 
-/// Puts deliveries back on their queue, each in a message of its own. While the broker is away it waits: a
+/// Puts deliveries back on their queue, each in a message of its own, as one that may be a copy where it is. While the broker is away it waits: a
 /// message that was dropped unacked would hold its place until the broker loses patience.
 async fn give_back(
     shared: &Shared,
     attendance: &Attendance,
     deliveries: &[Delivery],
+    again: bool,
 ) -> Result<(), PublishError> {
     for delivery in deliveries {
         let body = envelope::encode(std::slice::from_ref(delivery));
-        shared.publisher.publish_surely(Message::to_queue(&attendance.queue, body)).await?;
+        let message = Message::to_queue(&attendance.queue, body).again(again);
+        shared.publisher.publish_surely(message).await?;
         shared.metrics.given_back.with_label_values(&[attendance.connector.as_str()]).inc();
     }
     Ok(())
@@ -119,7 +121,7 @@ async fn one(
         slot = attendance.gate.slots.acquire() => Some(slot.map_err(|_| PublishError::Closed)?),
     };
     if slot.is_none() {
-        give_back(shared, attendance, std::slice::from_ref(&delivery)).await?;
+        give_back(shared, attendance, std::slice::from_ref(&delivery), taken.may_be_copy).await?;
         return Ok(Sign::Nothing);
     }
     let _held = shared.deliveries.hold(delivery.id).await;
@@ -179,7 +181,7 @@ async fn deliver(
         attempt(shared, attendance, taken, taking, &delivery, at).await?
     };
     let Some(tried) = tried else {
-        give_back(shared, attendance, std::slice::from_ref(&delivery)).await?;
+        give_back(shared, attendance, std::slice::from_ref(&delivery), false).await?;
         return Ok(Sign::Nothing);
     };
     let sign = tried.sign();
