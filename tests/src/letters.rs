@@ -17,7 +17,7 @@ use std::time::Duration;
 /// How long a worker that makes letters waits for nothing.
 const TOO_LATE: (&str, &str) = ("CAROM_WORKER_MAX_DUE", "1ms");
 /// How many events travel in one message.
-const BATCH: usize = 64;
+pub const BATCH: usize = 64;
 
 /// A set-up whose worker gives everything up.
 #[must_use]
@@ -63,8 +63,8 @@ pub async fn lie(stack: &Stack, count: usize, limit: Duration) -> Result<()> {
     .await
 }
 
-/// Puts events onto `carom.events`, as ingest would.
-async fn publish(url: &str, events: &[Intake]) -> Result<()> {
+/// Puts events onto `carom.events`, [`BATCH`] in a message, as ingest would.
+pub async fn publish(url: &str, events: &[Intake]) -> Result<()> {
     let connection = Connection::connect(url, ConnectionProperties::default()).await?;
     let channel = connection.create_channel().await?;
     channel.confirm_select(ConfirmSelectOptions::default()).await?;

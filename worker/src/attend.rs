@@ -90,7 +90,8 @@ async fn closed(shared: &Arc<Shared>, attendance: &Arc<Attendance>, tasks: &Task
     let told = (shared.clone(), attendance.clone());
     let mut taken = consume(link, queue, attendance.prefetch, stop.clone(), move |on| {
         let (shared, attendance) = &told;
-        attached.set(i64::from(on));
+        // Of a connector that was changed, the new consumer may come before the old one has gone.
+        attached.add(if on { 1 } else { -1 });
         if attendance.rated {
             shared.shares.attached(&attendance.connector, on);
         }

@@ -29,7 +29,8 @@ pub struct Shares {
 struct Known {
     /// 0 where nobody has counted yet.
     workers: watch::Sender<u32>,
-    attached: bool,
+    /// Consumers of our own: for a moment two, when one takes the place of another.
+    attached: u32,
 }
 
 impl Shares {
@@ -37,7 +38,7 @@ impl Shares {
     pub fn of(&self, connector: &ConnectorId) -> watch::Receiver<u32> {
         let mut known = self.known();
         let entry = known.entry(connector.clone());
-        let entry = entry.or_insert_with(|| Known { workers: watch::Sender::new(0), attached: false });
+        let entry = entry.or_insert_with(|| Known { workers: watch::Sender::new(0), attached: 0 });
         entry.workers.subscribe()
     }
 
@@ -45,7 +46,7 @@ impl Shares {
     /// with what it knew: a probe is to keep to the rate as well.
     pub fn attached(&self, connector: &ConnectorId, on: bool) {
         if let Some(known) = self.known().get_mut(connector) {
-            known.attached = on;
+            known.attached = if on { known.attached + 1 } else { known.attached.saturating_sub(1) };
             if on {
                 known.workers.send_replace(0);
                 self.look.notify_one();
@@ -102,7 +103,7 @@ fn attached(shared: &Shared) -> Vec<ConnectorId> {
         }
         wanted
     });
-    all.iter().filter(|(_, known)| known.attached).map(|(connector, _)| connector.clone()).collect()
+    all.iter().filter(|(_, known)| known.attached > 0).map(|(connector, _)| connector.clone()).collect()
 }
 
 async fn count(
@@ -118,4 +119,25 @@ async fn count(
     let queue = topology::deliver_queue(connector);
     let declared = channel.queue_declare(queue.as_str().into(), options, FieldTable::default()).await?;
     Ok(declared.consumer_count())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_consumer_in_the_place_of_another_is_still_one() {
+        let (shares, connector) = (Shares::default(), "n".parse().unwrap());
+        let workers = shares.of(&connector);
+        shares.attached(&connector, true);
+        shares.known()[&connector].workers.send_replace(3);
+        // The new one comes before the old one has gone.
+        shares.attached(&connector, true);
+        shares.attached(&connector, false);
+        assert_eq!(shares.known()[&connector].attached, 1);
+        assert_eq!(*workers.borrow(), 0, "who comes does not know who else is there");
+        shares.attached(&connector, false);
+        shares.attached(&connector, false);
+        assert_eq!(shares.known()[&connector].attached, 0);
+    }
 }

@@ -35,8 +35,8 @@ pub async fn run(plan: Plan) -> Result<()> {
     let broker = Broker::shared().await?;
     let receiver = Receiver::start()?;
     let resources = Resources::new()
-        .with(Connector::get("a", receiver.url("/a")).triggers(&["purchase"]))
-        .with(Connector::get("b", receiver.url("/b")).triggers(&["lead"]));
+        .with(Connector::get("a", receiver.url("/a")).triggers(&["purchase"]).line("concurrency = 256"))
+        .with(Connector::get("b", receiver.url("/b")).triggers(&["lead"]).line("concurrency = 256"));
     let mut stack = letters::giving_up(Setup::new(&resources)).start(&broker).await?;
     let event = |index: usize| match index % 10 {
         0 => letters::event("lead", &format!("b-{index}")),

@@ -4,6 +4,7 @@ use anyhow::{Result, ensure};
 use carom_tests::accounting::drained;
 use carom_tests::broker::Broker;
 use carom_tests::eventually::{eventually, secs};
+use carom_tests::letters;
 use carom_tests::load::Load;
 use carom_tests::metrics;
 use carom_tests::receiver::{Answer, Receiver};
@@ -133,6 +134,30 @@ async fn events_that_two_workers_are_given_are_told_once() -> Result<()> {
     }
     load.finish().await?;
     eventually(secs(60), "every event is told", async || once(&receiver, count)).await?;
+    drained(stack.vhost()?, secs(20)).await?;
+    once(&receiver, count)?;
+    other.stop().await?;
+    stack.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_that_two_workers_decide_at_once_is_told_once() -> Result<()> {
+    let broker = Broker::shared().await?;
+    let receiver = Receiver::start()?;
+    receiver.answer(Arc::new(|_| Answer::status(200).after(Duration::from_millis(200))));
+    let network = Connector::get("network", receiver.url("/postback")).line("timeout = \"2s\"");
+    let stack = Setup::new(&Resources::new().with(network))
+        .env("CAROM_BROKER_CONFIRM_TIMEOUT", "1s")
+        .start(&broker)
+        .await?;
+    let other = stack.start_another(Binary::Worker).await?;
+    let count = letters::BATCH * 4;
+    let events: Vec<_> =
+        (0..count).map(|index| letters::event("purchase", &format!("both-{index}"))).collect();
+    // Each message twice, one after the other: the broker gives one to this worker and one to that.
+    let twice: Vec<_> = events.chunks(letters::BATCH).flat_map(|batch| [batch, batch].concat()).collect();
+    letters::publish(&stack.vhost()?.url, &twice).await?;
+    eventually(secs(40), "every event is told", async || once(&receiver, count)).await?;
     drained(stack.vhost()?, secs(20)).await?;
     once(&receiver, count)?;
     other.stop().await?;
