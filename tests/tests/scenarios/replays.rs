@@ -69,8 +69,8 @@ async fn replays_that_are_cut_off_in_every_way_send_each_letter_exactly_once() -
     let broker = Broker::shared().await?;
     let receiver = Receiver::start()?;
     let resources = Resources::new()
-        .with(Connector::get("a", receiver.url("/a")).triggers(&["purchase"]))
-        .with(Connector::get("b", receiver.url("/b")).triggers(&["lead"]));
+        .with(Connector::get("a", receiver.url("/a")).triggers(&["purchase"]).line("concurrency = 256"))
+        .with(Connector::get("b", receiver.url("/b")).triggers(&["lead"]).line("concurrency = 256"));
     let mut stack = letters::giving_up(Setup::new(&resources)).start(&broker).await?;
     let of_a = (0..OF_A).map(|index| letters::event("purchase", &format!("a-{index}")));
     let of_b = (0..OF_B).map(|index| letters::event("lead", &format!("b-{index}")));
