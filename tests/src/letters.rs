@@ -5,9 +5,13 @@
 use crate::eventually::eventually;
 use crate::stack::{Binary, Setup, Stack};
 use anyhow::{Context, Result, ensure};
+use carom_common::dead_letter::Letter;
+use carom_common::delivery::{Delivery, Reason};
 use carom_common::envelope;
-use carom_common::id::EventId;
+use carom_common::event::{Event, Facts};
+use carom_common::id::{ConnectorId, DeliveryId, EventId};
 use carom_common::intake::{Body, Intake};
+use carom_common::store::{Settings, Store};
 use jiff::Timestamp;
 use lapin::options::{BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions};
 use lapin::{BasicProperties, Connection, ConnectionProperties};
@@ -49,6 +53,47 @@ pub async fn make(stack: &mut Stack, events: &[Intake], limit: Duration) -> Resu
     stack.set_env(TOO_LATE.0, "48h");
     stack.start_binary(Binary::Worker)?;
     stack.ready().await
+}
+
+/// Buries letters as a worker does, on `carom.dead` and then in the store, without a worker: of deliveries that
+/// expired, of plain purchases, each to the connector and as the purchase `tx` that `of` gives. For very many.
+pub async fn bury(stack: &Stack, count: usize, of: impl Fn(usize) -> (&'static str, String)) -> Result<()> {
+    let connection = Connection::connect(&stack.vhost()?.url, ConnectionProperties::default()).await?;
+    let channel = connection.create_channel().await?;
+    channel.confirm_select(ConfirmSelectOptions::default()).await?;
+    let settings = Settings { path: stack.dir().join("carom.db") };
+    let store = Store::open(&settings, |_, _| {})?;
+    let all: Vec<usize> = (0..count).collect();
+    for some in all.chunks(1_000) {
+        let letters: Vec<Letter> = some.iter().map(|index| expired(of(*index))).collect::<Result<_>>()?;
+        let mut confirms = Vec::new();
+        for letter in &letters {
+            let properties = BasicProperties::default().with_delivery_mode(2);
+            let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+            let body = envelope::encode(std::slice::from_ref(letter));
+            let sent = channel.basic_publish("".into(), "carom.dead".into(), options, &body, properties);
+            confirms.push(sent.await?);
+        }
+        for confirm in confirms {
+            ensure!(confirm.await?.is_ack(), "the broker did not take it");
+        }
+        store.bury(letters).await?;
+    }
+    store.close().await;
+    connection.close(200, "bye".into()).await?;
+    Ok(())
+}
+
+fn expired((connector, tx): (&str, String)) -> Result<Letter> {
+    let connector: ConnectorId = connector.parse()?;
+    let now = Timestamp::now().to_string();
+    let event: Event = serde_json::from_value(serde_json::json!({
+        "id": EventId::new(), "advertiser": "acme", "source": "plain", "key": &tx, "type": "purchase",
+        "name": "purchase", "kind": "conversion", "at": &now, "received_at": &now, "transaction": &tx
+    }))?;
+    let id = DeliveryId::of_event(&connector, &tx);
+    let delivery = Delivery::new(id, connector, Timestamp::now(), Facts::new(event));
+    Ok(Letter::of_delivery(delivery, Reason::Expired, Timestamp::now()).because("it was due for too long"))
 }
 
 /// Waits until so many letters lie on `carom.dead`, and the list has them.

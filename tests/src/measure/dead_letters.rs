@@ -37,14 +37,14 @@ pub async fn run(plan: Plan) -> Result<()> {
     let resources = Resources::new()
         .with(Connector::get("a", receiver.url("/a")).triggers(&["purchase"]).line("concurrency = 256"))
         .with(Connector::get("b", receiver.url("/b")).triggers(&["lead"]).line("concurrency = 256"));
-    let mut stack = letters::giving_up(Setup::new(&resources)).start(&broker).await?;
-    let event = |index: usize| match index % 10 {
-        0 => letters::event("lead", &format!("b-{index}")),
-        _ => letters::event("purchase", &format!("a-{index}")),
-    };
-    let events: Vec<_> = (0..plan.count).map(event).collect();
+    let stack = Setup::new(&resources).start(&broker).await?;
     let began = Instant::now();
-    letters::make(&mut stack, &events, secs(1_200)).await?;
+    let of = |index: usize| match index % 10 {
+        0 => ("b", format!("b-{index}")),
+        _ => ("a", format!("a-{index}")),
+    };
+    letters::bury(&stack, plan.count, of).await?;
+    letters::lie(&stack, plan.count, secs(120)).await?;
     println!("{} letters made in {:.0} s", plan.count, began.elapsed().as_secs_f64());
 
     list(&stack, plan).await?;
@@ -74,7 +74,7 @@ async fn list(stack: &Stack, plan: Plan) -> Result<()> {
         &["--connector", "b"],
         &["--reason", "expired"],
         &["--status", "500"],
-        &["--event-type", "lead"],
+        &["--event-type", "purchase"],
         &["--newer-than", "1h", "--connector", "a"],
         &["--limit", &count],
         &["--limit", &count, "--json"],

@@ -85,24 +85,25 @@ async fn two_workers_share_a_connectors_rate_and_the_one_that_is_left_has_all_of
 async fn what_a_worker_has_in_hand_when_its_connection_is_cut_is_not_sent_by_another() -> Result<()> {
     let broker = Broker::shared().await?;
     let receiver = Receiver::start()?;
-    receiver.answer(Arc::new(|_| Answer::status(200).after(secs(1))));
-    let network = Connector::get("network", receiver.url("/postback")).line("concurrency = 8");
-    let network = network.line("timeout = \"2s\"");
+    receiver.answer(Arc::new(|_| Answer::status(200).after(secs(3))));
+    // So many at once that whoever gets what the other has in hand could begin at once.
+    let network = Connector::get("network", receiver.url("/postback")).line("concurrency = 64");
     let stack = Setup::new(&Resources::new().with(network))
         .env("CAROM_BROKER_CONFIRM_TIMEOUT", "1s")
         .start(&broker)
         .await?;
     let other = stack.start_another(Binary::Worker).await?;
     let count = 60;
-    send(&stack, "slow", count).await?;
+    let load = Load::start(stack.client(), &stack.events_url(PLAIN_TOKEN), count, 16);
     let in_flight = |text: String| metrics::sum(&text, "carom_attempts_in_flight", &[]).unwrap_or(0.0);
     eventually(secs(10), "both are busy", async || {
         let (one, two) = (in_flight(stack.metrics(Binary::Worker).await?), in_flight(other.metrics().await?));
-        ensure!(one >= 2.0 && two >= 2.0, "{one} and {two} are under way");
+        ensure!(one >= 15.0 && two >= 15.0, "{one} and {two} are under way");
         Ok(())
     })
     .await?;
     stack.vhost()?.cut(CONSUMING).await?;
+    load.finish().await?;
     eventually(secs(40), "every delivery arrives", async || once(&receiver, count)).await?;
     drained(stack.vhost()?, secs(20)).await?;
     once(&receiver, count)?;
@@ -146,7 +147,7 @@ async fn an_event_that_two_workers_decide_at_once_is_told_once() -> Result<()> {
     let receiver = Receiver::start()?;
     receiver.answer(Arc::new(|_| Answer::status(200).after(Duration::from_millis(200))));
     let network = Connector::get("network", receiver.url("/postback")).line("timeout = \"2s\"");
-    let stack = Setup::new(&Resources::new().with(network))
+    let stack = Setup::new(&Resources::new().with(network.line("concurrency = 256")))
         .env("CAROM_BROKER_CONFIRM_TIMEOUT", "1s")
         .start(&broker)
         .await?;
