@@ -39,6 +39,8 @@ pub mod accounting;
 pub mod proxy;
 pub mod faults;
 pub mod memory;
+pub mod another;
+pub mod letters;
 pub mod metrics;
 pub mod prometheus;
 

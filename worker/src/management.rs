@@ -37,6 +37,17 @@ struct Figures {
     name: String,
     #[serde(default)]
     messages: u64,
+    #[serde(default)]
+    messages_ready: u64,
+}
+
+/// What is known of a queue.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Depth {
+    /// Messages, in hand and on their way back too where that can be seen.
+    pub messages: u64,
+    /// Those of them that nobody has in hand.
+    pub ready: u64,
 }
 
 #[derive(Deserialize)]
@@ -119,15 +130,16 @@ impl Management {
     ///
     /// # Errors
     /// The API cannot be reached, or answers something else.
-    pub async fn messages(&self) -> anyhow::Result<BTreeMap<String, u64>> {
+    pub async fn depths(&self) -> anyhow::Result<BTreeMap<String, Depth>> {
         let queues: Vec<Figures> = self.ask(FIGURES).await?;
-        Ok(queues.into_iter().map(|queue| (queue.name, queue.messages)).collect())
+        let depth = |queue: &Figures| Depth { messages: queue.messages, ready: queue.messages_ready };
+        Ok(queues.into_iter().map(|queue| (queue.name.clone(), depth(&queue))).collect())
     }
 
     /// Whether a queue is limited in length, by its arguments, a policy or an operator's policy.
     ///
     /// # Errors
-    /// As [`Management::messages`].
+    /// As [`Management::depths`].
     pub async fn limited(&self) -> anyhow::Result<BTreeMap<String, bool>> {
         let queues: Vec<Definition> = self.ask(LIMITS).await?;
         Ok(queues.into_iter().map(|queue| (queue.name.clone(), queue.limited())).collect())

@@ -59,6 +59,9 @@ struct Declared {
     /// None where somebody else sees to that.
     topology: Option<Topology>,
     connectors: Mutex<BTreeMap<ConnectorId, Queue>>,
+    /// How often a consumer of a queue lost its connection. Every loss returns what it held, counted by the broker
+    /// as if it had crashed: whoever looks for poison takes that off, however often it has consumed anew since.
+    losses: Mutex<BTreeMap<String, u64>>,
 }
 
 impl Link {
@@ -73,7 +76,7 @@ impl Link {
     }
 
     fn declaring(address: &Address, name: &str, topology: Option<Topology>, stop: CancellationToken) -> Self {
-        let declared = Declared { topology, connectors: Mutex::default() };
+        let declared = Declared { topology, connectors: Mutex::default(), losses: Mutex::default() };
         Self::supervised(address.clone(), name, Arc::new(declared), stop)
     }
 
@@ -206,6 +209,20 @@ impl Link {
             declared.map_err(|_| Error::Silent(PATIENCE))??;
         }
         declare::connectors(&connection, &connectors).await
+    }
+
+    /// How often this process has lost what it held of a queue.
+    pub(super) fn losses(&self, queue: &str) -> u64 {
+        self.all_losses().get(queue).copied().unwrap_or(0)
+    }
+
+    /// Counts such a loss.
+    pub(super) fn lost(&self, queue: &str) {
+        *self.all_losses().entry(queue.to_owned()).or_default() += 1;
+    }
+
+    fn all_losses(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, u64>> {
+        self.declared.losses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn connection(&self) -> Option<Arc<Connection>> {

@@ -1,6 +1,6 @@
 //! Measures Carom: see `carom_tests::measure`. `deploy/measure` sets everything up and runs it.
 
-use carom_tests::measure::{isolation, spool};
+use carom_tests::measure::{dead_letters, isolation, spool};
 use carom_tests::traffic::Rates;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -42,6 +42,18 @@ enum Verb {
         #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
         away: u64,
     },
+    /// Very many dead letters: listed, replayed during live traffic, interrupted, and accounted for.
+    DeadLetters {
+        /// Letters.
+        #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(100..))]
+        count: u32,
+        /// Letters in a second of the filtered replay.
+        #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..))]
+        rate: u32,
+        /// Live events in a second.
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+        live: u32,
+    },
 }
 
 #[tokio::main]
@@ -52,6 +64,10 @@ async fn main() -> ExitCode {
         }
         Verb::Spool { clicks, events, before, away } => {
             spool::run(spool::Plan { rates: Rates { clicks, events }, before, away }).await
+        }
+        Verb::DeadLetters { count, rate, live } => {
+            let count = usize::try_from(count).unwrap_or(usize::MAX);
+            dead_letters::run(dead_letters::Plan { count, rate, live }).await
         }
     };
     match measured {

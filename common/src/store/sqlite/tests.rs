@@ -7,6 +7,7 @@ mod following;
 mod joining;
 mod listing;
 mod opening;
+mod overdue;
 mod pauses;
 mod resolving;
 mod retaining;
