@@ -37,6 +37,7 @@ pub mod metrics;
 // What those stand on.
 pub mod management;
 pub mod node;
+pub mod postgres;
 pub mod process;
 pub mod ports;
 pub mod wire;

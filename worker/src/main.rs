@@ -33,6 +33,7 @@ mod management;
 mod measure;
 mod metrics;
 mod shared;
+mod turn;
 
 // Whole journeys, attributed twice.
 #[cfg(test)]

@@ -72,7 +72,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
 }
 
 async fn start(config: Config, metrics: Arc<Metrics>, close: CancellationToken) -> anyhow::Result<Shared> {
-    let settings = store::Settings { path: config.store.path.clone() };
+    let settings = store::Settings::from(&config.store);
     let store = open(&settings, metrics.clone()).await?;
     let hasher = crate::settle::surely("hasher", || store.hasher()).await;
     let resources =
@@ -109,12 +109,15 @@ async fn open(settings: &store::Settings, metrics: Arc<Metrics>) -> anyhow::Resu
     let mut delays = Reconnect::new();
     loop {
         let metrics = metrics.clone();
-        let opened = Store::migrate(settings)
-            .and_then(|_| Store::open(settings, move |took, jobs| metrics.committed(took, jobs)));
-        match opened {
+        let settings = settings.clone();
+        let opening = tokio::task::spawn_blocking(move || {
+            Store::migrate(&settings)?;
+            Store::open(&settings, move |took, jobs| metrics.committed(took, jobs))
+        });
+        match opening.await.unwrap_or(Err(store::Error::Closed)) {
             Ok(store) => return Ok(store),
             Err(error @ store::Error::TooNew { .. }) => return Err(error.into()),
-            Err(error) => error!(%error, store.path = %settings.path.display(), "store.unavailable"),
+            Err(error) => error!(%error, store.place = %settings, "store.unavailable"),
         }
         tokio::time::sleep(delays.next()).await;
     }

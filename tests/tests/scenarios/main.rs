@@ -38,6 +38,8 @@ mod broker_versions;
 mod shutdown;
 mod reconcile;
 mod crashes;
+mod side_by_side;
+mod on_postgres;
 
 use anyhow::Result;
 use carom_tests::broker::Broker;

@@ -28,7 +28,7 @@ impl Chosen {
     /// There is neither, or the file has faults.
     pub async fn read(config: &Config, file: Option<&Path>) -> anyhow::Result<Self> {
         let store = match file {
-            Some(_) if !config.store.path.exists() => None,
+            Some(_) if settings(config).file().is_some_and(|path| !path.exists()) => None,
             _ => Some(reading(config)?),
         };
         let applied = match &store {
