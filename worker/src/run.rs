@@ -109,10 +109,10 @@ async fn open(settings: &store::Settings, metrics: Arc<Metrics>) -> anyhow::Resu
     let mut delays = Reconnect::new();
     loop {
         let metrics = metrics.clone();
-        let settings = settings.clone();
+        let place = settings.clone();
         let opening = tokio::task::spawn_blocking(move || {
-            Store::migrate(&settings)?;
-            Store::open(&settings, move |took, jobs| metrics.committed(took, jobs))
+            Store::migrate(&place)?;
+            Store::open(&place, move |took, jobs| metrics.committed(took, jobs))
         });
         match opening.await.unwrap_or(Err(store::Error::Closed)) {
             Ok(store) => return Ok(store),

@@ -1,6 +1,6 @@
 //! Which connectors a command is about: those that are applied, or those of a file that is not yet.
 
-use super::{Usage, reading, usage};
+use super::{Usage, reading, settings, usage};
 use carom_common::config::Config;
 use carom_common::connector::Connector;
 use carom_common::id::ConnectorId;

@@ -28,6 +28,8 @@ mod listing;
 mod opening;
 #[path = "pauses.rs"]
 mod pauses;
+#[path = "rate.rs"]
+mod rate;
 #[path = "resolving.rs"]
 mod resolving;
 #[path = "retaining.rs"]
