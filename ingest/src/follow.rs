@@ -42,7 +42,7 @@ impl Follower {
     pub async fn start(config: &Config, metrics: Arc<Ingest>) -> (Self, watch::Receiver<Arc<Index>>) {
         let (sender, receiver) = watch::channel(Arc::default());
         let mut follower = Self {
-            settings: store::Settings { path: config.store.path.clone() },
+            settings: (&config.store).into(),
             snapshot: config.ingest.snapshot_path.clone(),
             interval: config.ingest.follow_interval.0.max(Duration::from_millis(10)),
             store: None,
@@ -102,7 +102,8 @@ impl Follower {
     /// The store's resources, where they are of another version than ours. Version 0 is a store to which
     /// nothing was applied yet: nothing to follow.
     async fn newer(&mut self) -> Result<Option<Versioned>, store::Error> {
-        let file = std::fs::metadata(&self.settings.path).ok().map(|file| (file.dev(), file.ino()));
+        let file = self.settings.file().and_then(|path| std::fs::metadata(path).ok());
+        let file = file.map(|file| (file.dev(), file.ino()));
         if file != self.file {
             (self.store, self.file) = (None, file);
         }

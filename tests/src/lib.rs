@@ -48,6 +48,7 @@ pub mod prometheus;
 pub mod management;
 pub mod node;
 pub mod certificates;
+pub mod postgres;
 pub mod process;
 pub mod ports;
 pub mod wire;

@@ -8,7 +8,7 @@ use crate::namespace::{self, Namespace};
 use crate::process::{self, Process};
 use crate::proxy::Proxy;
 use crate::resources::{PLAIN_TOKEN, Resources, quoted};
-use crate::{metrics, ports};
+use crate::{metrics, ports, postgres};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use std::fmt;
@@ -18,6 +18,9 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tempfile::TempDir;
+
+/// The variable that puts a stack's store on PostgreSQL.
+const STORE_URL: &str = "CAROM_STORE_URL";
 
 /// The two binaries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -118,6 +121,8 @@ impl Setup {
     pub fn of_text(resources: String) -> Self {
         let mut env = vec![("CAROM_LOG_FORMAT".to_owned(), "json".to_owned())];
         // For whoever looks for a fault: SCENARIO_LOG=info,lapin=debug
+        // As deploy/run --postgres names it for the demo.
+        env.extend(std::env::var(STORE_URL).ok().map(|url| (STORE_URL.to_owned(), url)));
         env.extend(std::env::var("SCENARIO_LOG").ok().map(|level| ("CAROM_LOG_LEVEL".to_owned(), level)));
         let (through, within) = (Vec::new(), Vec::new());
         Self { resources, env, through, ports: None, management_url: None, within }
@@ -175,42 +180,56 @@ impl Setup {
         let url = vhost.url.clone();
         // Paths with spaces are paths.
         let dir = tempfile::Builder::new().prefix("carom scenario ").tempdir()?;
-        self.assemble(Folder::Temporary(dir), &url, Some(vhost))
+        self.stored().await?.assemble(Folder::Temporary(dir), &url, Some(vhost))
     }
 
     /// The same in a folder that stays, and in a vhost that is there.
     pub async fn prepare_in(self, folder: &Path, broker_url: &str) -> Result<Stack> {
         std::fs::create_dir_all(folder)?;
-        self.assemble(Folder::Kept(folder.to_owned()), broker_url, None)
+        self.stored().await?.assemble(Folder::Kept(folder.to_owned()), broker_url, None)
     }
 
     /// The same in a folder that stays, and in a vhost of its own.
     pub async fn prepare_with(self, folder: &Path, vhost: Vhost) -> Result<Stack> {
         std::fs::create_dir_all(folder)?;
         let url = vhost.url.clone();
-        self.assemble(Folder::Kept(folder.to_owned()), &url, Some(vhost))
+        self.stored().await?.assemble(Folder::Kept(folder.to_owned()), &url, Some(vhost))
+    }
+
+    /// With a PostgreSQL database of its own, where one is wanted and none was named.
+    async fn stored(self) -> Result<Self> {
+        let named = self.env.iter().any(|(name, _)| name == STORE_URL);
+        if named || !postgres::is_wanted() {
+            return Ok(self);
+        }
+        Ok(self.env(STORE_URL, postgres::database().await?))
     }
 
     fn assemble(self, folder: Folder, broker_url: &str, vhost: Option<Vhost>) -> Result<Stack> {
+        // In the file, where commands find it as well that a person gives.
+        let (stores, env): (Vec<_>, Vec<_>) = self.env.into_iter().partition(|(name, _)| name == STORE_URL);
+        let url = stores.into_iter().map(|(_, url)| url).next_back().unwrap_or_default();
         let ports = self.ports.map_or_else(Ports::free, Ok)?;
         let dir = folder.path();
         let text = |path: PathBuf| quoted(&path.to_string_lossy());
         let listen = |port: u16| quoted(&format!("127.0.0.1:{port}"));
         let management = vhost.as_ref().map_or("", |vhost| &vhost.broker.management_url);
         let config = format!(
-            "[broker]\nurl = {}\nmanagement_url = {}\n\n[store]\npath = {}\n\n[spool]\npath = {}\n\n[ingest]\nlisten = {}\n\
+            "[broker]\nurl = {}\nmanagement_url = {}\n\n[store]\npath = {}\nurl = {}\n\n\
+             [spool]\npath = {}\n\n[ingest]\nlisten = {}\n\
              ops_listen = {}\nsnapshot_path = {}\n\n[worker]\nops_listen = {}\n\n\
              [egress]\nallow = [\"127.0.0.0/8\"]\n",
             quoted(broker_url),
             quoted(self.management_url.as_deref().unwrap_or(management)),
             text(dir.join("carom.db")),
+            quoted(&url),
             text(dir.join("spool.db")),
             listen(ports.ingest),
             listen(ports.ingest_ops),
             text(dir.join("snapshot.json")),
             listen(ports.worker_ops),
         );
-        // The broker's password is in it.
+        // The broker's password is in it, and the database's.
         let file = dir.join("carom.toml");
         let mut options = File::options();
         options

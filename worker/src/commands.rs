@@ -39,16 +39,14 @@ fn usage(error: impl std::fmt::Display) -> Usage {
 }
 
 fn settings(config: &Config) -> store::Settings {
-    store::Settings { path: config.store.path.clone() }
+    (&config.store).into()
 }
 
 /// Opens the store to read; says what to do where there is none.
 fn reading(config: &Config) -> anyhow::Result<Store> {
-    let path = config.store.path.display();
-    Store::open_read_only(&settings(config)).map_err(|error| {
-        anyhow::anyhow!(
-            "{error} (store.path is {path}; name the worker's configuration with --config or CAROM_CONFIG)"
-        )
+    let settings = settings(config);
+    Store::open_read_only(&settings).map_err(|error| {
+        anyhow::anyhow!("{error} ({settings}; name the worker's configuration with --config or CAROM_CONFIG)")
     })
 }
 

@@ -2,6 +2,7 @@
 
 use crate::handover;
 use crate::shared::Shared;
+use crate::turn::in_turn;
 use carom_common::store::{Perishable, Settings, Store};
 use jiff::{SignedDuration, Timestamp};
 use std::sync::Arc;
@@ -15,14 +16,19 @@ const PRUNE_EVERY: Duration = Duration::from_secs(3_600);
 /// A timer that is so late is lost. Schedules may round parking up to an hour.
 const LATE: Duration = Duration::from_secs(3_600);
 
-/// Drops markers older than `worker.marker_retention` and what `[retention]` says, every hour until `stop`.
+/// Drops markers older than `worker.marker_retention` and what `[retention]` says, every hour until `stop`. Of
+/// several workers on one store one does.
 pub async fn prune(shared: Arc<Shared>, stop: CancellationToken) {
-    let perishables = perishables(&shared);
+    in_turn(&shared.store, "prune".to_owned(), &stop, || again_and_again(&shared, &stop)).await;
+}
+
+async fn again_and_again(shared: &Shared, stop: &CancellationToken) {
+    let perishables = perishables(shared);
     let shortest = perishables.iter().map(|(_, span)| *span).min().unwrap_or(PRUNE_EVERY);
     let every = shortest.clamp(Duration::from_secs(1), PRUNE_EVERY);
     loop {
         match shared.store.prune(before(shared.config.worker.marker_retention.0)).await {
-            Ok(dropped) => pruned(&shared, "markers", dropped),
+            Ok(dropped) => pruned(shared, "markers", dropped),
             Err(error) => warn!(%error, kind = "markers", "retention.failed"),
         }
         for (what, span) in &perishables {
@@ -30,12 +36,12 @@ pub async fn prune(shared: Arc<Shared>, stop: CancellationToken) {
                 return;
             }
             match shared.store.expire(*what, before(*span)).await {
-                Ok(dropped) => pruned(&shared, what.as_str(), dropped),
+                Ok(dropped) => pruned(shared, what.as_str(), dropped),
                 Err(error) => warn!(%error, kind = what.as_str(), "retention.failed"),
             }
         }
-        empty_log(&shared).await;
-        put_back(&shared).await;
+        empty_log(shared).await;
+        put_back(shared).await;
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(every) => {}
@@ -80,7 +86,7 @@ async fn put_back(shared: &Shared) {
 
 /// What was blanked or erased still lies in the write-ahead log, until that is emptied.
 async fn empty_log(shared: &Shared) {
-    let settings = Settings { path: shared.config.store.path.clone() };
+    let settings = Settings::from(&shared.config.store);
     let emptied = tokio::task::spawn_blocking(move || Store::empty_log(&settings)).await;
     match emptied {
         Ok(Ok(_)) | Err(_) => {}

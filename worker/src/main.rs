@@ -37,6 +37,7 @@ mod management;
 mod measure;
 mod metrics;
 mod shared;
+mod turn;
 
 // Whole journeys, attributed twice.
 #[cfg(test)]

@@ -88,7 +88,7 @@ async fn start(
     metrics: Arc<Metrics>,
     close: CancellationToken,
 ) -> anyhow::Result<Shared> {
-    let settings = store::Settings { path: config.store.path.clone() };
+    let settings = store::Settings::from(&config.store);
     let store = open(&settings, metrics.clone()).await?;
     let hasher = crate::settle::surely("hasher", || store.hasher()).await;
     let resources =
@@ -103,10 +103,7 @@ async fn start(
     let publisher = Publisher::start(publishing, config.broker.confirm_timeout.0, close, move |took| {
         confirms.observe(took.as_secs_f64());
     });
-    let company = Company::join(&config.store.path).unwrap_or_else(|error| {
-        warn!(%error, "company.not_known");
-        Company::unknown()
-    });
+    let company = company(&settings);
     Ok(Shared {
         config,
         store,
@@ -126,20 +123,32 @@ async fn start(
     })
 }
 
+/// Who else works on the store, where that can be known: on a server's, others may be on other machines.
+fn company(settings: &store::Settings) -> Company {
+    let joined = settings.file().map(|path| Company::join(path));
+    joined.unwrap_or_else(|| Ok(Company::unknown())).unwrap_or_else(|error| {
+        warn!(%error, "company.not_known");
+        Company::unknown()
+    })
+}
+
 /// Opens the store, bringing it to this binary's schema. With it away, waits.
 async fn open(settings: &store::Settings, counted: Arc<Metrics>) -> anyhow::Result<Store> {
     let mut delays = Reconnect::new();
     loop {
         let metrics = counted.clone();
-        let opened = Store::migrate(settings)
-            .and_then(|_| Store::open(settings, move |took, jobs| metrics.committed(took, jobs)));
-        match opened {
+        let place = settings.clone();
+        let opening = tokio::task::spawn_blocking(move || {
+            Store::migrate(&place)?;
+            Store::open(&place, move |took, jobs| metrics.committed(took, jobs))
+        });
+        match opening.await.unwrap_or(Err(store::Error::Closed)) {
             Ok(store) => {
                 counted.store_reachable.set(1);
                 return Ok(store);
             }
             Err(error @ store::Error::TooNew { .. }) => return Err(error.into()),
-            Err(error) => error!(%error, store.path = %settings.path.display(), "store.unavailable"),
+            Err(error) => error!(%error, store.place = %settings, "store.unavailable"),
         }
         counted.store_reachable.set(0);
         tokio::time::sleep(delays.next()).await;

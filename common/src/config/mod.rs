@@ -15,6 +15,7 @@ pub use fault::{Fault, Faults};
 pub use retention::{Keep, Retention};
 
 use crate::retry::Schedule;
+use crate::store;
 use crate::time::Span;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -61,6 +62,11 @@ pub struct Config {
 pub struct Store {
     /// The SQLite file.
     pub path: PathBuf,
+    /// The PostgreSQL database in its place; none for SQLite.
+    #[serde(deserialize_with = "postgres")]
+    pub url: Option<store::Url>,
+    /// Who may vouch for its server; empty for those whom the system trusts.
+    pub ca_file: PathBuf,
 }
 
 /// `[spool]`
@@ -142,6 +148,12 @@ pub struct Ingest {
     pub country_database: PathBuf,
     /// The time limit of a drain.
     pub drain_timeout: Span,
+}
+
+/// A PostgreSQL database's URL; empty for none.
+fn postgres<'de, D: serde::Deserializer<'de>>(given: D) -> Result<Option<store::Url>, D::Error> {
+    let text = String::deserialize(given)?;
+    if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(serde::de::Error::custom) }
 }
 
 /// By which header proxies say whose request they pass on.

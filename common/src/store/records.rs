@@ -27,7 +27,7 @@ use uuid::Uuid;
 pub enum Error {
     /// The database said no. Often passing: locked, full, gone.
     #[error("the store failed: {0}")]
-    Database(#[from] rusqlite::Error),
+    Database(#[from] super::Failure),
     /// A stored value cannot be read.
     #[error("the store holds a {what} that cannot be read: {source}")]
     Unreadable {
@@ -36,15 +36,20 @@ pub enum Error {
         /// What is wrong with it.
         source: serde_json::Error,
     },
-    /// The database is of a newer schema than this binary.
+    /// The database is of a newer schema, which no longer serves this binary.
     #[error(
-        "the store's schema is version {found}, and this binary knows up to {known}: run a newer carom-worker"
+        "the store's schema is version {found}, which serves binaries from version {serves} on, and this one \
+         knows up to {known}: run Carom {release} or newer"
     )]
     TooNew {
         /// The database's version.
         found: u32,
         /// Ours.
         known: u32,
+        /// The oldest version whose binaries it serves.
+        serves: u32,
+        /// The first release that knew that one.
+        release: String,
     },
     /// The database has not been migrated.
     #[error(
@@ -64,12 +69,6 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
-    /// The file that was opened is no longer where it was: what is written to it now, nobody will find.
-    #[error("the store's file {path} is away, or another is in its place")]
-    Moved {
-        /// Where it was.
-        path: PathBuf,
-    },
     /// The writer's thread cannot be started.
     #[error("the store's writer cannot be started: {0}")]
     Thread(#[source] std::io::Error),
@@ -79,6 +78,12 @@ pub enum Error {
     /// The store is being shut down.
     #[error("the store is closed")]
     Closed,
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Database(error.into())
+    }
 }
 
 /// An event on its way to be resolved, with what has to be looked up for it.

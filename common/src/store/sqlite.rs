@@ -1,161 +1,158 @@
-//! The store in one SQLite file: who may open it, who writes, who reads.
-//!
-//! One thread writes and commits in groups (`writer`); a few read-only connections answer everything
-//! else (`readers`). The rest is one file per step of the business, each with its own SQL.
+//! The store in one SQLite file: who may open it, its transactions, its schema's version.
 
-mod attempts;
-mod clicks;
-mod column;
-mod conversions;
-mod counted;
-mod cursors;
-mod deliveries;
-mod erase;
-mod foreign;
-mod identities;
-mod late;
-mod letters;
-mod markers;
-mod news;
-mod orders;
-mod overdue;
-mod parking;
-mod pauses;
-mod payouts;
-mod readers;
-mod resolve;
-mod resources;
-mod retention;
-mod samples;
-mod schema;
-mod seen;
-mod settle;
-mod subjects;
-mod touches;
-mod trace;
-mod visits;
-mod waiting;
-mod writer;
-
-use super::Error;
-use jiff::Timestamp;
-use readers::Readers;
-use rusqlite::{Connection, OpenFlags, ffi};
+use super::reach::Reach;
+use super::readers::{Open, Read};
+use super::schema::{self, Step};
+use super::session::Session;
+use super::{Error, Failure, writer};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior, ffi};
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
-use writer::Writer;
 
 /// How long a connection waits for another process's lock.
 const BUSY: Duration = Duration::from_secs(5);
 
-/// Where the store is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
-    /// The database file. SQLite keeps a `-wal` and a `-shm` file beside it.
-    pub path: PathBuf,
+/// The file, to read from.
+pub(super) struct File {
+    path: PathBuf,
 }
 
-/// The store. Clones share its connections; it ends with the last of them, after what is queued.
-#[derive(Clone)]
-pub struct Store {
-    readers: Arc<Readers>,
-    writer: Option<Writer>,
+impl File {
+    pub(super) fn new(path: &Path) -> Self {
+        Self { path: path.to_owned() }
+    }
 }
 
-impl Store {
-    /// Opens the store to read and write. `observe` is called on the writer's thread after each commit,
-    /// with how long the commit took and how many jobs it made durable.
+impl Open for File {
+    type Connection = Connection;
+
+    fn open(&self) -> Result<Connection, Error> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&self.path, flags)?;
+        connection.busy_timeout(BUSY)?;
+        connection.set_prepared_statement_cache_capacity(64);
+        Ok(connection)
+    }
+}
+
+impl Read for Connection {
+    fn begin(&mut self) -> Result<(), Error> {
+        Ok(self.execute_batch("BEGIN")?)
+    }
+
+    fn session(&self) -> Session<'_> {
+        Session::Sqlite(self)
+    }
+
+    fn end(&mut self) -> bool {
+        self.execute_batch("ROLLBACK").is_ok()
+    }
+}
+
+/// The connection that writes. Before each transaction it makes sure that its file is still where it was: a file
+/// that was moved, deleted or replaced by another goes on taking what is written, and nobody would ever find it again.
+pub(super) struct Engine {
+    connection: Connection,
+    path: PathBuf,
+    /// The file as it was when it was opened.
+    file: (u64, u64),
+}
+
+impl Engine {
+    /// Opens the file to write, where its schema serves us.
     ///
     /// # Errors
-    /// The file cannot be opened or made, or its schema is not ours: `migrate` comes first.
-    pub fn open(
-        settings: &Settings,
-        observe: impl Fn(Duration, usize) + Send + Sync + 'static,
-    ) -> Result<Self, Error> {
-        let connection = open_to_write(&settings.path)?;
-        schema::require_current(&connection)?;
+    /// It cannot be opened, or its schema does not.
+    pub(super) fn open(path: &Path) -> Result<Self, Error> {
+        let connection = open_to_write(path)?;
+        schema::require(&Session::Sqlite(&connection))?;
         patiently(|| connection.pragma_update(None, "journal_mode", "wal"))?;
-        let writer = writer::spawn(connection, &settings.path, observe)?;
-        Ok(Self { readers: Arc::new(Readers::new(&settings.path)), writer: Some(writer) })
+        Self::on(connection, path)
     }
 
-    /// Opens the store to read only, beside a worker that writes it. Whatever writes is refused with
-    /// [`Error::ReadOnly`].
-    ///
-    /// # Errors
-    /// There is no such file (it is not made), or its schema is not ours.
-    pub fn open_read_only(settings: &Settings) -> Result<Self, Error> {
-        let readers = Readers::new(&settings.path);
-        readers.with_connection(schema::require_current)?;
-        Ok(Self { readers: Arc::new(readers), writer: None })
+    pub(super) fn on(connection: Connection, path: &Path) -> Result<Self, Error> {
+        let file = identity(path).map_err(|source| Error::File { path: path.to_owned(), source })?;
+        Ok(Self { connection, path: path.to_owned(), file })
     }
+}
 
-    /// Brings the store to this binary's schema, making the file if there is none, and says from which
-    /// version to which. Safe to run twice, and at once.
-    ///
-    /// # Errors
-    /// The file cannot be opened or made, or is of a newer schema.
-    pub fn migrate(settings: &Settings) -> Result<(u32, u32), Error> {
-        let mut connection = open_to_write(&settings.path)?;
-        patiently(|| connection.pragma_update(None, "journal_mode", "wal"))?;
-        schema::migrate(&mut connection)
-    }
-
-    /// Reads something and, unless the store is read-only, writes something: whether it would do its work.
-    ///
-    /// # Errors
-    /// It would not.
-    pub async fn check(&self) -> Result<(), Error> {
-        self.read(schema::require_current).await?;
-        if self.writer.is_none() {
-            return Ok(());
+impl writer::Engine for Engine {
+    fn begin(&mut self, _: &Reach) -> Result<(), Failure> {
+        if !identity(&self.path).is_ok_and(|file| file == self.file) {
+            return Err(Failure::Moved(self.path.clone()));
         }
-        let now = column::millis(Timestamp::now());
-        self.write(move |connection| {
-            Ok(connection.prepare_cached("UPDATE pulse SET at = ?1")?.execute([now])?)
-        })
-        .await?;
+        Ok(self.connection.execute_batch("BEGIN IMMEDIATE")?)
+    }
+
+    fn session(&self) -> Session<'_> {
+        Session::Sqlite(&self.connection)
+    }
+
+    fn save(&mut self) -> Result<(), Failure> {
+        self.connection.prepare_cached("SAVEPOINT job")?.execute([])?;
         Ok(())
     }
 
-    /// Empties the write-ahead log, where pages lie as they were before something was erased, and says
-    /// whether that was possible: somebody may have been reading all the time.
-    ///
-    /// # Errors
-    /// The file cannot be opened, or the database failed.
-    pub fn empty_log(settings: &Settings) -> Result<bool, Error> {
-        let connection = open_to_write(&settings.path)?;
-        let busy: i64 = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
-        Ok(busy == 0)
-    }
-
-    /// Waits until everything that is queued is durable, and ends the store for all its clones.
-    pub async fn close(self) {
-        // Readers go first, so that the writer is the last to leave and empties the write-ahead log.
-        self.readers.close().await;
-        if let Some(writer) = self.writer {
-            writer.close().await;
+    fn release(&mut self, failed: bool) -> Result<(), Failure> {
+        if self.connection.is_autocommit() {
+            // A full disk and its like make SQLite roll back everything; what follows would not be in a
+            // transaction at all.
+            let lost = "the transaction was rolled back for the failure of another job in it";
+            let code = ffi::Error::new(ffi::SQLITE_ABORT);
+            return Err(rusqlite::Error::SqliteFailure(code, Some(lost.to_owned())).into());
         }
+        if failed {
+            self.connection.prepare_cached("ROLLBACK TO job")?.execute([])?;
+        }
+        self.connection.prepare_cached("RELEASE job")?.execute([])?;
+        Ok(())
     }
 
-    /// Runs `work` in a snapshot on one of the read-only connections.
-    async fn read<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Connection) -> Result<T, Error> + Send + 'static,
-    ) -> Result<T, Error> {
-        self.readers.run(work).await
+    fn commit(&mut self) -> Result<(), Failure> {
+        Ok(self.connection.execute_batch("COMMIT")?)
     }
 
-    /// Runs `work` on the writer and returns when it is durable.
-    async fn write<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Connection) -> Result<T, Error> + Send + 'static,
-    ) -> Result<T, Error> {
-        self.writer.as_ref().ok_or(Error::ReadOnly)?.run(work).await
+    fn roll_back(&mut self) {
+        drop(self.connection.execute_batch("ROLLBACK"));
     }
+
+    fn joins(&self, _: &Reach, _: &Reach) -> bool {
+        true
+    }
+}
+
+/// Takes every step that is missing, each in a transaction of its own. The version is read under the
+/// write lock: of two processes that migrate at once, the second finds the step taken.
+///
+/// # Errors
+/// The file cannot be opened or made, or a step failed, or its schema does not serve us.
+pub(super) fn migrate(path: &Path, steps: &[Step]) -> Result<(u32, u32), Error> {
+    let mut connection = open_to_write(path)?;
+    patiently(|| connection.pragma_update(None, "journal_mode", "wal"))?;
+    let mut from = None;
+    loop {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let session = Session::Sqlite(&transaction);
+        let (found, to) = schema::take_step(&session, steps, |step| step.sqlite)?;
+        let from = *from.get_or_insert(found);
+        if to == found {
+            return Ok((from, found));
+        }
+        transaction.commit()?;
+    }
+}
+
+/// Empties the write-ahead log, and says whether nobody held it.
+///
+/// # Errors
+/// The file cannot be opened, or the database failed.
+pub(super) fn empty_log(path: &Path) -> Result<bool, Error> {
+    let connection = open_to_write(path)?;
+    let busy: i64 = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    Ok(busy == 0)
 }
 
 fn open_to_write(path: &Path) -> Result<Connection, Error> {
@@ -182,6 +179,10 @@ fn open_to_write(path: &Path) -> Result<Connection, Error> {
     connection.pragma_update(None, "wal_autocheckpoint", 8_192)?;
     connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)?;
     Ok(connection)
+}
+
+fn identity(path: &Path) -> std::io::Result<(u64, u64)> {
+    std::fs::metadata(path).map(|file| (file.dev(), file.ino()))
 }
 
 /// Makes the file where there is none, for its owner only: it holds what people did. SQLite gives the
@@ -214,6 +215,3 @@ fn patiently<T>(mut attempt: impl FnMut() -> rusqlite::Result<T>) -> rusqlite::R
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -17,7 +17,7 @@ const CRAWLER: &str = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.googl
 
 /// A click as the store has it, when it has it.
 async fn recorded(stack: &Stack, id: &str) -> Result<Click> {
-    let store = Store::open_read_only(&Settings { path: stack.dir().join("carom.db") })?;
+    let store = Store::open_read_only(&Settings::Sqlite(stack.dir().join("carom.db")))?;
     let id = id.parse()?;
     eventually(secs(15), format!("the click {id} is recorded"), async || {
         store.click(id).await?.context("it is not there")

@@ -55,6 +55,8 @@ mod cluster;
 mod stages;
 mod bad_days;
 mod soak;
+mod side_by_side;
+mod on_postgres;
 
 use anyhow::Result;
 use carom_tests::broker::Broker;

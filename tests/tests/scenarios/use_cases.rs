@@ -37,7 +37,7 @@ async fn click(stack: &Stack, query: &str, headers: &[(&str, &str)]) -> Result<C
 }
 
 async fn recorded(stack: &Stack, id: &str) -> Result<Click> {
-    let store = Store::open_read_only(&Settings { path: stack.dir().join("carom.db") })?;
+    let store = Store::open_read_only(&Settings::Sqlite(stack.dir().join("carom.db")))?;
     let id = id.parse()?;
     eventually(secs(15), format!("the click {id} is recorded"), async || {
         store.click(id).await?.context("it is not there")

@@ -3,6 +3,7 @@
 use super::api::Client;
 use super::reconcile::{Error, Parts, Report, name_of_cursor, reconcile};
 use crate::shared::Shared;
+use crate::turn::in_turn;
 use carom_common::id::SourceId;
 use carom_common::source::Source;
 use jiff::Timestamp;
@@ -61,9 +62,15 @@ fn wants(source: &Source) -> bool {
     source.api.as_ref().is_some_and(|api| !api.reconcile_every.0.is_zero())
 }
 
+/// Reconciles one source while it is our turn: of several workers one does.
+async fn serve(shared: Arc<Shared>, source: Source, stop: CancellationToken) {
+    let name = format!("reconcile:{}", source.id);
+    in_turn(&shared.store, name, &stop, || again_and_again(&shared, &source, &stop)).await;
+}
+
 /// Reconciles one source, again and again. Stopped in the middle of a run it drops it, as a crash would: what
 /// was not confirmed is read again.
-async fn serve(shared: Arc<Shared>, source: Source, stop: CancellationToken) {
+async fn again_and_again(shared: &Shared, source: &Source, stop: &CancellationToken) {
     let Some(every) = source.api.as_ref().map(|api| api.reconcile_every.0) else { return };
     let mut wait = share(every.min(FIRST), random(), 0.0, 1.0);
     loop {
@@ -73,7 +80,7 @@ async fn serve(shared: Arc<Shared>, source: Source, stop: CancellationToken) {
         }
         let done = tokio::select! {
             () = stop.cancelled() => return,
-            done = once(&shared, &source) => done,
+            done = once(shared, source) => done,
         };
         let pause = if done { every } else { every.min(AGAIN) };
         wait = share(pause, random(), 0.9, 1.1);

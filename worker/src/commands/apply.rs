@@ -32,7 +32,7 @@ pub async fn run(config: &Config, path: &Path) -> ExitCode {
 
 async fn write(config: &Config, checked: files::Checked) -> anyhow::Result<Applied> {
     let settings = settings(config);
-    Store::migrate(&settings).with_context(|| format!("store.path {}", settings.path.display()))?;
+    Store::migrate(&settings).with_context(|| settings.to_string())?;
     let store = Store::open(&settings, |_, _| {})?;
     let applied = store.apply(checked.resources).await?;
     store.close().await;

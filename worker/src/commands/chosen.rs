@@ -1,6 +1,6 @@
 //! Which connectors a command is about: those that are applied, or those of a file that is not yet.
 
-use super::{Usage, reading, usage};
+use super::{Usage, reading, settings, usage};
 use carom_common::config::Config;
 use carom_common::connector::Connector;
 use carom_common::id::ConnectorId;
@@ -28,7 +28,7 @@ impl Chosen {
     /// There is neither, or the file has faults.
     pub async fn read(config: &Config, file: Option<&Path>) -> anyhow::Result<Self> {
         let store = match file {
-            Some(_) if !config.store.path.exists() => None,
+            Some(_) if settings(config).file().is_some_and(|path| !path.exists()) => None,
             _ => Some(reading(config)?),
         };
         let applied = match &store {

@@ -6,7 +6,7 @@ use super::chosen::named;
 use super::{Usage, ago, json_line, parsed, printable, reading, usage};
 use carom_common::config::Config;
 use carom_common::id::{ConnectorId, DeliveryId, EventId};
-use carom_common::store::{AttemptRecord, LogFilter, Store};
+use carom_common::store::{AttemptRecord, Horizon, LogFilter, Store};
 use clap::Args;
 use sieve::Sieve;
 use std::fmt::Write as _;
@@ -75,26 +75,31 @@ pub async fn run(config: &Config, args: &LogArgs) -> anyhow::Result<()> {
             .filter(|one| sieve.lets(one))
             .try_for_each(|one| tell(one, args.json, verbose));
     }
-    // What is settled from here on is either listed or followed, and nothing is both.
-    let newest = store.last_attempts(&LogFilter::default(), 1).await?.last().map_or(0, |one| one.sequence);
-    let attempts = newest_of(&store, &filter, &sieve, args.limit).await?;
-    for attempt in &attempts {
-        tell(attempt, args.json, verbose)?;
-    }
     if !args.follow {
+        for attempt in &newest_of(&store, &filter, &sieve, args.limit).await? {
+            tell(attempt, args.json, verbose)?;
+        }
         return Ok(());
     }
-    let mut last = attempts.last().map_or(newest, |attempt| attempt.sequence.max(newest));
+    // What is settled from here on is either listed or followed, and nothing is both.
+    let mut horizon = Horizon::default();
+    let mut last = store.horizon(&mut horizon).await?;
+    let listed = LogFilter { before: Some(last.saturating_add(1)), ..filter.clone() };
+    for attempt in &newest_of(&store, &listed, &sieve, args.limit).await? {
+        tell(attempt, args.json, verbose)?;
+    }
     loop {
         tokio::select! {
             _ = tokio::signal::ctrl_c() => return Ok(()),
             () = tokio::time::sleep(Duration::from_millis(500)) => {}
         }
-        for attempt in store.attempts(&filter, last, PAGE).await? {
-            last = attempt.sequence;
-            if sieve.lets(&attempt) {
-                tell(&attempt, args.json, verbose)?;
-            }
+        let until = store.horizon(&mut horizon).await?;
+        let settled = LogFilter { before: Some(until.saturating_add(1)), ..filter.clone() };
+        let page = store.attempts(&settled, last, PAGE).await?;
+        // Everything up to the horizon was looked at, unless there is more than a page of it.
+        last = if page.len() < PAGE as usize { until.max(last) } else { page[page.len() - 1].sequence };
+        for attempt in page.iter().filter(|attempt| sieve.lets(attempt)) {
+            tell(attempt, args.json, verbose)?;
         }
     }
 }

@@ -8,8 +8,7 @@ use carom_common::store::Store;
 /// Migrates the store.
 pub fn run(config: &Config) -> anyhow::Result<()> {
     let settings = settings(config);
-    let (from, to) =
-        Store::migrate(&settings).with_context(|| format!("store.path {}", settings.path.display()))?;
+    let (from, to) = Store::migrate(&settings).with_context(|| settings.to_string())?;
     if from == to {
         println!("the store is at schema version {to} already");
     } else {

@@ -46,8 +46,7 @@ pub async fn resume(config: &Config, connector: &str) -> anyhow::Result<()> {
 async fn found(config: &Config, connector: &str) -> anyhow::Result<(Store, ConnectorId)> {
     let id: ConnectorId = parsed(Some(connector))?.ok_or_else(|| usage("name a connector"))?;
     let settings = settings(config);
-    let store = Store::open(&settings, |_, _| {})
-        .with_context(|| format!("store.path {}", settings.path.display()))?;
+    let store = Store::open(&settings, |_, _| {}).with_context(|| settings.to_string())?;
     let resources = store.resources().await?.resources;
     if let Err(unknown) = named(&resources.connectors, id.as_str())
         && !store.pauses().await?.contains_key(&id)

@@ -40,7 +40,7 @@ pub struct SimulateArgs {
 pub async fn run(config: &Config, args: &SimulateArgs) -> anyhow::Result<()> {
     let chosen = Chosen::read(config, Some(&args.file)).await?;
     let Some(store) = &chosen.store else {
-        anyhow::bail!("there is no store at {}, so there is no history", config.store.path.display());
+        anyhow::bail!("there is no store at {}, so there is no history", super::settings(config));
     };
     let since = ago(Some(&args.since))?.unwrap_or(Timestamp::UNIX_EPOCH);
     let new: Vec<&Connector> = match args.connector.as_deref() {

@@ -62,7 +62,7 @@ impl Decided {
 impl Desk {
     pub async fn new(connectors: Value) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let settings = Settings { path: folder.path().join("carom.db") };
+        let settings = Settings::Sqlite(folder.path().join("carom.db"));
         Store::migrate(&settings).unwrap();
         let store = Store::open(&settings, |_, _| {}).unwrap();
         let resources: Resources = serde_json::from_value(json!({
@@ -139,9 +139,9 @@ impl Desk {
 
     /// What the store holds in its tables, as text.
     pub async fn raw(&self) -> String {
-        let settings = Settings { path: self.folder.path().join("carom.db") };
+        let settings = Settings::Sqlite(self.folder.path().join("carom.db"));
         Store::empty_log(&settings).unwrap();
-        String::from_utf8_lossy(&std::fs::read(settings.path).unwrap()).into_owned()
+        String::from_utf8_lossy(&std::fs::read(settings.file().unwrap()).unwrap()).into_owned()
     }
 }
 

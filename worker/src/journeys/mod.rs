@@ -45,7 +45,7 @@ async fn the_attribution_of_generated_journeys_equals_the_simple_one() {
     let journeys = std::env::var("CAROM_JOURNEYS").ok().and_then(|text| text.parse().ok());
     // In memory where there is some: what is compared is not how well the disk keeps it.
     let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
-    let settings = Settings { path: folder.path().join("carom.db") };
+    let settings = Settings::Sqlite(folder.path().join("carom.db"));
     Store::migrate(&settings).unwrap();
     let store = Store::open(&settings, |_, _| {}).unwrap();
     let rules = real::rules(store.hasher().await.unwrap());

@@ -25,7 +25,7 @@ struct Run {
 impl Run {
     async fn of(answers: Vec<Answer>) -> Self {
         let script = Script::of(answers).await;
-        let settings = store::Settings { path: script.folder.path().join("carom.db") };
+        let settings = store::Settings::Sqlite(script.folder.path().join("carom.db"));
         Store::migrate(&settings).unwrap();
         let store = Store::open(&settings, |_, _| {}).unwrap();
         Self { script, store }

@@ -28,7 +28,7 @@ fn newest() -> Answer {
 }
 
 async fn store(script: &Script) -> Store {
-    let settings = store::Settings { path: script.folder.path().join("carom.db") };
+    let settings = store::Settings::Sqlite(script.folder.path().join("carom.db"));
     Store::migrate(&settings).unwrap();
     Store::open(&settings, |_, _| {}).unwrap()
 }

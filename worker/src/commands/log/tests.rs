@@ -88,7 +88,7 @@ fn a_sieve_lets_through_what_has_the_status_and_holds_the_text() {
 #[tokio::test]
 async fn a_connector_that_is_neither_applied_nor_in_the_log_is_refused_with_the_nearest() {
     let folder = tempfile::tempdir().unwrap();
-    let settings = Settings { path: folder.path().join("carom.db") };
+    let settings = Settings::Sqlite(folder.path().join("carom.db"));
     Store::migrate(&settings).unwrap();
     let store = Store::open(&settings, |_, _| {}).unwrap();
     let (network, gone) = ("network".parse().unwrap(), "gone".parse().unwrap());

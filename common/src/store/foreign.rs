@@ -1,0 +1,43 @@
+//! Other trackers' click ids, under what an event named them with: for the events of the same order, contact,
+//! e-mail or phone number that name none.
+
+use super::column::millis;
+use super::session::Session;
+use crate::attribution::FoundBy;
+use crate::event::Event;
+use crate::identity::Who;
+use crate::store::Error;
+
+/// The click id that was named with this event's order, else contact, else e-mail, else phone number.
+pub(super) fn find(
+    session: &Session<'_>,
+    advertiser: &str,
+    who: &Who,
+) -> Result<Option<(String, FoundBy)>, Error> {
+    let sql = "SELECT click FROM foreign_clicks WHERE advertiser = ?1 AND key = ?2";
+    let keys = [
+        (&who.order, FoundBy::Order),
+        (&who.contact, FoundBy::Contact),
+        (&who.email, FoundBy::Email),
+        (&who.phone, FoundBy::Phone),
+    ];
+    for (key, found_by) in keys {
+        let Some(key) = key else { continue };
+        let found: Option<String> = session.first(sql, (advertiser, key), |row| row.get(0))?;
+        if let Some(click) = found {
+            return Ok(Some((click, found_by)));
+        }
+    }
+    Ok(None)
+}
+
+/// Keeps a click id under all that the event names. The one of the newest event stands.
+pub(super) fn keep(session: &Session<'_>, event: &Event, who: &Who, click: &str) -> Result<(), Error> {
+    let sql = "INSERT INTO foreign_clicks (advertiser, key, at, click) VALUES (?1, ?2, ?3, ?4)
+               ON CONFLICT (advertiser, key) DO UPDATE SET at = excluded.at, click = excluded.click
+               WHERE excluded.at > foreign_clicks.at";
+    for key in [&who.order, &who.contact, &who.email, &who.phone].into_iter().flatten() {
+        session.execute(sql, (event.advertiser.as_str(), key, millis(event.at), click))?;
+    }
+    Ok(())
+}

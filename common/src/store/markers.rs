@@ -1,0 +1,63 @@
+//! The markers of dedupe keys: how far an event has come, and for how long that is remembered.
+
+use super::Store;
+use super::column::millis;
+use super::reach::Reach;
+use super::session::Session;
+use super::trace;
+use crate::id::EventId;
+use crate::store::Error;
+use crate::trace::{Code, Decision};
+use jiff::Timestamp;
+
+/// How many markers go in one transaction.
+const STEP: i64 = 1_000;
+
+impl Store {
+    /// Notes that all deliveries of these events are on their queues. Twice is once; an event that is
+    /// not stored, or not decided, is left alone.
+    ///
+    /// # Errors
+    /// The database failed; none of them is noted.
+    pub async fn handed_over(&self, events: Vec<EventId>, at: Timestamp) -> Result<(), Error> {
+        self.write(Reach::nothing(), move |session| {
+            events.iter().try_for_each(|event| hand_over(session, *event, at))
+        })
+        .await
+    }
+
+    /// Forgets the dedupe keys of events that were received before this, in steps that let others write
+    /// in between, and says how many. The events themselves stay.
+    ///
+    /// # Errors
+    /// The database failed; the steps before stay done.
+    pub async fn prune(&self, markers_before: Timestamp) -> Result<u64, Error> {
+        let before = millis(markers_before);
+        let mut pruned = 0;
+        loop {
+            let step = self.write(Reach::nothing(), move |session| prune_step(session, before)).await?;
+            pruned += step as u64;
+            if step == 0 {
+                return Ok(pruned);
+            }
+        }
+    }
+}
+
+fn hand_over(session: &Session<'_>, event: EventId, at: Timestamp) -> Result<(), Error> {
+    let sql = "UPDATE events SET progress = 'handed_over' WHERE id = ?1 AND progress = 'decided'";
+    let advanced = session.execute(sql, [event.0.as_bytes()])? == 1;
+    let sql = "SELECT EXISTS (SELECT 1 FROM deliveries WHERE event_id = ?1)";
+    if advanced && session.one(sql, [event.0.as_bytes()], |row| row.get(0))? {
+        let decision = Decision { at, code: Code::HandedOver, detail: String::new() };
+        trace::append(session, event, &[decision])?;
+    }
+    Ok(())
+}
+
+fn prune_step(session: &Session<'_>, before: i64) -> Result<usize, Error> {
+    let sql = "UPDATE events SET dedupe_key = NULL WHERE id IN (
+                   SELECT id FROM events WHERE dedupe_key IS NOT NULL AND received_at < ?1
+                   ORDER BY received_at LIMIT ?2)";
+    Ok(session.execute(sql, (before, STEP))?)
+}

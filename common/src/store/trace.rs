@@ -1,0 +1,169 @@
+//! Traces: decisions in their order, and an event with all that came of it.
+
+use super::column::{document, millis, time, word};
+use super::session::{Params, Row, Session};
+use super::{Store, attempts, clicks, conversions, deliveries};
+use crate::conversion::Conversion;
+use crate::event::Event;
+use crate::id::{ClickId, DeliveryId, EventId};
+use crate::store::{ClickRecord, ConversionRecord, Error, EventTrace, Scope};
+use crate::trace::Decision;
+use iso_currency::Currency;
+use uuid::Uuid;
+
+/// How many events a key may name in an answer.
+const KEYED: i64 = 100;
+
+impl Store {
+    /// An event with its decisions, deliveries and attempts.
+    ///
+    /// # Errors
+    /// The database failed, or something stored cannot be read.
+    pub async fn trace_of_event(&self, id: EventId) -> Result<Option<EventTrace>, Error> {
+        self.read(move |session| trace_of_event(session, id)).await
+    }
+
+    /// The events that were attributed to a click, oldest first.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn events_of_click(&self, click: ClickId, limit: u32) -> Result<Vec<EventId>, Error> {
+        self.read(move |session| {
+            let sql = "SELECT id FROM events WHERE click_id = ?1 ORDER BY id LIMIT ?2";
+            event_ids(session, sql, (click.0.as_bytes(), limit))
+        })
+        .await
+    }
+
+    /// The event that a delivery is for.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn event_of_delivery(&self, delivery: DeliveryId) -> Result<Option<EventId>, Error> {
+        self.read(move |session| deliveries::event(session, delivery)).await
+    }
+
+    /// The events with this dedupe key, sender's id or conversion key, oldest first; at most 100.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn events_by_key(&self, scope: Scope, key: &str) -> Result<Vec<EventId>, Error> {
+        let key = key.to_owned();
+        self.read(move |session| {
+            let sql = "SELECT id FROM events WHERE id IN (
+                           SELECT id FROM events WHERE dedupe_key = ?1
+                           UNION SELECT id FROM events WHERE source_event_id = ?1
+                           UNION SELECT id FROM events WHERE conversion_key = ?1)
+                       AND (CAST(?2 AS TEXT) IS NULL OR advertiser = ?2) ORDER BY id LIMIT ?3";
+            let advertiser = scope.as_ref().map(crate::id::AdvertiserId::as_str);
+            event_ids(session, sql, (key, advertiser, KEYED))
+        })
+        .await
+    }
+}
+
+/// Adds decisions to the end of an event's trace.
+pub(super) fn append(session: &Session<'_>, event: EventId, decisions: &[Decision]) -> Result<(), Error> {
+    if decisions.is_empty() {
+        return Ok(());
+    }
+    let event = event.0.as_bytes();
+    let sql = "SELECT coalesce(max(seq) + 1, 0) FROM decisions WHERE event_id = ?1";
+    let next: i64 = session.one(sql, [event], |row| row.get(0))?;
+    let sql = "INSERT INTO decisions (event_id, seq, at, code, detail) VALUES (?1, ?2, ?3, ?4, ?5)";
+    for (seq, decision) in (next..).zip(decisions) {
+        session.execute(sql, (event, seq, millis(decision.at), decision.code.as_str(), &decision.detail))?;
+    }
+    Ok(())
+}
+
+/// Adds a decision to an event's trace where the store knows the event.
+pub(super) fn append_if_known(
+    session: &Session<'_>,
+    event: EventId,
+    decision: Decision,
+) -> Result<(), Error> {
+    if session.exists("SELECT 1 FROM events WHERE id = ?1", [event.0.as_bytes()])? {
+        append(session, event, &[decision])
+    } else {
+        Ok(())
+    }
+}
+
+fn trace_of_event(session: &Session<'_>, id: EventId) -> Result<Option<EventTrace>, Error> {
+    let sql = "SELECT document, progress, click_id, conversion_key, found_by, click_given FROM events WHERE id = ?1";
+    let found = session.first(sql, [id.0.as_bytes()], |row| {
+        let click: Option<[u8; 16]> = row.get(2)?;
+        Ok((
+            row.get::<_, String>(0)?,
+            row.get::<_, String>(1)?,
+            click,
+            row.get::<_, Option<String>>(3)?,
+            row.get::<_, String>(4)?,
+            row.get::<_, Option<String>>(5)?,
+        ))
+    })?;
+    let Some((event, progress, click, key, found_by, click_given)) = found else {
+        return Ok(None);
+    };
+    let event: Event = document("event", &event)?;
+    let click = click.map(|click| ClickId(Uuid::from_bytes(click)));
+    let key = key.or_else(|| event.ledger_key.clone());
+    let conversion = match &key {
+        Some(key) => conversions::find(session, &event.advertiser, key)?,
+        None => None,
+    };
+    let deliveries = deliveries::of_event(session, id)?;
+    let mut tried = Vec::new();
+    for delivery in &deliveries {
+        tried.extend(attempts::of_delivery(session, delivery.id)?);
+    }
+    tried.sort_by_key(|attempt| attempt.sequence);
+    let recorded = click.map_or(Ok(None), |id| clicks::find(session, id))?;
+    Ok(Some(EventTrace {
+        progress,
+        click: ClickRecord {
+            id: click.map(|id| id.to_string()).or(click_given),
+            found_by: word("found_by", found_by)?,
+            recorded,
+        },
+        conversion: key.map(|key| record(key, &event, conversion)),
+        event,
+        deliveries,
+        attempts: tried,
+        decisions: decisions(session, id)?,
+    }))
+}
+
+fn decisions(session: &Session<'_>, event: EventId) -> Result<Vec<Decision>, Error> {
+    let sql = "SELECT at, code, detail FROM decisions WHERE event_id = ?1 ORDER BY seq, at";
+    session.rows(sql, [event.0.as_bytes()], |row| {
+        Ok(Decision { at: time(row.get(0)?)?, code: word("code", row.get(1)?)?, detail: row.get(2)? })
+    })
+}
+
+fn record(key: String, event: &Event, conversion: Option<Conversion>) -> ConversionRecord {
+    let code = |currency: Currency| currency.code().to_owned();
+    let refunded = conversion.as_ref().and_then(Conversion::refunded);
+    let value = conversion.as_ref().and_then(|conversion| conversion.value);
+    let amount = value.map(|value| value.amount).or(refunded);
+    // A refund whose sale is unknown states its currency, and the conversion has none yet.
+    let currency = value.or(event.value.filter(|_| refunded.is_some())).and_then(|value| value.currency);
+    let payout = conversion.as_ref().and_then(|conversion| conversion.payout);
+    ConversionRecord {
+        key,
+        kind: event.kind,
+        status: conversion.as_ref().map(|conversion| conversion.status),
+        amount: amount.map(|amount| amount.to_string()),
+        currency: currency.map(code),
+        refunded: refunded.map(|amount| amount.to_string()),
+        payout: payout.map(|payout| payout.amount.to_string()),
+        payout_currency: payout.and_then(|payout| payout.currency).map(code),
+        name: conversion.and_then(|conversion| conversion.name),
+    }
+}
+
+fn event_ids(session: &Session<'_>, sql: &str, parameters: impl Params) -> Result<Vec<EventId>, Error> {
+    let read = |row: &Row<'_>| Ok(EventId(Uuid::from_bytes(row.get(0)?)));
+    session.rows(sql, parameters, read)
+}
