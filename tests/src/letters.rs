@@ -61,7 +61,7 @@ pub async fn bury(stack: &Stack, count: usize, of: impl Fn(usize) -> (&'static s
     let connection = Connection::connect(&stack.vhost()?.url, ConnectionProperties::default()).await?;
     let channel = connection.create_channel().await?;
     channel.confirm_select(ConfirmSelectOptions::default()).await?;
-    let settings = Settings { path: stack.dir().join("carom.db") };
+    let settings = Settings::Sqlite(stack.dir().join("carom.db"));
     let store = Store::open(&settings, |_, _| {})?;
     let all: Vec<usize> = (0..count).collect();
     for some in all.chunks(1_000) {

@@ -195,7 +195,7 @@ pub async fn unrecorded(
     clicks: BTreeSet<String>,
     limit: Duration,
 ) -> Result<BTreeSet<String>> {
-    let store = Store::open_read_only(&Settings { path: stack.dir().join("carom.db") })?;
+    let store = Store::open_read_only(&Settings::Sqlite(stack.dir().join("carom.db")))?;
     let mut missing = clicks;
     let recorded = eventually(limit, "every redirected click is recorded", async || {
         for id in missing.clone() {

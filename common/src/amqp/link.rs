@@ -222,7 +222,7 @@ impl Link {
     }
 
     fn all_losses(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, u64>> {
-        self.declared.losses.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.declared.losses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn connection(&self) -> Option<Arc<Connection>> {
