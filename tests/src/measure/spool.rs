@@ -30,10 +30,11 @@ pub async fn run(plan: Plan) -> Result<()> {
     let receiver = Receiver::start()?;
     let resources = Resources::new().with(Connector::get("network", receiver.url("/postback")));
     let stack = Setup::new(&resources).start(&broker).await?;
-    stack.vhost()?.may_be_killed().await?;
     let traffic = Traffic::start(&stack, "t", plan.rates);
     let began = Instant::now();
     tokio::time::sleep(secs(plan.before)).await;
+    // Only now is every queue there that there will be.
+    stack.vhost()?.may_be_killed().await?;
 
     let killed = Instant::now();
     broker.node()?.kill().await?;

@@ -162,7 +162,7 @@ async fn no_command_prints_a_secret_well_used_or_badly() -> Result<()> {
     let broker = Broker::shared().await?;
     let receiver = Receiver::start()?;
     receiver.answer(Arc::new(|request: &Received| {
-        let said = format!("no: {:?} {} {}", request.headers, request.path, request.query);
+        let said = format!("no: {:?} {} {:?}", request.headers, request.path, request.query);
         Answer { body: said, ..Answer::status(500) }
     }));
     let resources = Resources::new().and_text(&PLANTED_RESOURCES.replace("{RECEIVER}", &receiver.url("")));

@@ -78,9 +78,9 @@ async fn with_the_broker_away_nothing_is_refused_and_no_kill_of_ingest_loses_wha
     let receiver = Receiver::start()?;
     let resources = Resources::new().with(Connector::get("network", receiver.url("/postback")));
     let mut stack = Setup::new(&resources).start(&broker).await?;
-    stack.vhost()?.may_be_killed().await?;
     let before = Traffic::start(&stack, "before", RATES);
     eventually(secs(30), "traffic flows", async || Ok(ensure!(before.taken() > 90))).await?;
+    stack.vhost()?.may_be_killed().await?;
     ensure!(figure(&stack, "carom_spool_spooled_total", &[]).await? == 0.0, "it was spooled for no reason");
     broker.node()?.kill().await?;
     spooled(&stack, 100.0).await?;
