@@ -42,12 +42,7 @@ pub(super) fn load(
 
 fn parse(file: &str, text: &str, faults: &mut Vec<Fault>) -> Table {
     text.parse().unwrap_or_else(|error: toml::de::Error| {
-        faults.push(Fault::new(
-            file,
-            "",
-            format!("not TOML: {}", error.to_string().trim_end()),
-            "mend the syntax",
-        ));
+        faults.push(Fault::not_toml(file, text, &error));
         Table::new()
     })
 }

@@ -256,7 +256,6 @@ async fn no_command_prints_a_secret_well_used_or_badly() -> Result<()> {
         format!("[broker]\nurl = {secret_broker}\n"),
         format!("[broker]\nurl = [\"{secret_broker}\"]\n"),
         format!("[broker]\nuri = \"{secret_broker}\"\n"),
-        format!("[broker]\nconfirm_timeout = \"{secret_broker}\"\n"),
         format!("broker = \"{secret_broker}\"\n"),
         format!("[broker]\nurl = \"http://planted:{}@127.0.0.1\"\n", PLANTED[0].1),
         format!("[broker]\nurl = \"{}\"\n", PLANTED[0].1),
@@ -275,10 +274,6 @@ async fn no_command_prints_a_secret_well_used_or_badly() -> Result<()> {
     let token = PLANTED[2].1;
     for (from, to) in [
         ("tokens = [\"planted-", "tokens = \"planted-"),
-        (
-            "tokens = [\"planted-source-token-3d5c0123456789\"]",
-            "tokens = [{ env = \"planted-source-token-3d5c0123456789\" }]",
-        ),
         (
             "tokens = [\"planted-source-token-3d5c0123456789\"]",
             "token = [\"planted-source-token-3d5c0123456789\"]",
