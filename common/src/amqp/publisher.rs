@@ -190,7 +190,7 @@ impl Task {
                         warn!(%error, "publish.declare_failed");
                     }
                 }
-                Served::Unroutable | Served::ChannelLost => {}
+                Served::Unroutable | Served::ChannelLost | Served::Refused => {}
             }
             // On a connection that died under it, a channel's close may wait for ever.
             let _ = tokio::time::timeout(self.patience, channel.close(200, "replaced".into())).await;
@@ -238,7 +238,9 @@ impl Task {
                 returned.extend(carried.as_ref().and_then(returned_id).filter(|named| *named != id));
                 (Err(PublishError::Unroutable), Some(Served::Unroutable))
             }
-            Ok(Confirmation::Nack(None)) => (Err(PublishError::Nacked), None),
+            // The broker remembers by channel that a quorum queue is full. Where the limit is taken away while it
+            // is, nobody tells the channel, which refuses for as long as it lives. So it does not live on.
+            Ok(Confirmation::Nack(None)) => (Err(PublishError::Nacked), Some(Served::Refused)),
             Ok(Confirmation::NotRequested) => (Err(PublishError::Lost), Some(Served::ChannelLost)),
             Err(error) => (Err(error), Some(Served::ChannelLost)),
         };
@@ -262,6 +264,7 @@ enum Served {
     QueueClosed,
     ChannelLost,
     Unroutable,
+    Refused,
 }
 
 fn returned_id(message: &BasicReturnMessage) -> Option<String> {
