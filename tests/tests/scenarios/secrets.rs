@@ -305,7 +305,7 @@ async fn no_command_prints_a_secret_well_used_or_badly() -> Result<()> {
     stack.stop(Binary::Ingest).await?;
     stack.set_env("CAROM_BROKER_URL", &secret_broker);
     let nowhere = stack.dir().join("carom.toml").join(PERSON);
-    stack.set_env("CAROM_SPOOL_PATH", &nowhere.with_file_name("spool.db").to_string_lossy().into_owned());
+    stack.set_env("CAROM_SPOOL_PATH", &nowhere.with_file_name("spool.db").to_string_lossy());
     stack.start_binary(Binary::Ingest)?;
     eventually(secs(15), "it answers, and is not ready", async || {
         let answer = stack.client().get(&stack.ops_url(Binary::Ingest, "/readyz")).await?;
