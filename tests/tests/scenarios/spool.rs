@@ -255,8 +255,8 @@ async fn a_spool_that_is_full_or_unusable_refuses_with_a_time_to_come_again_and_
 
     // A spool that cannot be written is no trouble while the broker is there.
     stack.stop(Binary::Ingest).await?;
-    stack
-        .set_env("CAROM_SPOOL_PATH", &stack.dir().join("carom.toml/spool.db").to_string_lossy().into_owned());
+    let nowhere = stack.dir().join("carom.toml/spool.db");
+    stack.set_env("CAROM_SPOOL_PATH", &nowhere.to_string_lossy());
     stack.start_binary(Binary::Ingest)?;
     stack.ready_binary(Binary::Ingest).await?;
     let (_, body) = readiness(&stack).await?;
