@@ -87,9 +87,9 @@ impl Custody {
     /// The broker's answer, where it comes while there is hope for one.
     async fn answered(&self, answer: &mut oneshot::Receiver<Answer>, patience: Duration) -> Option<Answer> {
         let mut reachable = self.reachable.clone();
-        let hope = async {
+        let no_hope = async {
             tokio::select! {
-                _ = reachable.wait_for(|reachable| !reachable) => {}
+                Ok(_) = reachable.wait_for(|reachable| !reachable) => {}
                 () = async {
                     self.stop.cancelled().await;
                     tokio::time::sleep(LAST_PATIENCE).await;
@@ -100,7 +100,7 @@ impl Custody {
             biased;
             answered = answer => answered.ok(),
             () = tokio::time::sleep(patience) => None,
-            () = hope => None,
+            () = no_hope => None,
         }
     }
 }

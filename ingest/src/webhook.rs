@@ -20,6 +20,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::sync::Arc;
+use std::time::Duration;
 
 mod verify;
 mod judge;
@@ -29,6 +30,10 @@ use verify::verify;
 
 /// The longest query of an event.
 const QUERY_BYTES: usize = 16 * 1024;
+
+/// How long an event waits for a broker that says nothing before it goes to the spool instead: less than a
+/// confirm may take, so that the places for events do not fill up with those that wait.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How a request says whose it is.
 #[derive(Clone, Copy, Debug)]
@@ -255,7 +260,7 @@ async fn make_safe(app: &App, intake: Intake, room: Room, warning: Option<String
         }
     };
     drop(intake);
-    let kept = app.events.keep(parcel, app.confirm_timeout, app.confirm_timeout).await;
+    let kept = app.events.keep(parcel, PATIENCE.min(app.confirm_timeout), app.confirm_timeout).await;
     kept.map(|how| Taken::Safe { id, how, warning }).map_err(Refused::Unsafe)
 }
 

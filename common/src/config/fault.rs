@@ -28,6 +28,21 @@ impl Fault {
     }
 }
 
+impl Fault {
+    /// A text that is no TOML: where, and what is expected there. The line itself is not shown, because a
+    /// password may stand in it.
+    pub(crate) fn not_toml(file: &str, text: &str, error: &toml::de::Error) -> Self {
+        let at = error.span().and_then(|span| text.get(..span.start)).map(|before| {
+            let (line, column) =
+                (before.matches('\n').count() + 1, before.lines().last().unwrap_or_default());
+            let column = if before.ends_with('\n') { 1 } else { column.chars().count() + 1 };
+            format!(" at line {line}, column {column}")
+        });
+        let problem = format!("not TOML{}: {}", at.unwrap_or_default(), error.message());
+        Self::new(file, "", problem, "mend the syntax")
+    }
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.file)?;

@@ -68,11 +68,7 @@ pub(super) fn load(
 
 fn parse(file: &str, text: &str, faults: &mut Vec<Fault>) -> Table {
     text.parse().unwrap_or_else(|error: toml::de::Error| {
-        // Not its whole text, which shows the line: a password may stand there.
-        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-        let line = before.matches('\n').count() + 1;
-        let problem = format!("not TOML: line {line}: {}", error.message().trim_end());
-        faults.push(Fault::new(file, "", problem, "mend the syntax"));
+        faults.push(Fault::not_toml(file, text, &error));
         Table::new()
     })
 }

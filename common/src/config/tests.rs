@@ -81,6 +81,13 @@ fn every_fault_is_told_at_once_with_its_key_and_what_would_be_right() {
 }
 
 #[test]
+fn a_file_that_is_no_toml_is_told_its_place_and_not_its_line() {
+    let faults = load("[log]\nlevel = \"info\"\n\n[broker]\nurl = \"amqp://a:hunter2@b\n", &[]).unwrap_err();
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    assert!(faults[0].contains("line 5, column") && !faults[0].contains("hunter2"), "{faults:?}");
+}
+
+#[test]
 fn a_key_of_an_earlier_version_is_told_as_such() {
     let faults = load("[ingest]\nclick_line = 50000", &[]).unwrap_err();
     assert_eq!(faults.len(), 1, "{faults:?}");

@@ -166,13 +166,7 @@ pub fn read(file: &str, text: &str, resources: &mut Resources, places: &mut Plac
     let table: Table = match text.parse() {
         Ok(table) => table,
         Err(error) => {
-            let error: toml::de::Error = error;
-            faults.push(Fault::new(
-                file,
-                "",
-                format!("not TOML: {}", error.to_string().trim_end()),
-                "mend the syntax",
-            ));
+            faults.push(Fault::not_toml(file, text, &error));
             return;
         }
     };
@@ -245,15 +239,15 @@ fn parse<T: DeserializeOwned>(mut table: Table, place: &Place, faults: &mut Vec<
             Ok(item) => return sound.then_some(item),
             Err(error) => {
                 let path = error.path().to_string();
-                if !remove(&mut table, &path) {
+                let Some(removed) = remove(&mut table, &path) else {
                     // The fault is what is missing, which may be told already.
                     if sound {
                         faults.push(Fault::new(&place.file, &place.key, error.inner().message(), ""));
                     }
                     return None;
-                }
+                };
                 let key = format!("{}.{path}", place.key);
-                faults.push(Fault::new(&place.file, key, error.inner().message(), ""));
+                faults.push(Fault::new(&place.file, key, told(&path, &removed, error.inner().message()), ""));
                 sound = false;
             }
         }
@@ -266,12 +260,21 @@ fn lookup<'a>(table: &'a Table, path: &str) -> Option<&'a Value> {
     parts.try_fold(first, |value, part| value.get(part))
 }
 
-/// Takes what stands at `path` out; false where nothing does. List items go by index, as in `a[1].b`.
-fn remove(table: &mut Table, path: &str) -> bool {
+/// What is wrong with a value, without the value itself where a secret is likely to have been put.
+fn told(path: &str, value: &Value, problem: &str) -> String {
+    let secret = ["token", "secret", "authorization", "signing", "password"];
+    match value {
+        Value::String(text) if secret.iter().any(|name| path.contains(name)) && !text.is_empty() => {
+            problem.replace(&format!("{text:?}"), "…").replace(text.as_str(), "…")
+        }
+        _ => problem.to_owned(),
+    }
+}
+
+/// Takes what stands at `path` out; none where nothing does. List items go by index, as in `a[1].b`.
+fn remove(table: &mut Table, path: &str) -> Option<Value> {
     let parts: Vec<_> = path.split(['.', '[']).map(|part| part.trim_end_matches(']')).collect();
-    let Some((last, parents)) = parts.split_last() else {
-        return false;
-    };
+    let (last, parents) = parts.split_last()?;
     let mut owned = Value::Table(std::mem::take(table));
     let mut value = Some(&mut owned);
     for part in parents {
@@ -282,15 +285,12 @@ fn remove(table: &mut Table, path: &str) -> bool {
         });
     }
     let removed = match value {
-        Some(Value::Table(table)) => table.remove(*last).is_some(),
+        Some(Value::Table(table)) => table.remove(*last),
         Some(Value::Array(items)) => match last.parse::<usize>() {
-            Ok(index) if index < items.len() => {
-                items.remove(index);
-                true
-            }
-            _ => false,
+            Ok(index) if index < items.len() => Some(items.remove(index)),
+            _ => None,
         },
-        _ => false,
+        _ => None,
     };
     if let Value::Table(back) = owned {
         *table = back;

@@ -96,8 +96,8 @@ where
         let mut outstanding = FuturesUnordered::new();
         let (mut after, mut more) = (0, self.spool.figures().items(self.queue) > 0);
         loop {
-            // A queue that refuses is asked with one message, not with three.
-            let most = if self.trouble.is() { 1 } else { OUTSTANDING };
+            // The head goes alone: a queue that refuses is asked with one message, not with three.
+            let most = if self.trouble.is() || pass.drained == 0 { 1 } else { OUTSTANDING };
             let go_on = more && !pass.failed && !self.stop.is_cancelled();
             while go_on && more && outstanding.len() < most && *self.reachable.borrow() {
                 match self.spool.read(self.queue, after).await {
