@@ -33,12 +33,12 @@ async fn each_node_of_three_is_lost_once_under_load_and_no_accepted_event_with_i
     let mut stack = start(&cluster, &resources).await?;
     may_lose_one(&cluster, &stack).await?;
     let load = Steady::start(stack.client(), &stack.events_url(PLAIN_TOKEN), RATE);
-    accepts(&load).await?;
+    accepts(&load, &stack).await?;
 
     for (index, member) in cluster.members.iter().enumerate() {
         let since = Instant::now();
         member.kill().await?;
-        accepts(&load).await?;
+        accepts(&load, &stack).await?;
         member.restart().await?;
         may_lose_one(&cluster, &stack).await?;
         println!("node {} killed and back: {}", index + 1, load.pause_since(since));
@@ -48,7 +48,7 @@ async fn each_node_of_three_is_lost_once_under_load_and_no_accepted_event_with_i
     paused.pause().await?;
     // Not waiting for anything to come true: the length of the pause is what is tried.
     tokio::time::sleep(if long { PAUSED_LONG } else { PAUSED }).await;
-    accepts(&load).await?;
+    accepts(&load, &stack).await?;
     paused.resume().await?;
     may_lose_one(&cluster, &stack).await?;
     println!("the node of ingest paused: {}", load.pause_since(since));
@@ -113,7 +113,7 @@ async fn start(cluster: &Cluster, resources: &Resources) -> Result<Stack> {
 }
 
 /// Waits until something that is sent now is accepted.
-async fn accepts(load: &Steady) -> Result<()> {
+async fn accepts(load: &Steady, stack: &Stack) -> Result<()> {
     let before = load.accepted_count();
     // More than could be on their way already.
     let more = 2 * RATE as usize;
@@ -121,7 +121,11 @@ async fn accepts(load: &Steady) -> Result<()> {
         let accepted = load.accepted_count() - before;
         let (refused, broken) = load.troubles();
         load.must_run()?;
-        ensure!(accepted >= more, "{accepted} were, {refused} refused and {broken} broken off in all");
+        if accepted < more {
+            let text = stack.metrics(Binary::Ingest).await?;
+            let told: Vec<_> = text.lines().filter(|line| line.starts_with("carom_intakes_total")).collect();
+            bail!("{accepted} were, {refused} refused and {broken} broken off in all: {told:?}");
+        }
         Ok(())
     })
     .await
