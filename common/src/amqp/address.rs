@@ -154,7 +154,7 @@ pub(crate) fn certificates(broker: &Broker) -> Result<RustlsConnector, Error> {
     } else {
         config.add_parsable_certificates(chain("ca_file", &broker.ca_file)?);
     }
-    let connector = if broker.client_cert_file.as_os_str().is_empty() {
+    if broker.client_cert_file.as_os_str().is_empty() {
         config.connector_with_no_client_auth().map_err(|error| refused("ca_file", &broker.ca_file, error))
     } else {
         let certificate = chain("client_cert_file", &broker.client_cert_file)?;
@@ -162,8 +162,7 @@ pub(crate) fn certificates(broker: &Broker) -> Result<RustlsConnector, Error> {
             .map_err(|error| refused("client_key_file", &broker.client_key_file, error))?;
         let connector = config.connector_with_single_cert(certificate, key);
         connector.map_err(|error| refused("client_cert_file", &broker.client_cert_file, error))
-    };
-    connector
+    }
 }
 
 fn chain(key: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {

@@ -12,7 +12,7 @@ use lapin::tcp::AMQPUriTcpExt;
 use lapin::uri::AMQPUri;
 use lapin::{Channel, Connection, ConnectionProperties, ErrorKind, Event};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
@@ -62,6 +62,8 @@ struct Declared {
     /// How often a consumer of a queue lost its connection. Every loss returns what it held, counted by the broker
     /// as if it had crashed: whoever looks for poison takes that off, however often it has consumed anew since.
     losses: Mutex<BTreeMap<String, u64>>,
+    /// Whether all of it was there once.
+    once: AtomicBool,
 }
 
 impl Link {
@@ -76,7 +78,8 @@ impl Link {
     }
 
     fn declaring(address: &Address, name: &str, topology: Option<Topology>, stop: CancellationToken) -> Self {
-        let declared = Declared { topology, connectors: Mutex::default(), losses: Mutex::default() };
+        let (connectors, losses, once) = (Mutex::default(), Mutex::default(), AtomicBool::new(false));
+        let declared = Declared { topology, connectors, losses, once };
         Self::supervised(address.clone(), name, Arc::new(declared), stop)
     }
 
@@ -307,24 +310,18 @@ impl Supervisor {
     /// Every connection asks for the version: a broker may have been replaced while we were away.
     async fn connect_to(&self, node: &Node) -> Result<Arc<Connection>, Error> {
         greet_node(node).await?;
-        let connect = async {
-            let connection = Arc::new(self.log_in(node).await?);
-            if let Some(topology) = &self.shared.declared.topology {
-                declare::topology(&connection, topology).await?;
-            }
-            Ok::<_, Error>(connection)
-        };
-        let connection =
-            tokio::time::timeout(PATIENCE, connect).await.map_err(|_| Error::Silent(PATIENCE))??;
-        let connectors: Vec<_> = {
-            let connectors = self.shared.declared.connectors.lock().unwrap_or_else(PoisonError::into_inner);
-            connectors.values().cloned().collect()
-        };
-        // Queues that answer nobody, because most of their members are gone, are theirs alone to wait for.
-        match tokio::time::timeout(PATIENCE, declare::connectors(&connection, &connectors)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => warn!(%error, link = self.name, "broker.connector_without_queue"),
-            Err(_) => warn!(link = self.name, "broker.connectors_silent"),
+        let logged_in = tokio::time::timeout(PATIENCE, self.log_in(node)).await;
+        let connection = Arc::new(logged_in.map_err(|_| Error::Silent(PATIENCE))??);
+        let declaring = declare_all(connection.clone(), self.shared.declared.clone(), self.name.clone());
+        if self.shared.declared.once.load(Ordering::Relaxed) {
+            tokio::spawn(async move {
+                if let Err(error) = declaring.await {
+                    warn!(%error, "broker.not_declared_again");
+                }
+            });
+        } else {
+            declaring.await?;
+            self.shared.declared.once.store(true, Ordering::Relaxed);
         }
         self.shared.connections.fetch_add(1, Ordering::Relaxed);
         Ok(connection)
@@ -394,4 +391,30 @@ impl Supervisor {
             });
         }
     }
+}
+
+/// Everything that has to exist. What was declared once is there, unless somebody took it away: then a consumer is
+/// refused, a message comes back, and this has been under way already. So only the first connection waits for it:
+/// while one node of a cluster hangs, the others find no agreement on a binding, not even on one that exists, and
+/// yet take and give messages.
+async fn declare_all(
+    connection: Arc<Connection>,
+    declared: Arc<Declared>,
+    link: String,
+) -> Result<(), Error> {
+    if let Some(topology) = &declared.topology {
+        let done = tokio::time::timeout(PATIENCE, declare::topology(&connection, topology)).await;
+        done.map_err(|_| Error::Silent(PATIENCE))??;
+    }
+    let connectors: Vec<_> = {
+        let connectors = declared.connectors.lock().unwrap_or_else(PoisonError::into_inner);
+        connectors.values().cloned().collect()
+    };
+    // Queues that answer nobody, because most of their members are gone, are theirs alone to wait for.
+    match tokio::time::timeout(PATIENCE, declare::connectors(&connection, &connectors)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => warn!(%error, link, "broker.connector_without_queue"),
+        Err(_) => warn!(link, "broker.connectors_silent"),
+    }
+    Ok(())
 }

@@ -230,8 +230,12 @@ impl Task {
                 // A channel that is lost on a connection that stands was closed by the broker: we named an
                 // exchange that is not there any more.
                 Served::Unroutable | Served::ChannelLost if self.link.connected() => {
-                    if let Err(error) = self.link.declare_all().await {
-                        warn!(%error, "publish.declare_failed");
+                    // Not for long: while one node of a cluster hangs, nothing can be declared on the others, and
+                    // messages go on.
+                    match tokio::time::timeout(self.patience, self.link.declare_all()).await {
+                        Ok(Ok(())) => {}
+                        Ok(Err(error)) => warn!(%error, "publish.declare_failed"),
+                        Err(_) => warn!("publish.declare_silent"),
                     }
                 }
                 Served::Unroutable | Served::ChannelLost | Served::Refused => {}
