@@ -199,8 +199,12 @@ impl Task {
                 }
                 Served::Unroutable | Served::ChannelLost | Served::Silent | Served::Refused => {}
             }
-            // On a connection that died under it, a channel's close may wait for ever.
-            let _ = tokio::time::timeout(self.patience, channel.close(200, "replaced".into())).await;
+            // Whoever waits for its turn does not wait for this too: a broker that is slow to confirm is slow to
+            // close, and on a connection that died under it a channel's close may wait for ever.
+            let patience = self.patience;
+            tokio::spawn(async move {
+                let _ = tokio::time::timeout(patience, channel.close(200, "replaced".into())).await;
+            });
         }
     }
 
