@@ -94,7 +94,7 @@ impl Link {
         let queue = topology::connector_queue(connector);
         self.connectors().insert(connector.clone(), queue.clone());
         match self.connection().await {
-            Some(connection) => declare::connectors(&connection, &[queue]).await,
+            Some(connection) => declared(declare::connectors(&connection, &[queue])).await,
             None => Ok(()),
         }
     }
@@ -123,8 +123,11 @@ impl Link {
     pub async fn declare_all(&self) -> Result<(), Error> {
         let connectors: Vec<_> = self.connectors().values().cloned().collect();
         let Some(connection) = self.connection().await else { return Ok(()) };
-        declare::topology(&connection, &self.declared.topology).await?;
-        declare::connectors(&connection, &connectors).await
+        declared(async {
+            declare::topology(&connection, &self.declared.topology).await?;
+            declare::connectors(&connection, &connectors).await
+        })
+        .await
     }
 
     async fn connection(&self) -> Option<Arc<Connection>> {
@@ -139,6 +142,11 @@ impl Link {
     fn connectors(&self) -> std::sync::MutexGuard<'_, BTreeMap<ConnectorId, Queue>> {
         self.declared.connectors.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What was declared, if the broker says so: a connection that dies meanwhile may never tell.
+async fn declared(declaring: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
+    tokio::time::timeout(PATIENCE, declaring).await.map_err(|_| Error::Silent(PATIENCE))?
 }
 
 struct Supervisor {
