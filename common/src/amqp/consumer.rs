@@ -16,6 +16,10 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+/// How long the broker may take to answer. On a connection that dies under a request, what was asked may never be
+/// answered and never fail either; whoever waited for that would hold its place for ever.
+const PATIENCE: Duration = Duration::from_secs(15);
+
 /// A message that was taken and is ours until it is acked.
 pub struct Taken {
     /// Its body.
@@ -50,10 +54,15 @@ impl Taken {
     /// was done with it is found to be done.
     pub async fn ack(mut self) {
         let Some(acker) = self.acker.take() else { return };
-        match acker.ack(BasicAckOptions::default()).await {
-            Ok(true) => {}
-            Ok(false) => debug!("consume.ack_on_a_lost_channel"),
-            Err(error) => debug!(%error, "consume.ack_failed"),
+        tokio::select! {
+            biased;
+            acked = acker.ack(BasicAckOptions::default()) => match acked {
+                Ok(true) => {}
+                Ok(false) => debug!("consume.ack_on_a_lost_channel"),
+                Err(error) => debug!(%error, "consume.ack_failed"),
+            },
+            () = lost(&self.channel) => debug!("consume.ack_on_a_lost_channel"),
+            () = tokio::time::sleep(PATIENCE) => warn!(queue = self.routing_key, "consume.ack_silent"),
         }
     }
 }
@@ -159,12 +168,21 @@ async fn subscribe(
     link: &Link,
     queue: &str,
     prefetch: u16,
-) -> Result<(Arc<lapin::Channel>, lapin::Consumer), lapin::Error> {
+) -> Result<(Arc<lapin::Channel>, lapin::Consumer), super::Error> {
     let channel = link.channel().await;
-    channel.basic_qos(prefetch.max(1), BasicQosOptions::default()).await?;
-    let options = BasicConsumeOptions::default();
-    let consumer = channel.basic_consume(queue.into(), "".into(), options, FieldTable::default()).await?;
+    let asked = async {
+        channel.basic_qos(prefetch.max(1), BasicQosOptions::default()).await?;
+        let options = BasicConsumeOptions::default();
+        channel.basic_consume(queue.into(), "".into(), options, FieldTable::default()).await
+    };
+    let consumer = answered(asked).await?;
     Ok((Arc::new(channel), consumer))
+}
+
+/// What the broker answers, if it does.
+async fn answered<T>(asked: impl Future<Output = Result<T, lapin::Error>>) -> Result<T, super::Error> {
+    let answer = tokio::time::timeout(PATIENCE, asked).await;
+    Ok(answer.map_err(|_| super::Error::Silent(PATIENCE))??)
 }
 
 /// Hands on what comes; true when `stop` ended it, false when the broker did.
@@ -194,7 +212,7 @@ async fn forward(
             sent = sender.send(taken) => if sent.is_err() { return true },
         }
     }
-    if channel.basic_cancel(consumer.tag(), BasicCancelOptions::default()).await.is_err() {
+    if answered(channel.basic_cancel(consumer.tag(), BasicCancelOptions::default())).await.is_err() {
         return true;
     }
     // What had come before the broker heard of it. Left to the channel's end it would be counted as if whoever
@@ -216,7 +234,7 @@ async fn forward(
 /// The broker refused: there is no such queue, or the connection was lost.
 pub async fn take(link: &Link, queue: &str) -> Result<Option<Taken>, super::Error> {
     let channel = Arc::new(link.channel().await);
-    let got = channel.basic_get(queue.into(), BasicGetOptions::default()).await?;
+    let got = answered(channel.basic_get(queue.into(), BasicGetOptions::default())).await?;
     Ok(got.map(|got| Taken::new(got.delivery, channel, link.losses(queue))))
 }
 

@@ -79,7 +79,11 @@ async fn ask(node: &Node) -> Result<Version, Error> {
         greeting.extend_from_slice(&chunk[..read]);
         match parse_frame(greeting.as_slice()) {
             Ok((_, frame)) => return version_in(frame),
-            Err(error) if error.is_incomplete() && read > 0 && greeting.len() < 64 * 1024 => {}
+            // Whatever stands before a broker that is not up (a proxy, its own listener) hangs up like this.
+            Err(error) if error.is_incomplete() && read == 0 => {
+                return Err(Error::Unreachable(std::io::ErrorKind::UnexpectedEof.into()));
+            }
+            Err(error) if error.is_incomplete() && greeting.len() < 64 * 1024 => {}
             Err(_) => return Err(Error::NotRabbit("it does not speak AMQP 0-9-1".to_owned())),
         }
     }
@@ -112,5 +116,24 @@ mod tests {
         assert!(version("3.10.8") >= OLDEST);
         assert!(version("4.0.5+3.g1") >= OLDEST);
         assert_eq!(Version::parse("banana"), None);
+    }
+
+    #[tokio::test]
+    async fn what_hangs_up_without_a_word_is_a_broker_that_is_not_up_and_what_says_another_is_none() {
+        for (says, away) in
+            [(&b""[..], true), (b"\x01\x00", true), (b"HTTP/1.1 400 Bad Request\r\n\r\n", false)]
+        {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let url = format!("amqp://{}/%2f", listener.local_addr().unwrap());
+            tokio::spawn(async move {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                // What was not read when it hangs up would be a reset.
+                tokio::io::AsyncReadExt::read_exact(&mut stream, &mut [0; 8]).await.unwrap();
+                tokio::io::AsyncWriteExt::write_all(&mut stream, says).await.unwrap();
+            });
+            let error = greet(&url).await.unwrap_err();
+            let told = (matches!(error, Error::Unreachable(_)), matches!(error, Error::NotRabbit(_)));
+            assert_eq!(told, (away, !away), "{error}");
+        }
     }
 }

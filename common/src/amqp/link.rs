@@ -178,7 +178,7 @@ impl Link {
         let queue = topology::connector_queue(connector);
         self.connectors().insert(connector.clone(), queue.clone());
         match self.connection().await {
-            Some(connection) => declare::connectors(&connection, &[queue]).await,
+            Some(connection) => declared(declare::connectors(&connection, &[queue])).await,
             None => Ok(()),
         }
     }
@@ -207,11 +207,13 @@ impl Link {
     pub async fn declare_all(&self) -> Result<(), Error> {
         let connectors: Vec<_> = self.connectors().values().cloned().collect();
         let Some(connection) = self.connection().await else { return Ok(()) };
-        if let Some(topology) = &self.shared.declared.topology {
-            let declared = tokio::time::timeout(PATIENCE, declare::topology(&connection, topology)).await;
-            declared.map_err(|_| Error::Silent(PATIENCE))??;
-        }
-        declare::connectors(&connection, &connectors).await
+        declared(async {
+            if let Some(topology) = &self.shared.declared.topology {
+                declare::topology(&connection, topology).await?;
+            }
+            declare::connectors(&connection, &connectors).await
+        })
+        .await
     }
 
     /// How often this process has lost what it held of a queue.
@@ -240,6 +242,11 @@ impl Link {
     fn connectors(&self) -> std::sync::MutexGuard<'_, BTreeMap<ConnectorId, Queue>> {
         self.shared.declared.connectors.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What was declared, if the broker says so: a connection that dies meanwhile may never tell.
+async fn declared(declaring: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
+    tokio::time::timeout(PATIENCE, declaring).await.map_err(|_| Error::Silent(PATIENCE))?
 }
 
 struct Supervisor {
