@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
+use tokio::time::MissedTickBehavior;
 
 /// How much to measure.
 #[derive(Clone, Copy, Debug)]
@@ -231,6 +232,7 @@ async fn live(
     stop: Arc<std::sync::atomic::AtomicBool>,
 ) -> Result<()> {
     let mut ticks = tokio::time::interval(secs(1) / rate);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     for index in 0.. {
         if stop.load(std::sync::atomic::Ordering::Relaxed) {
             break;
