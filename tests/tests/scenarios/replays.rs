@@ -86,7 +86,7 @@ async fn replays_that_are_cut_off_in_every_way_send_each_letter_exactly_once() -
     // They were buried many at a time, and rotated so. Shuffled, some would be a thousand places away.
     let disorder = letters::disorder(&url, OF_A + OF_B).await?;
     println!("no letter is further than {disorder} places from where it lay by its age");
-    assert!(disorder <= 300, "the order is kept");
+    assert!(disorder <= 600, "the order is kept");
 
     let stop = Arc::new(AtomicBool::new(false));
     let live = live(&stack, stop.clone());

@@ -30,8 +30,9 @@ use tokio::time::{Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-/// How many letters are in hand at once.
-const IN_HAND: u16 = 64;
+/// How many letters are in hand at once. Those that wait for the store are noted in one commit: the more there are,
+/// the less often a sweep and the workers wait for each other.
+const IN_HAND: u16 = 256;
 /// How often something is noted, where the store says that it cannot.
 const TRIES: u32 = 5;
 /// When nothing more comes for so long, the turn is over: another sweep holds the rest.
