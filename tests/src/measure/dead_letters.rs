@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
+use tokio::time::MissedTickBehavior;
 
 /// How much to measure.
 #[derive(Clone, Copy, Debug)]
@@ -113,7 +114,8 @@ async fn filtered(stack: &Stack, receiver: &Receiver, plan: Plan) -> Result<()> 
     let mut first = replay(stack, &filter)?;
     sent(of_b / 3).await?;
     first.interrupt()?;
-    println!("SIGINT:       {} ({})", first.tail(1), first.ended(secs(60)).await?);
+    let status = first.ended(secs(60)).await?;
+    println!("SIGINT:       {} ({status})", said(&first)?);
     let second = replay(stack, &filter)?;
     sent(of_b * 2 / 3).await?;
     second.kill()?;
@@ -130,12 +132,18 @@ async fn together(stack: &Stack) -> Result<[String; 3]> {
         ensure!(status.success(), "a replay ended with {status}: {}", replay.tail(3));
     }
     let rest = stack.carom_ok(&["dlq", "replay", "--all"]).await?;
-    Ok([one.tail(1), two.tail(1), rest.trim().to_owned()])
+    Ok([said(&one)?, said(&two)?, rest.trim().to_owned()])
 }
 
 fn replay(stack: &Stack, more: &[&str]) -> Result<Process> {
     let command = stack.carom_command(&[&["dlq", "replay"], more].concat())?;
     Process::start("a replay", command, &stack.dir().join(format!("replay-{}.log", Timestamp::now())))
+}
+
+/// The line of a replay's figures.
+fn said(replay: &Process) -> Result<String> {
+    let log = replay.log()?;
+    Ok(log.lines().rfind(|line| line.contains(" replayed, ")).context("it says nothing")?.to_owned())
 }
 
 async fn account(stack: &Stack, receiver: &Receiver, plan: Plan, live: usize) -> Result<()> {
@@ -231,6 +239,7 @@ async fn live(
     stop: Arc<std::sync::atomic::AtomicBool>,
 ) -> Result<()> {
     let mut ticks = tokio::time::interval(secs(1) / rate);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     for index in 0.. {
         if stop.load(std::sync::atomic::Ordering::Relaxed) {
             break;

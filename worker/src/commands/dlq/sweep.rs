@@ -14,7 +14,7 @@ use carom_common::dead_letter::{Content, Letter};
 use carom_common::delivery::Delivery;
 use carom_common::envelope;
 use carom_common::resources::Resources;
-use carom_common::store::{LetterFilter, LetterStanding, Store};
+use carom_common::store::{Error, LetterFilter, LetterStanding, Store};
 use carom_common::topology;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -30,8 +30,11 @@ use tokio::time::{Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-/// How many letters are in hand at once.
-const IN_HAND: u16 = 64;
+/// How many letters are in hand at once. Those that wait for the store are noted in one commit: the more there are,
+/// the less often a sweep and the workers wait for each other.
+const IN_HAND: u16 = 256;
+/// How often something is noted, where the store says that it cannot.
+const TRIES: u32 = 5;
 /// When nothing more comes for so long, the turn is over: another sweep holds the rest.
 const QUIET: Duration = Duration::from_secs(5);
 
@@ -215,7 +218,7 @@ impl Sweep {
         let end = match fate {
             Fate::Send(send) => match self.publisher.publish(send.again(message.may_be_copy)).await {
                 Ok(()) => {
-                    self.store.replayed(vec![letter], Timestamp::now()).await?;
+                    self.noted(|| self.store.replayed(vec![letter.clone()], Timestamp::now())).await?;
                     End::Done
                 }
                 // It is not known to have gone: it stays in our hands, and comes again.
@@ -224,11 +227,11 @@ impl Sweep {
                 }
             },
             Fate::Drop => {
-                self.store.purged(vec![letter], Timestamp::now()).await?;
+                self.noted(|| self.store.purged(vec![letter.clone()], Timestamp::now())).await?;
                 End::Done
             }
             Fate::Copy => {
-                self.store.were_copies(vec![letter.id]).await?;
+                self.noted(|| self.store.were_copies(vec![letter.id])).await?;
                 End::Copy
             }
             Fate::Stay | Fate::Homeless => {
@@ -238,6 +241,20 @@ impl Sweep {
         };
         message.ack().await;
         Ok(end)
+    }
+
+    /// Notes something. The workers write too, and a busy store is not yet one that is away.
+    async fn noted<F: Future<Output = Result<usize, Error>>>(
+        &self,
+        note: impl Fn() -> F,
+    ) -> Result<usize, Error> {
+        for _ in 1..TRIES {
+            match note().await {
+                Err(error) if !matches!(error, Error::Closed) => tracing::warn!(%error, "dlq.note_again"),
+                done => return done,
+            }
+        }
+        note().await
     }
 
     async fn rotate(&self, message: &Taken) -> Result<(), PublishError> {
