@@ -31,6 +31,7 @@ pub struct Steady {
 struct Shared {
     client: Client,
     url: String,
+    name: &'static str,
     ended: AtomicBool,
     refused: AtomicUsize,
     broken: AtomicUsize,
@@ -57,11 +58,13 @@ impl fmt::Display for Pause {
 }
 
 impl Steady {
-    /// Starts to send `per_second` events a second to `url`, until [`Steady::finish`].
-    pub fn start(client: &Client, url: &str, per_second: u32) -> Self {
+    /// Starts to send `per_second` events a second to `url`, until [`Steady::finish`]; `name` begins what they are
+    /// known by.
+    pub fn start(client: &Client, url: &str, per_second: u32, name: &'static str) -> Self {
         let shared = Arc::new(Shared {
             client: client.clone(),
             url: url.to_owned(),
+            name,
             ended: AtomicBool::new(false),
             refused: AtomicUsize::new(0),
             broken: AtomicUsize::new(0),
@@ -133,7 +136,7 @@ async fn send_all(shared: Arc<Shared>, interval: Duration) -> Result<()> {
             break;
         }
         if senders.len() < UNANSWERED {
-            senders.spawn(send(shared.clone(), format!("steady-{index:06}")));
+            senders.spawn(send(shared.clone(), format!("{}-{index:06}", shared.name)));
         }
         while let Some(sent) = senders.try_join_next() {
             sent??;

@@ -50,7 +50,7 @@ async fn of_a_configuration_that_becomes_bad_the_last_good_version_stays_and_a_m
     let (broker, receiver, resources, setup) = crate::network().await?;
     let mut stack = setup.start(&broker).await?;
     let load =
-        Steady::start(stack.client(), &stack.events_url(PLAIN_TOKEN), 20);
+        Steady::start(stack.client(), &stack.events_url(PLAIN_TOKEN), 20, "steady");
     in_use(&stack, 1, false).await?;
 
     // A key that this version does not know, as a newer one would have written it.
@@ -186,7 +186,7 @@ async fn a_connector_deleted_with_a_backlog_while_its_receiver_hangs_leaves_lett
     hung.wait_for(secs(10), 2, |_| true).await?;
     stack.apply(&resources.clone().without("doomed")).await?;
     let load =
-        Steady::start(stack.client(), &stack.events_url(PLAIN_TOKEN), 20);
+        Steady::start(stack.client(), &stack.events_url(PLAIN_TOKEN), 20, "steady");
     let letters = stack.letters_become(30, &["--connector", "doomed"]).await?;
     let removed = letters.iter().filter(|letter| letter["reason"] == "connector_removed").count();
     assert_eq!(removed, 30, "{letters:?}");

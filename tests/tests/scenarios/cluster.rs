@@ -32,7 +32,7 @@ async fn each_node_of_three_is_lost_once_under_load_and_no_accepted_event_with_i
         .with(Connector::get("alone", receiver.url("/alone")).triggers(&["lead"]));
     let mut stack = start(&cluster, &resources).await?;
     may_lose_one(&cluster, &stack).await?;
-    let load = Steady::start(stack.client(), &stack.events_url(PLAIN_TOKEN), RATE);
+    let load = Steady::start(stack.client(), &stack.events_url(PLAIN_TOKEN), RATE, "steady");
     accepts(&load, &stack).await?;
 
     for (index, member) in cluster.members.iter().enumerate() {

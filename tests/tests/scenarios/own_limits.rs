@@ -67,7 +67,7 @@ async fn a_log_that_is_closed_or_that_nobody_reads_holds_nothing_up() -> Result<
         let script = format!("case \" $* \" in *' run '*|*carom-ingest*) {script} ;; *) exec \"$@\" ;; esac");
         let setup = setup.wrapped(["bash", "-c", &script, "bash"]);
         let stack = setup.start(&broker).await?;
-        let load = Steady::start(stack.client(), &stack.events_url(PLAIN_TOKEN), A_SECOND);
+        let load = Steady::start(stack.client(), &stack.events_url(PLAIN_TOKEN), A_SECOND, "steady");
         load.more(50).await?;
         for binary in Binary::ALL {
             eventually(secs(20), format!("lines of {binary} are lost, where they can be"), async || {
@@ -97,7 +97,7 @@ async fn without_file_descriptors_both_wait_and_with_them_both_go_on() -> Result
     let (broker, receiver, _, setup) = crate::network().await?;
     let setup = setup.env("CAROM_RETRY_SCHEDULE", "500ms,1s,2s,3s,4s,5s,6s,7s,8s,9s");
     let mut stack = setup.env("CAROM_WORKER_BREAKER_FAILURES", "0").start(&broker).await?;
-    let load = Steady::start(stack.client(), &stack.events_url(PLAIN_TOKEN), A_SECOND);
+    let load = Steady::start(stack.client(), &stack.events_url(PLAIN_TOKEN), A_SECOND, "steady");
     load.more(20).await?;
 
     // Ingest: a crowd takes every descriptor there is.

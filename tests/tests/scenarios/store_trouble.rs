@@ -23,7 +23,7 @@ async fn under_load(setup: Setup, broker: &Broker) -> Result<(Stack, Steady)> {
         .env("CAROM_INGEST_FOLLOW_INTERVAL", "200ms")
         .env("CAROM_WORKER_FOLLOW_INTERVAL", "200ms");
     let stack = setup.start(broker).await?;
-    let load = Steady::start(stack.client(), &stack.events_url(PLAIN_TOKEN), A_SECOND);
+    let load = Steady::start(stack.client(), &stack.events_url(PLAIN_TOKEN), A_SECOND, "steady");
     load.more(20).await?;
     Ok((stack, load))
 }
@@ -151,7 +151,7 @@ async fn a_store_whose_disk_is_full_or_read_only_is_waited_for_and_nothing_is_lo
     stack.start_binary(Binary::Ingest)?;
     stack.ready_binary(Binary::Ingest).await?;
     receiver.forget();
-    let load = Steady::start(stack.client(), &stack.events_url(PLAIN_TOKEN), A_SECOND);
+    let load = Steady::start(stack.client(), &stack.events_url(PLAIN_TOKEN), A_SECOND, "read-only");
     trouble(&stack, true).await?;
     load.more(10).await?;
     namespace.run("mount -o remount,rw \"$1/disk\"").await?;
