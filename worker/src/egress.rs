@@ -19,6 +19,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,16 +28,21 @@ use http::Method;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 use jiff::Timestamp;
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use tokio::time::{Instant, timeout_at};
 use url::{Host, Url};
 
 pub use self::address::vet;
 pub use self::failure::Failure;
+use self::stage::Stage;
 
 pub mod address;
 mod failure;
 mod resolver;
 mod retry_after;
+mod stage;
 
 /// Connecting, with TLS, may take no longer than this even where the deadline is later. It is divided over a
 /// name's addresses, so that one that swallows packets leaves time for the next.
@@ -70,6 +76,8 @@ pub struct Settings {
     pub response_cap: usize,
     /// The `User-Agent` of requests that bring none.
     pub user_agent: String,
+    /// Certificates (PEM) of authorities that are trusted beside the system's; none where it is empty.
+    pub ca_file: PathBuf,
 }
 
 /// What the operator has decided, by the configuration.
@@ -78,6 +86,7 @@ pub fn settings(config: &Config) -> Settings {
         allow: config.egress.allow.clone(),
         response_cap: config.egress.response_bytes,
         user_agent: concat!("carom/", env!("CARGO_PKG_VERSION")).to_owned(),
+        ca_file: config.egress.ca_file.clone(),
     }
 }
 
@@ -87,6 +96,14 @@ pub enum SetupError {
     /// `main` installs rustls' provider before anything else.
     #[error("no process-wide rustls provider is installed")]
     NoTlsProvider,
+    /// The operator's file of authorities cannot be read, or holds none.
+    #[error("egress.ca_file: {} {problem}", path.display())]
+    CaFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// The user agent is not a header value, or the system has no root certificates.
     #[error("the HTTP client cannot be built")]
     Client(#[from] reqwest::Error),
@@ -153,6 +170,9 @@ pub struct Egress {
 impl Egress {
     /// Builds the client. Needs rustls' process-wide provider and the system's root certificates; does no
     /// network I/O.
+    ///
+    /// # Errors
+    /// There is no provider, no root certificate, or the operator's own cannot be read.
     pub fn new(settings: &Settings) -> Result<Egress, SetupError> {
         Egress::with_lookup(settings, resolver::system())
     }
@@ -164,6 +184,8 @@ impl Egress {
         }
         let allowed: Arc<[IpNet]> = settings.allow.as_slice().into();
         let client = reqwest::Client::builder()
+            .tls_certs_merge(authorities(&settings.ca_file)?)
+            .connector_layer(stage::Watch)
             .dns_resolver(resolver::Resolver::new(lookup, Arc::clone(&allowed)))
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
@@ -200,9 +222,10 @@ impl Egress {
         let https = request.url.scheme() == "https";
         self.vet_literal(&request.url)?;
         let request = self.prepare(request)?;
-        let mut response = match timeout_at(until, self.client.execute(request)).await {
+        let (executing, stage) = stage::watched(self.client.execute(request));
+        let mut response = match timeout_at(until, executing).await {
             Ok(answered) => answered.map_err(|error| Failure::of(&error.without_url(), https))?,
-            Err(_) => return Err(Failure::Timeout),
+            Err(_) => return Err(late(stage())),
         };
         let retry_after = response
             .headers()
@@ -263,6 +286,38 @@ impl Egress {
         let builder = self.client.request(request.method, request.url).headers(headers).body(body);
         builder.build().map_err(|error| Failure::of(&error.without_url(), false))
     }
+}
+
+/// The deadline came while an attempt was doing this.
+fn late(stage: Stage) -> Failure {
+    match stage {
+        Stage::Resolving => Failure::Dns("no answer in time".to_owned()),
+        Stage::Connecting => Failure::Connect("none in time, its TLS handshake included".to_owned()),
+        Stage::Exchanging => Failure::Timeout,
+    }
+}
+
+/// The authorities in a file of the operator's; none where there is no such file to be read.
+fn authorities(path: &Path) -> Result<Vec<reqwest::Certificate>, SetupError> {
+    if path.as_os_str().is_empty() {
+        return Ok(Vec::new());
+    }
+    let wrong = |problem: String| SetupError::CaFile { path: path.to_owned(), problem };
+    let pem = std::fs::read(path).map_err(|error| wrong(format!("cannot be read: {error}")))?;
+    let mut store = RootCertStore::empty();
+    let mut found = Vec::new();
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
+        let certificate = certificate.map_err(|_| wrong("is not PEM".to_owned()))?;
+        let read = reqwest::Certificate::from_der(&certificate);
+        match (read, store.add(certificate)) {
+            (Ok(read), Ok(())) => found.push(read),
+            _ => return Err(wrong("holds something that is no certificate".to_owned())),
+        }
+    }
+    if found.is_empty() {
+        return Err(wrong("holds no certificate in PEM".to_owned()));
+    }
+    Ok(found)
 }
 
 /// Reads at most `cap` bytes of the body into `kept`; true if that was all of it.

@@ -193,6 +193,8 @@ pub struct Egress {
     pub allow: Vec<IpNet>,
     /// How much of a response is read, in bytes.
     pub response_bytes: usize,
+    /// Authorities that are trusted beside the system's, in PEM; empty for none.
+    pub ca_file: PathBuf,
 }
 
 impl Config {

@@ -68,6 +68,7 @@ impl Script {
             allow: vec!["127.0.0.0/8".parse().unwrap()],
             response_cap: 16,
             user_agent: "carom-test".to_owned(),
+            ca_file: Default::default(),
         };
         Client::new(Egress::new(&settings).unwrap(), self.source.api.as_ref().unwrap()).unwrap()
     }

@@ -22,17 +22,17 @@ pub enum Failure {
     /// http and https); nothing was sent, and another attempt will not change it.
     #[error("the request cannot be sent: {0}")]
     Unsendable(String),
-    /// The name has no address, or no name server answered; nothing was sent.
+    /// The name has no address, or no name server answered, or none in time; nothing was sent.
     #[error("the name was not resolved: {0}")]
     Dns(String),
-    /// No TCP connection; nothing was sent.
+    /// No TCP connection, or none in time, with its TLS handshake; nothing was sent.
     #[error("no connection: {0}")]
     Connect(String),
     /// No trustworthy TLS connection, nearly always before anything was sent.
     #[error("TLS failed: {0}")]
     Tls(String),
-    /// The deadline came before the answer's headers, or connecting took too long. The receiver may
-    /// have taken the request.
+    /// The deadline came after the request had been sent, or was on its way, and before the answer's
+    /// headers. The receiver may have taken the request.
     #[error("no answer in time")]
     Timeout,
     /// The connection was cut before the answer's headers had come. The receiver may have taken the
@@ -72,7 +72,10 @@ impl Failure {
             return Failure::Tls(detail(tls));
         }
         if error.is_timeout() {
-            return Failure::Timeout;
+            return match error.is_connect() {
+                true => Failure::Connect("none in time, its TLS handshake included".to_owned()),
+                false => Failure::Timeout,
+            };
         }
         if error.is_builder() {
             return Failure::Unsendable(detail(innermost(error)));
@@ -90,6 +93,13 @@ impl Failure {
         }
         if let Some(io) = io {
             return Failure::Reset(detail(io));
+        }
+        // An HTTP/2 receiver that goes away, as all do when they are restarted, or that gives this request back.
+        if let Some(http2) = find::<h2::Error>(error)
+            && http2.is_remote()
+            && (http2.is_go_away() || http2.is_reset())
+        {
+            return Failure::Reset(detail(http2));
         }
         match find::<hyper::Error>(error) {
             Some(hyper) if hyper.is_incomplete_message() || hyper.is_canceled() || hyper.is_closed() => {

@@ -6,7 +6,8 @@
 //!
 //! A lookup is a blocking `getaddrinfo` that cannot be called off and that occupies a thread of a pool
 //! which the whole process shares, for half a minute where a zone's servers do not answer. So there is
-//! never more than one under way for a name, however many attempts wait for it or have given up waiting.
+//! never more than one under way for a name, however many attempts wait for it or have given up waiting, and
+//! never more than [`LOOKUPS`] in all: the store reads on threads of the same pool.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -18,8 +19,16 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use ipnet::IpNet;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use tokio::sync::Semaphore;
 
 use super::address;
+use super::stage::Stage;
+
+/// Lookups at once: half of the threads that may block (tokio has 512).
+const LOOKUPS: usize = 256;
+/// How many of a name's addresses are tried. The time for connecting is divided over them, so a thousand would
+/// leave none enough; the system puts those first that it has a route to.
+const ADDRESSES: usize = 8;
 
 /// Asks for a name's addresses; a parameter so that tests can answer.
 pub(super) type Lookup = Arc<dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> + Send + Sync>;
@@ -33,8 +42,11 @@ pub(super) struct NotFound(Arc<io::Error>);
 
 /// The system's resolver, with its hosts file and its search list.
 pub(super) fn system() -> Lookup {
-    Arc::new(|name| {
+    let threads = Arc::new(Semaphore::new(LOOKUPS));
+    Arc::new(move |name| {
+        let threads = Arc::clone(&threads);
         async move {
+            let _thread = threads.acquire_owned().await.map_err(io::Error::other)?;
             let found = tokio::net::lookup_host((name, 0)).await?;
             Ok(found.map(|address| address.ip()).collect())
         }
@@ -90,10 +102,13 @@ impl Resolve for Resolver {
         let lookup = self.look_up(name.as_str());
         let allowed = Arc::clone(&self.allowed);
         Box::pin(async move {
+            Stage::Resolving.reached();
             let found = lookup.await?;
+            Stage::Connecting.reached();
             let open = vetted(&found, &allowed)?;
             // Port 0 leaves the port to the URL.
-            let addresses: Addrs = Box::new(open.into_iter().map(|ip| SocketAddr::new(ip, 0)));
+            let addresses: Addrs =
+                Box::new(open.into_iter().take(ADDRESSES).map(|ip| SocketAddr::new(ip, 0)));
             Ok(addresses)
         })
     }

@@ -27,6 +27,7 @@ fn settings(allow: &[&str]) -> Settings {
         allow: allow.iter().map(|range| range.parse().unwrap()).collect(),
         response_cap: RESPONSE_CAP,
         user_agent: "carom-test".to_owned(),
+        ca_file: Default::default(),
     }
 }
 

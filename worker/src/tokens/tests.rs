@@ -9,7 +9,13 @@ mod endpoint;
 fn egress() -> Egress {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let allow = vec!["127.0.0.0/8".parse().unwrap()];
-    Egress::new(&Settings { allow, response_cap: 1024, user_agent: "carom-test".to_owned() }).unwrap()
+    Egress::new(&Settings {
+        allow,
+        response_cap: 1024,
+        user_agent: "carom-test".to_owned(),
+        ca_file: Default::default(),
+    })
+    .unwrap()
 }
 
 /// A connector that gets its tokens at `url`, with secrets in files of `folder`, and more in its authorization.

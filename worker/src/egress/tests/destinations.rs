@@ -134,7 +134,8 @@ async fn a_name_that_nobody_resolves_occupies_one_lookup_however_many_attempts_w
     for _ in 0..2 {
         let attempts = (0..50).map(|_| egress.attempt(get(&stuck), SOON));
         for exchange in join_all(attempts).await {
-            assert_eq!(exchange.result.unwrap_err(), Failure::Timeout);
+            let failure = exchange.result.unwrap_err();
+            assert_eq!(failure, Failure::Dns("no answer in time".to_owned()), "nothing was sent");
         }
     }
     assert_eq!(asked.load(Ordering::SeqCst), 1);
