@@ -64,6 +64,12 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The file that was opened is no longer where it was: what is written to it now, nobody will find.
+    #[error("the store's file {path} is away, or another is in its place")]
+    Moved {
+        /// Where it was.
+        path: PathBuf,
+    },
     /// The writer's thread cannot be started.
     #[error("the store's writer cannot be started: {0}")]
     Thread(#[source] std::io::Error),

@@ -39,7 +39,7 @@ mod writer;
 use super::Error;
 use jiff::Timestamp;
 use readers::Readers;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, ffi};
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -77,7 +77,7 @@ impl Store {
         let connection = open_to_write(&settings.path)?;
         schema::require_current(&connection)?;
         patiently(|| connection.pragma_update(None, "journal_mode", "wal"))?;
-        let writer = writer::spawn(connection, observe)?;
+        let writer = writer::spawn(connection, &settings.path, observe)?;
         Ok(Self { readers: Arc::new(Readers::new(&settings.path)), writer: Some(writer) })
     }
 
@@ -163,6 +163,13 @@ fn open_to_write(path: &Path) -> Result<Connection, Error> {
         path,
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )?;
+    // Where the file or its disk can only be read, SQLite opens it so and says nothing; and so it would stay, after
+    // the disk has long been mended.
+    if connection.is_readonly(rusqlite::MAIN_DB)? {
+        let only_read = ffi::Error::new(ffi::SQLITE_READONLY);
+        let text = "the file, or the disk that it is on, can only be read".to_owned();
+        return Err(rusqlite::Error::SqliteFailure(only_read, Some(text)).into());
+    }
     connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(128);
     connection.pragma_update(None, "synchronous", "full")?;

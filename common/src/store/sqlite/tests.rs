@@ -3,6 +3,7 @@
 mod cursors;
 mod erasing;
 mod letters;
+mod following;
 mod joining;
 mod listing;
 mod opening;

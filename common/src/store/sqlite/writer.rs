@@ -1,12 +1,17 @@
 //! The one writer: a thread that owns the write connection and commits in groups, as databases do. While
 //! a commit waits for the disk, jobs gather; the next commit makes all of them durable with one sync.
 //!
+//! Before each group it makes sure that its file is still where it was: a file that was moved, deleted or replaced by
+//! another goes on taking what is written, and nobody would ever find it again.
+//!
 //! A job is answered only after the commit that holds it. It runs in a savepoint of its own, so that one
 //! that fails takes nobody with it. Nobody is left waiting: an answer that never comes is `Closed`.
 
 use crate::store::Error;
 use rusqlite::{Connection, ffi};
+use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -69,14 +74,16 @@ impl Writer {
 /// Starts the thread. It ends when it is told to or nobody can send any more, after what is queued.
 pub(super) fn spawn(
     connection: Connection,
+    path: &Path,
     observe: impl Fn(Duration, usize) + Send + 'static,
 ) -> Result<Writer, Error> {
+    let file = Opened::at(path)?;
     let (sender, mut queue) = mpsc::channel(QUEUE);
     let (alive, ended) = watch::channel(());
     let run = move || {
         while let Some(message) = queue.blocking_recv() {
             match message {
-                Message::Job(first) => run_group(&connection, first, &mut queue, &observe),
+                Message::Job(first) => run_group(&connection, &file, first, &mut queue, &observe),
                 Message::Close => queue.close(),
             }
         }
@@ -88,14 +95,42 @@ pub(super) fn spawn(
     Ok(Writer { queue: sender, ended })
 }
 
+/// The file as it was when it was opened.
+struct Opened {
+    path: PathBuf,
+    file: (u64, u64),
+}
+
+impl Opened {
+    fn at(path: &Path) -> Result<Self, Error> {
+        let file = identity(path).map_err(|source| Error::File { path: path.to_owned(), source })?;
+        Ok(Self { path: path.to_owned(), file })
+    }
+
+    fn still_there(&self) -> Result<(), Error> {
+        match identity(&self.path) {
+            Ok(file) if file == self.file => Ok(()),
+            _ => Err(Error::Moved { path: self.path.clone() }),
+        }
+    }
+}
+
+fn identity(path: &Path) -> std::io::Result<(u64, u64)> {
+    std::fs::metadata(path).map(|file| (file.dev(), file.ino()))
+}
+
 fn run_group(
     connection: &Connection,
+    file: &Opened,
     first: Job,
     queue: &mut mpsc::Receiver<Message>,
     observe: &impl Fn(Duration, usize),
 ) {
+    if file.still_there().is_err() {
+        return refuse_waiting(first, queue, || Error::Moved { path: file.path.clone() });
+    }
     if let Err(error) = connection.execute_batch("BEGIN IMMEDIATE") {
-        return refuse_waiting(first, queue, &error);
+        return refuse_waiting(first, queue, || Error::Database(same(&error)));
     }
     let started = Instant::now();
     let mut ran = Vec::new();
@@ -155,10 +190,10 @@ fn waiting(queue: &mut mpsc::Receiver<Message>) -> Option<Job> {
 }
 
 /// No transaction could be begun: everybody who waits hears it now, not one busy timeout after another.
-fn refuse_waiting(first: Job, queue: &mut mpsc::Receiver<Message>, error: &rusqlite::Error) {
+fn refuse_waiting(first: Job, queue: &mut mpsc::Receiver<Message>, error: impl Fn() -> Error) {
     let mut next = Some(first);
     while let Some(job) = next {
-        (job(Err(Error::Database(same(error)))).answer)(Ok(()));
+        (job(Err(error())).answer)(Ok(()));
         next = waiting(queue);
     }
 }

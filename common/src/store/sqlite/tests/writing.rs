@@ -176,12 +176,13 @@ async fn polled_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
 
 /// A writer on a table whose `parent` is checked at the commit, as a disk that fails there would.
 fn strict_writer(folder: &TempDir) -> super::super::writer::Writer {
-    let connection = rusqlite::Connection::open(folder.path().join("strict.db")).unwrap();
+    let path = folder.path().join("strict.db");
+    let connection = rusqlite::Connection::open(&path).unwrap();
     let setup = "PRAGMA foreign_keys = ON; PRAGMA journal_mode = WAL;
                  CREATE TABLE things (id INTEGER PRIMARY KEY,
                      parent INTEGER REFERENCES things (id) DEFERRABLE INITIALLY DEFERRED);";
     connection.execute_batch(setup).unwrap();
-    super::super::writer::spawn(connection, |_, _| {}).unwrap()
+    super::super::writer::spawn(connection, &path, |_, _| {}).unwrap()
 }
 
 /// Runs a good job, `bad` and another good job of one group, and says how each went and what is stored.
