@@ -50,9 +50,10 @@ fn main() -> ExitCode {
         Ok(config) => config,
         Err(faults) => return refuse(&faults.to_string()),
     };
-    if let Err(error) = telemetry::log(&config.log) {
-        return refuse(&error.to_string());
-    }
+    let _log = match telemetry::log(&config.log) {
+        Ok(log) => log,
+        Err(error) => return refuse(&error.to_string()),
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

@@ -111,10 +111,13 @@ pub async fn run(cli: Cli) -> ExitCode {
             return ExitCode::from(EXIT_BAD_CONFIG);
         }
     };
-    if let Err(error) = telemetry::log(&config.log) {
-        eprintln!("{error}");
-        return ExitCode::from(EXIT_BAD_CONFIG);
-    }
+    let _log = match telemetry::log(&config.log) {
+        Ok(log) => log,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::from(EXIT_BAD_CONFIG);
+        }
+    };
     if carom_tls_provider().is_err() {
         tracing::debug!("tls.provider_was_there");
     }

@@ -2,9 +2,12 @@
 //!
 //! Nothing here carries secrets or personal data, and no label is bounded by traffic.
 
+mod lines;
 pub mod ops;
 
 use crate::config::{Log, LogFormat};
+use anyhow::Context;
+pub use lines::Guard;
 use prometheus::{
     Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
     IntGaugeVec, Opts, Registry,
@@ -12,11 +15,13 @@ use prometheus::{
 use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 
-/// Starts writing log lines to standard error: `human` for people, `json` with dotted fields for machines.
+/// Starts writing log lines to standard error: `human` for people, `json` with dotted fields for machines. Nobody
+/// who logs waits for whoever reads. What comes back is kept until the process ends, and then waits for the last lines.
 ///
 /// # Errors
-/// `log.level` is no filter.
-pub fn log(settings: &Log) -> anyhow::Result<()> {
+/// `log.level` is no filter, or there is no thread to write with.
+#[must_use = "dropped at once, it says that the process ends"]
+pub fn log(settings: &Log) -> anyhow::Result<Guard> {
     let filter = EnvFilter::try_new(&settings.level).map_err(|error| {
         anyhow::anyhow!("log.level: {error}; write a level such as info, or info,carom_worker=debug")
     })?;
@@ -25,12 +30,15 @@ pub fn log(settings: &Log) -> anyhow::Result<()> {
         Ok(quiet) if !settings.level.contains("lapin") => filter.add_directive(quiet),
         _ => filter,
     };
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let (lines, guard) = lines::start(std::io::stderr()).context("log lines cannot be written")?;
+    // By default the library tells what it cannot write on standard error, and panics where that is closed.
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).log_internal_errors(false).with_writer(lines);
     match settings.format {
         LogFormat::Human => builder.with_ansi(std::io::stderr().is_terminal()).init(),
         LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).init(),
     }
-    Ok(())
+    Ok(guard)
 }
 
 /// Makes metrics and registers them under the prefix `carom_`.
@@ -54,6 +62,7 @@ impl Metrics {
         let info = IntGauge::with_opts(opts).expect("valid");
         info.set(1);
         metrics.register(info);
+        metrics.register(lines::LOST.clone());
         metrics
     }
 
