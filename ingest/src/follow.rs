@@ -1,12 +1,14 @@
 //! Follows the resources in the store, live: a new version is in use a moment after `apply` wrote it.
 //!
-//! The store may be away, at the start as well: then the last good resources go on, from memory or from
-//! the snapshot on disk. No request ever waits for this.
+//! The store may be away, at the start as well, or its newest version one that cannot be used: then the last good
+//! resources go on, from memory, from the snapshot on disk, or from the store's version before. No request ever waits
+//! for this.
 
 use crate::index::Index;
 use crate::metrics::Ingest;
 use carom_common::config::Config;
 use carom_common::resources::Versioned;
+use carom_common::resources::newest::{self, First, Look, Refused};
 use carom_common::store::{self, Store};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -15,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 /// Whoever follows.
 pub struct Follower {
@@ -27,6 +29,10 @@ pub struct Follower {
     file: Option<(u64, u64)>,
     /// Whether the last look failed. A failure is told once, not with every look.
     failing: bool,
+    /// The version that was refused last.
+    refused: Option<u64>,
+    /// What is in use and not on the disk yet: it may be full, or the folder not ours.
+    unwritten: Option<Arc<Versioned>>,
     sender: watch::Sender<Arc<Index>>,
     metrics: Arc<Ingest>,
 }
@@ -42,11 +48,14 @@ impl Follower {
             store: None,
             file: None,
             failing: false,
+            refused: None,
+            unwritten: None,
             sender,
             metrics,
         };
         follower.look().await;
-        if follower.sender.borrow().resources().version == 0 {
+        // Where the store's newest version cannot be used, ours of the last time may be newer than those before it.
+        if follower.in_use() == 0 || follower.refused.is_some() {
             follower.load_snapshot().await;
         }
         (follower, receiver)
@@ -59,18 +68,27 @@ impl Follower {
         loop {
             ticks.tick().await;
             self.look().await;
+            self.write_snapshot().await;
             self.reread_secrets().await;
         }
     }
 
+    /// The version in use; 0 for none.
+    fn in_use(&self) -> u64 {
+        self.sender.borrow().resources().version
+    }
+
     async fn look(&mut self) {
         match self.newer().await {
-            Ok(None) => self.told(None),
-            Ok(Some(resources)) => {
+            Ok(newer) => {
                 self.told(None);
-                let resources = Arc::new(resources);
-                self.put_in_use(resources.clone()).await;
-                self.write_snapshot(resources).await;
+                self.metrics.newest_invalid.set(i64::from(self.refused.is_some()));
+                if let Some(resources) = newer {
+                    let resources = Arc::new(resources);
+                    self.put_in_use(resources.clone()).await;
+                    self.unwritten = Some(resources);
+                    self.write_snapshot().await;
+                }
             }
             Err(error) => {
                 self.store = None;
@@ -95,11 +113,31 @@ impl Follower {
                 self.store.insert(opened).clone()
             }
         };
-        let version = store.resources_version().await?;
-        if version == 0 || version == self.sender.borrow().resources().version {
-            return Ok(None);
+        let in_use = self.in_use();
+        if in_use == 0 {
+            let First { resources, refused } = newest::first(&store).await?;
+            self.refuse(refused);
+            return Ok(resources.filter(|resources| resources.version > 0));
         }
-        Ok(Some(store.resources().await?))
+        match newest::look(&store, in_use).await? {
+            // In use although it was refused: there was no better one to begin with, or the snapshot has it as it was.
+            Look::Unchanged if self.refused == Some(in_use) => {}
+            Look::Unchanged => self.refuse(None),
+            Look::Refused(refused) => self.refuse(Some(refused)),
+            Look::Newer(newer) => {
+                self.refuse(None);
+                return Ok(Some(newer));
+            }
+        }
+        Ok(None)
+    }
+
+    /// A version is told once, not with every look.
+    fn refuse(&mut self, refused: Option<Refused>) {
+        if let Some(refused) = refused.as_ref().filter(|refused| self.refused != Some(refused.version)) {
+            error!(%refused, "resources.newest_invalid");
+        }
+        self.refused = refused.map(|refused| refused.version);
     }
 
     fn told(&mut self, error: Option<store::Error>) {
@@ -137,6 +175,7 @@ impl Follower {
     async fn load_snapshot(&self) {
         let path = self.snapshot.clone();
         match tokio::task::spawn_blocking(move || read_snapshot(&path)).await {
+            Ok(Ok(resources)) if resources.version <= self.in_use() => {}
             Ok(Ok(resources)) => {
                 warn!(version = resources.version, "resources.from_snapshot");
                 self.put_in_use(Arc::new(resources)).await;
@@ -146,11 +185,27 @@ impl Follower {
         }
     }
 
-    async fn write_snapshot(&self, resources: Arc<Versioned>) {
+    /// Keeps what is in use on the disk. Where that fails it is tried again with every look: a start with an older
+    /// snapshot would let in whom a newer version keeps out.
+    async fn write_snapshot(&mut self) {
+        let Some(resources) = self.unwritten.clone() else { return };
         let path = self.snapshot.clone();
         let written = tokio::task::spawn_blocking(move || write_snapshot(&path, &resources)).await;
-        if let Ok(Err(error)) = written {
-            warn!(%error, path = %self.snapshot.display(), "resources.snapshot_not_written");
+        match written {
+            Ok(Ok(())) => {
+                if self.metrics.snapshot_failing.get() == 1 {
+                    info!("resources.snapshot_written");
+                }
+                self.unwritten = None;
+                self.metrics.snapshot_failing.set(0);
+            }
+            Ok(Err(error)) => {
+                if self.metrics.snapshot_failing.get() == 0 {
+                    warn!(%error, path = %self.snapshot.display(), "resources.snapshot_not_written");
+                }
+                self.metrics.snapshot_failing.set(1);
+            }
+            Err(_) => {}
         }
     }
 }

@@ -42,6 +42,10 @@ pub struct Ingest {
     pub resources_version: IntGauge,
     /// Whether the last look for new resources failed.
     pub resources_stale: IntGauge,
+    /// Whether the newest version of the resources cannot be used.
+    pub newest_invalid: IntGauge,
+    /// Whether the resources in use could not be kept on disk.
+    pub snapshot_failing: IntGauge,
     /// Tokens that are configured and cannot be read.
     pub tokens_unreadable: IntGauge,
     /// Whether the country database is as it should be.
@@ -119,6 +123,14 @@ impl Ingest {
             resources_stale: metrics.gauge(
                 "resources_stale",
                 "Whether the last look for new resources failed, so that the last good ones are in use: 1 or 0.",
+            ),
+            newest_invalid: metrics.gauge(
+                "resources_newest_invalid",
+                "Whether the newest version of the resources in the store cannot be used, so that an older one is in use: 1 or 0.",
+            ),
+            snapshot_failing: metrics.gauge(
+                "resources_snapshot_failing",
+                "Whether the resources in use are not in ingest.snapshot_path, because it could not be written: 1 or 0.",
             ),
             tokens_unreadable: metrics.gauge(
                 "source_tokens_unreadable",

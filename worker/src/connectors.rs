@@ -146,8 +146,10 @@ async fn wanted(shared: &Shared, paused: impl Fn(&ConnectorId) -> bool) -> BTree
         .collect();
     match shared.store.waiting(jiff::Timestamp::now()).await {
         Ok(waiting) => {
+            // Whoever cannot read the newest resources cannot say who is gone: a newer worker may know them.
+            let sure = shared.metrics.newest_invalid.get() == 0;
             let unfinished: BTreeSet<_> =
-                waiting.connectors.into_iter().map(|(connector, ..)| connector).collect();
+                waiting.connectors.into_iter().map(|(connector, ..)| connector).filter(|_| sure).collect();
             for connector in unfinished.into_iter().filter(|id| resources.connector(id).is_none()) {
                 wanted.entry(connector).or_insert(GONE);
             }

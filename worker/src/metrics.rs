@@ -53,6 +53,10 @@ pub struct Metrics {
     pub resources_version: IntGauge,
     /// Whether following the resources fails.
     pub follow_failing: IntGauge,
+    /// Whether the newest version of the resources cannot be used.
+    pub newest_invalid: IntGauge,
+    /// Whether the store does not do its work.
+    pub store_failing: IntGauge,
     /// Messages by queue.
     pub queue_messages: IntGaugeVec,
     /// The age of the oldest message by queue.
@@ -105,6 +109,8 @@ impl Metrics {
             commit_jobs: m.seconds("store_commit_jobs", "Jobs in a group commit of the store.", &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0]),
             resources_version: m.gauge("resources_version", "The version of the resources in use."),
             follow_failing: m.gauge("resources_follow_failing", "Whether the last look for new resources failed; the last good ones stay in use."),
+            newest_invalid: m.gauge("resources_newest_invalid", "Whether the newest version of the resources in the store cannot be used, so that an older one is in use: 1 or 0."),
+            store_failing: m.gauge("store_failing", "Whether the store does not do its work now, so that nothing is taken: 1 or 0."),
             queue_messages: m.gauges("queue_messages", "Messages in a queue of the broker, by queue.", &["queue"]),
             queue_oldest: m.real_gauges("queue_oldest_age_seconds", "Age of the oldest message, by queue: of deliveries by the store's account, of intakes at most this.", &["queue"]),
             tier_waiting: m.gauges("tier_deliveries", "Deliveries that wait in a retry tier by the store's account, by tier.", &["tier"]),

@@ -3,6 +3,7 @@
 //! SIGTERM stops taking first; then what is in hand is settled, within `worker.drain_timeout`; then the
 //! broker and the store are let go. What was not settled by then comes again.
 
+use crate::commands::Usage;
 use crate::egress::{self, Egress};
 use crate::in_hand::InHand;
 use crate::management::Management;
@@ -27,11 +28,19 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
+/// How long the store may take to write one row before it counts as failing: longer than it waits for a lock.
+const STORE_PATIENCE: Duration = Duration::from_secs(6);
+
 /// Runs until SIGTERM or SIGINT.
 ///
 /// # Errors
 /// It cannot start: the broker is too old, the store cannot be opened, an address is taken.
 pub async fn run(config: Config) -> anyhow::Result<()> {
+    // Before anything is waited for: what is wrong with it is the operator's to mend, and no time mends it.
+    let egress = Egress::new(&egress::settings(&config)).map_err(|error| match error {
+        egress::SetupError::CaFile { .. } => anyhow::Error::new(Usage(error.to_string())),
+        other => other.into(),
+    })?;
     let metrics = Arc::new(Metrics::new());
     // Two tokens: work stops being taken first, connections are let go when it has ended.
     let (stop, close) = (CancellationToken::new(), CancellationToken::new());
@@ -45,7 +54,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
 
     let ended = ended()?;
     let started = tokio::select! {
-        started = start(config, metrics, close.clone()) => started?,
+        started = start(config, egress, metrics, close.clone()) => started?,
         name = ended.clone().signalled() => {
             info!(signal = name, "worker.stopped_before_it_started");
             return Ok(());
@@ -71,7 +80,12 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn start(config: Config, metrics: Arc<Metrics>, close: CancellationToken) -> anyhow::Result<Shared> {
+async fn start(
+    config: Config,
+    egress: Egress,
+    metrics: Arc<Metrics>,
+    close: CancellationToken,
+) -> anyhow::Result<Shared> {
     let settings = store::Settings { path: config.store.path.clone() };
     let store = open(&settings, metrics.clone()).await?;
     let hasher = crate::settle::surely("hasher", || store.hasher()).await;
@@ -86,7 +100,6 @@ async fn start(config: Config, metrics: Arc<Metrics>, close: CancellationToken) 
     let publisher = Publisher::start(publishing, config.broker.confirm_timeout.0, close, move |took| {
         confirms.observe(took.as_secs_f64());
     });
-    let egress = Egress::new(&egress::settings(&config))?;
     Ok(Shared {
         config,
         store,
@@ -105,17 +118,21 @@ async fn start(config: Config, metrics: Arc<Metrics>, close: CancellationToken) 
 }
 
 /// Opens the store, bringing it to this binary's schema. With it away, waits.
-async fn open(settings: &store::Settings, metrics: Arc<Metrics>) -> anyhow::Result<Store> {
+async fn open(settings: &store::Settings, counted: Arc<Metrics>) -> anyhow::Result<Store> {
     let mut delays = Reconnect::new();
     loop {
-        let metrics = metrics.clone();
+        let metrics = counted.clone();
         let opened = Store::migrate(settings)
             .and_then(|_| Store::open(settings, move |took, jobs| metrics.committed(took, jobs)));
         match opened {
-            Ok(store) => return Ok(store),
+            Ok(store) => {
+                counted.store_failing.set(0);
+                return Ok(store);
+            }
             Err(error @ store::Error::TooNew { .. }) => return Err(error.into()),
             Err(error) => error!(%error, store.path = %settings.path.display(), "store.unavailable"),
         }
+        counted.store_failing.set(1);
         tokio::time::sleep(delays.next()).await;
     }
 }
@@ -154,6 +171,7 @@ fn spawn(shared: &Arc<Shared>, stop: &CancellationToken) -> anyhow::Result<TaskT
     tasks.spawn(housekeeping::prune(shared.clone(), stop.clone()));
     tasks.spawn(clickfunnels::timer::run(shared.clone(), stop.clone()));
     tasks.spawn(watch_broker(shared.clone(), stop.clone()));
+    tasks.spawn(watch_store(shared.clone(), stop.clone()));
     Ok(tasks)
 }
 
@@ -167,6 +185,31 @@ async fn watch_broker(shared: Arc<Shared>, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(Duration::from_millis(500)) => {}
+        }
+    }
+}
+
+/// Asks the store again and again to do its work, so that we can say whether it does. Whoever needs it waits for it
+/// without being told.
+async fn watch_store(shared: Arc<Shared>, stop: CancellationToken) {
+    loop {
+        let failing = tokio::select! {
+            () = stop.cancelled() => return,
+            checked = tokio::time::timeout(STORE_PATIENCE, shared.store.check()) => match checked {
+                Ok(Ok(())) => None,
+                Ok(Err(error)) => Some(error.to_string()),
+                Err(_) => Some(format!("it has not answered for {STORE_PATIENCE:?}")),
+            },
+        };
+        match (&failing, shared.metrics.store_failing.get() == 1) {
+            (Some(error), false) => error!(error, "store.failing"),
+            (None, true) => info!("store.back"),
+            _ => {}
+        }
+        shared.metrics.store_failing.set(i64::from(failing.is_some()));
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(shared.config.worker.measure_interval.0) => {}
         }
     }
 }
@@ -185,6 +228,7 @@ fn readiness(shared: watch::Receiver<Option<Arc<Shared>>>, running: Arc<AtomicBo
             (shared.link.connected(), "broker not connected for consuming"),
             (shared.publisher.link().connected(), "broker not connected for publishing"),
             (!shared.publisher.link().blocked(), "broker blocks publishing"),
+            (shared.metrics.store_failing.get() == 0, "store failing"),
             (attached(topology::EVENTS), "no consumer on carom.events"),
             (attached(topology::CLICKS), "no consumer on carom.clicks"),
         ];

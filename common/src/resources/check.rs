@@ -18,12 +18,51 @@ use std::collections::{HashMap, HashSet};
 pub fn check(resources: &Resources, places: &Places) -> (Vec<Fault>, Vec<Fault>) {
     let mut faults = Vec::new();
     let mut warnings = Vec::new();
-    unique(resources.advertisers.iter().map(|item| item.id.as_str()), &places.advertisers, &mut faults);
-    unique(resources.sources.iter().map(|item| item.id.as_str()), &places.sources, &mut faults);
-    unique(resources.offers.iter().map(|item| item.id.as_str()), &places.offers, &mut faults);
-    unique(resources.connectors.iter().map(|item| item.id.as_str()), &places.connectors, &mut faults);
-    owned(resources, places, &mut faults);
+    ids(resources, places, &mut faults);
     sources(resources, places, &mut faults, &mut warnings);
+    offers_and_connectors(resources, places, &mut faults, &mut warnings);
+    click_id::shared(resources, places, &mut warnings);
+    (faults, warnings)
+}
+
+/// The faults of a document that is in the store already, with nothing beside it taken into account: neither files nor
+/// variables are read, so that a secret that is away for a moment makes no version faulty. A source that is faulty lets
+/// nobody in, which the check before `apply` tells and this does not.
+pub fn document(resources: &Resources) -> Vec<Fault> {
+    let places = |kind: &str, ids: Vec<&str>| -> Vec<Place> {
+        let place = |id| Place { file: "the store".to_owned(), key: format!("{kind}[{id}]") };
+        ids.into_iter().map(place).collect()
+    };
+    let places = Places {
+        sources: places("source", resources.sources.iter().map(|item| item.id.as_str()).collect()),
+        advertisers: places(
+            "advertiser",
+            resources.advertisers.iter().map(|item| item.id.as_str()).collect(),
+        ),
+        offers: places("offer", resources.offers.iter().map(|item| item.id.as_str()).collect()),
+        connectors: places("connector", resources.connectors.iter().map(|item| item.id.as_str()).collect()),
+    };
+    let mut faults = Vec::new();
+    ids(resources, &places, &mut faults);
+    offers_and_connectors(resources, &places, &mut faults, &mut Vec::new());
+    faults
+}
+
+/// Names that are double, or lead nowhere.
+fn ids(resources: &Resources, places: &Places, faults: &mut Vec<Fault>) {
+    unique(resources.advertisers.iter().map(|item| item.id.as_str()), &places.advertisers, faults);
+    unique(resources.sources.iter().map(|item| item.id.as_str()), &places.sources, faults);
+    unique(resources.offers.iter().map(|item| item.id.as_str()), &places.offers, faults);
+    unique(resources.connectors.iter().map(|item| item.id.as_str()), &places.connectors, faults);
+    owned(resources, places, faults);
+}
+
+fn offers_and_connectors(
+    resources: &Resources,
+    places: &Places,
+    faults: &mut Vec<Fault>,
+    warnings: &mut Vec<Fault>,
+) {
     for (offer, place) in resources.offers.iter().zip(&places.offers) {
         faults.extend(offer.faults().into_iter().map(|fault| at(place, "", fault)));
         warnings.extend(offer.warnings().into_iter().map(|fault| at(place, "", fault)));
@@ -48,13 +87,11 @@ pub fn check(resources: &Resources, places: &Places) -> (Vec<Fault>, Vec<Fault>)
         faults.extend(
             postback::faults(&connector.webhook).into_iter().map(|fault| at(place, "webhook.", fault)),
         );
-        click_id::check(connector, place, &mut faults);
+        click_id::check(connector, place, faults);
         warnings.extend(
             postback::warnings(&connector.webhook).into_iter().map(|fault| at(place, "webhook.", fault)),
         );
     }
-    click_id::shared(resources, places, &mut warnings);
-    (faults, warnings)
 }
 
 /// Currencies that nobody has, which no value could ever be in.

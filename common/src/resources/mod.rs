@@ -1,10 +1,11 @@
 //! The configuration resources: advertisers, sources, offers, connectors.
 //!
 //! Files describe them, `apply` checks them and writes them to the store as its next version, and both
-//! binaries follow that version. What is in the store has passed `check`.
+//! binaries follow that version, where they can (`newest`). What is in the store has passed `check`.
 
 pub mod check;
 pub mod files;
+pub mod newest;
 pub mod place;
 
 use crate::connector::Connector;
