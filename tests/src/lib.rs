@@ -21,6 +21,8 @@
 pub mod broker;
 pub mod receiver;
 pub mod clickfunnels;
+pub mod tls;
+pub mod hostile;
 pub mod resources;
 pub mod stack;
 pub mod client;
@@ -31,6 +33,7 @@ pub mod order;
 pub mod shuffle;
 pub mod eventually;
 pub mod load;
+pub mod steady;
 pub mod accounting;
 pub mod metrics;
 
@@ -40,6 +43,8 @@ pub mod node;
 pub mod process;
 pub mod ports;
 pub mod wire;
+pub mod namespace;
+pub mod name_server;
 
 // The demo.
 pub mod demo;

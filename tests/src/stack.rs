@@ -3,6 +3,7 @@
 use crate::broker::{Broker, Vhost};
 use crate::client::Client;
 use crate::eventually::{eventually, secs};
+use crate::namespace::{self, Namespace};
 use crate::process::{self, Process};
 use crate::resources::{PLAIN_TOKEN, Resources, quoted};
 use crate::{metrics, ports};
@@ -46,6 +47,7 @@ pub struct Setup {
     env: Vec<(String, String)>,
     ports: Option<Ports>,
     management_url: Option<String>,
+    within: Vec<String>,
 }
 
 /// Where the binaries listen.
@@ -93,6 +95,8 @@ pub struct Stack {
     folder: Folder,
     env: Vec<(String, String)>,
     ports: Ports,
+    /// What is put before every command.
+    within: Vec<String>,
     client: Client,
     told: bool,
 }
@@ -107,7 +111,7 @@ impl Setup {
         let mut env = vec![("CAROM_LOG_FORMAT".to_owned(), "json".to_owned())];
         // For whoever looks for a fault: SCENARIO_LOG=info,lapin=debug
         env.extend(std::env::var("SCENARIO_LOG").ok().map(|level| ("CAROM_LOG_LEVEL".to_owned(), level)));
-        Self { resources, env, ports: None, management_url: None }
+        Self { resources, env, ports: None, management_url: None, within: Vec::new() }
     }
 
     /// With a variable in both binaries' environment.
@@ -122,6 +126,18 @@ impl Setup {
     #[must_use]
     pub fn ports(self, ports: Ports) -> Self {
         Self { ports: Some(ports), ..self }
+    }
+
+    /// With every process within a namespace of the test's own.
+    #[must_use]
+    pub fn within(self, namespace: &Namespace) -> Self {
+        Self { within: namespace.entering(), ..self }
+    }
+
+    /// With these words before the command of every process, which has to replace itself by that.
+    #[must_use]
+    pub fn wrapped<'a>(self, words: impl IntoIterator<Item = &'a str>) -> Self {
+        Self { within: words.into_iter().map(ToOwned::to_owned).collect(), ..self }
     }
 
     /// With this management URL for the broker's figures, where the vhost does not know one.
@@ -189,7 +205,8 @@ impl Setup {
         std::fs::write(dir.join("resources.toml"), &self.resources)?;
         let env = self.env;
         let client = Client::new()?;
-        Ok(Stack { ingest: None, worker: None, vhost, folder, env, ports, client, told: false })
+        let within = self.within;
+        Ok(Stack { ingest: None, worker: None, vhost, folder, env, ports, within, client, told: false })
     }
 }
 
@@ -336,7 +353,7 @@ impl Stack {
         command.args(["--config".as_ref(), self.dir().join("carom.toml").as_os_str()]);
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
         command.current_dir(self.dir());
-        Ok(command)
+        Ok(namespace::before(&self.within, command))
     }
 
     // ---- The commands ----------------------------------------------------------------------
