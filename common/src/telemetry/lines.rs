@@ -99,7 +99,10 @@ mod tests {
 
     /// A pipe that nobody reads until it is opened.
     #[derive(Clone, Default)]
-    struct Pipe(Arc<(Mutex<(bool, Vec<u8>)>, Condvar)>);
+    struct Pipe(Arc<State>);
+
+    /// Whether it is open, and what has come through.
+    type State = (Mutex<(bool, Vec<u8>)>, Condvar);
 
     impl Pipe {
         fn open(&self) {
