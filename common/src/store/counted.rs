@@ -46,7 +46,7 @@ pub(super) fn of(
     let most = i64::try_from(MOST_COUNTED).unwrap_or(i64::MAX);
     for holder in holders {
         let of_holder = (event.advertiser.as_str(), holder, what.as_str(), most);
-        keys.extend(session.rows(sql, of_holder, |row| Ok(row.get::<_, String>(0)?))?);
+        keys.extend(session.rows(sql, of_holder, |row| row.get::<_, String>(0))?);
         if keys.len() >= MOST_COUNTED {
             break;
         }

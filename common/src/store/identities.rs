@@ -213,7 +213,7 @@ impl Reached<'_> {
 /// The person that a browser or contact is joined to.
 pub(super) fn person(session: &Session<'_>, advertiser: &str, key: &str) -> Result<Option<Person>, Error> {
     let sql = "SELECT person FROM identities WHERE advertiser = ?1 AND key = ?2";
-    Ok(session.first(sql, (advertiser, key), |row| row.get(0))?)
+    session.first(sql, (advertiser, key), |row| row.get(0))
 }
 
 /// The persons that a mark was seen with, at most `limit` of them.

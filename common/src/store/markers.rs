@@ -59,5 +59,5 @@ fn prune_step(session: &Session<'_>, before: i64) -> Result<usize, Error> {
     let sql = "UPDATE events SET dedupe_key = NULL WHERE id IN (
                    SELECT id FROM events WHERE dedupe_key IS NOT NULL AND received_at < ?1
                    ORDER BY received_at LIMIT ?2)";
-    Ok(session.execute(sql, (before, STEP))?)
+    session.execute(sql, (before, STEP))
 }

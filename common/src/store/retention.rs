@@ -76,7 +76,7 @@ fn step(session: &Session<'_>, what: Perishable, before: i64) -> Result<usize, E
 }
 
 fn execute(session: &Session<'_>, sql: &str, before: i64) -> Result<usize, Error> {
-    Ok(session.execute(sql, (before, STEP))?)
+    session.execute(sql, (before, STEP))
 }
 
 fn ids(session: &Session<'_>, sql: &str, before: i64) -> Result<Vec<[u8; 16]>, Error> {

@@ -14,7 +14,7 @@ pub struct Place {
 
 enum Kind {
     File(TempDir),
-    Schema { name: String, server: Url },
+    Schema { name: String, server: Box<Url> },
 }
 
 impl Place {
@@ -29,7 +29,7 @@ impl Place {
         let name = format!("test_{}", uuid::Uuid::new_v4().simple());
         let mark = if server.contains('?') { '&' } else { '?' };
         let own: Url = format!("{server}{mark}options=-csearch_path%3D{name}").parse().unwrap();
-        let server: Url = server.parse().unwrap();
+        let server: Box<Url> = Box::new(server.parse().unwrap());
         apart(|| Link::open(&server).unwrap().batch(&format!("CREATE SCHEMA {name}")).unwrap());
         Self { settings: Settings::Postgres(Box::new(own)), kind: Kind::Schema { name, server } }
     }
