@@ -88,11 +88,6 @@ impl Node {
         self.run(&["resume"], &[]).await.map(|_| ())
     }
 
-    /// rabbitmqctl against it.
-    pub async fn ctl(&self, arguments: &[&str]) -> Result<()> {
-        self.run(&["ctl"], arguments).await.map(|_| ())
-    }
-
     /// One of RabbitMQ's own tools against it, such as `rabbitmqctl`; gives what it prints.
     pub async fn tool(&self, name: &str, arguments: &[&str]) -> Result<String> {
         self.run(&["tool"], &[&[name], arguments].concat()).await

@@ -240,7 +240,7 @@ impl Setup {
             .open(&file)?
             .write_all(config.as_bytes())?;
         std::fs::write(dir.join("resources.toml"), &self.resources)?;
-        let (env, through) = (self.env, self.through);
+        let through = self.through;
         let client = Client::new()?;
         let within = self.within;
         Ok(Stack { ingest: None, worker: None, vhost, folder, env, through, ports, within, client, told: false })
@@ -418,12 +418,6 @@ impl Stack {
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
         command.current_dir(self.dir());
         Ok(namespace::before(&self.within, command))
-    }
-
-    /// Sets a variable for whatever is started from now on.
-    pub fn set_env(&mut self, name: &str, value: &str) {
-        self.env.retain(|(known, _)| known != name);
-        self.env.push((name.to_owned(), value.to_owned()));
     }
 
     /// Another carom-ingest with the same configuration, to be run.
