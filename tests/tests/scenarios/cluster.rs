@@ -1,5 +1,6 @@
 //! Three nodes that are one broker, under a steady load: each is lost once, and what was answered 202 reaches the
-//! receiver. `CAROM_CLUSTER=long` adds a node that hangs, and a restart of all, one after the other.
+//! receiver. `CAROM_CLUSTER=long` adds a node that hangs, a restart of all, one after the other, and a
+//! queue without its majority.
 
 use anyhow::{Context, Result, bail, ensure};
 use carom_tests::accounting::{Account, InFlight, drained};
@@ -80,7 +81,9 @@ async fn each_node_of_three_is_lost_once_under_load_and_no_accepted_event_with_i
     );
     drained(stack.vhost()?, secs(60)).await?;
     stack.ready().await?;
-    one_queue_without_majority(&cluster, &mut stack, &receiver).await?;
+    if long {
+        one_queue_without_majority(&cluster, &mut stack, &receiver).await?;
+    }
     stack.finish().await
 }
 
