@@ -1,6 +1,7 @@
 //! Consuming: a stream of messages from one queue that outlives channels and connections.
 
 use super::Link;
+use super::publisher::AGAIN;
 use crate::backoff_policy::Reconnect;
 use futures_util::StreamExt;
 use lapin::message::Delivery;
@@ -10,7 +11,7 @@ use lapin::options::{
 };
 use lapin::types::{AMQPValue, FieldTable};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
@@ -26,6 +27,13 @@ pub struct Taken {
     pub routing_key: String,
     /// Whether the broker moved it here because it reached a queue's delivery limit.
     pub returned_too_often: bool,
+    /// Whether another process may hold the same, or have it done: the broker has delivered it before, or whoever
+    /// published it did not know whether it was published before.
+    pub may_be_copy: bool,
+    /// Whether the broker has delivered this very message before.
+    pub redelivered: bool,
+    /// When it was taken.
+    pub since: Instant,
     acker: Option<lapin::Acker>,
     /// Kept open as long as anything that it delivered can still be acked.
     channel: Arc<lapin::Channel>,
@@ -86,6 +94,8 @@ impl Taken {
         let returned_too_often = died_of == Some(&AMQPValue::LongString("delivery_limit".into()));
         // A letter comes under the key of the queue it is moved to; where it lay before stands in a header.
         let died_in = headers.and_then(|headers| headers.inner().get("x-first-death-queue"));
+        let again = headers.and_then(|headers| headers.inner().get(AGAIN));
+        let may_be_copy = delivery.redelivered || again == Some(&AMQPValue::Boolean(true));
         let seen_before = seen_before.saturating_sub(losses);
         let routing_key = match died_in {
             Some(AMQPValue::LongString(queue)) if returned_too_often => queue.to_string(),
@@ -96,6 +106,9 @@ impl Taken {
             seen_before,
             routing_key,
             returned_too_often,
+            may_be_copy,
+            redelivered: delivery.redelivered,
+            since: Instant::now(),
             acker: Some(delivery.acker),
             channel,
         }
@@ -114,8 +127,6 @@ pub fn consume(
     let (sender, receiver) = mpsc::channel(usize::from(prefetch.max(1)));
     tokio::spawn(async move {
         let mut delays = Reconnect::new();
-        // Every loss returns what we held, counted by the broker as if we had crashed.
-        let mut losses = 0;
         loop {
             let consumed = tokio::select! {
                 () = stop.cancelled() => return,
@@ -125,12 +136,12 @@ pub fn consume(
                 Ok((channel, consumer)) => {
                     attached(true);
                     delays = Reconnect::new();
-                    let stopped = forward(consumer, &channel, &sender, losses, &stop).await;
+                    let stopped = forward(consumer, &channel, &sender, link.losses(&queue), &stop).await;
                     attached(false);
                     if stopped {
                         return;
                     }
-                    losses += 1;
+                    link.lost(&queue);
                     warn!(queue, "consume.detached");
                 }
                 Err(error) => warn!(queue, %error, "consume.refused"),
@@ -206,7 +217,7 @@ async fn forward(
 pub async fn take(link: &Link, queue: &str) -> Result<Option<Taken>, super::Error> {
     let channel = Arc::new(link.channel().await);
     let got = channel.basic_get(queue.into(), BasicGetOptions::default()).await?;
-    Ok(got.map(|got| Taken::new(got.delivery, channel, 0)))
+    Ok(got.map(|got| Taken::new(got.delivery, channel, link.losses(queue))))
 }
 
 /// Ends when the channel has ended.

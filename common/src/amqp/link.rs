@@ -39,12 +39,19 @@ enum State {
 struct Declared {
     topology: Topology,
     connectors: Mutex<BTreeMap<ConnectorId, Queue>>,
+    /// How often a consumer of a queue lost its connection. Every loss returns what it held, counted by the broker
+    /// as if it had crashed: whoever looks for poison takes that off, however often it has consumed anew since.
+    losses: Mutex<BTreeMap<String, u64>>,
 }
 
 impl Link {
     /// Starts connecting to `url`, as `name` in the broker's own listings, until `stop`.
     pub fn start(url: &str, name: &str, schedule: &Schedule, stop: CancellationToken) -> Self {
-        let declared = Declared { topology: topology::topology(schedule), connectors: Mutex::default() };
+        let declared = Declared {
+            topology: topology::topology(schedule),
+            connectors: Mutex::default(),
+            losses: Mutex::default(),
+        };
         Self::supervised(url.into(), name, Arc::new(declared), stop)
     }
 
@@ -125,6 +132,20 @@ impl Link {
         let Some(connection) = self.connection().await else { return Ok(()) };
         declare::topology(&connection, &self.declared.topology).await?;
         declare::connectors(&connection, &connectors).await
+    }
+
+    /// How often this process has lost what it held of a queue.
+    pub(super) fn losses(&self, queue: &str) -> u64 {
+        self.all_losses().get(queue).copied().unwrap_or(0)
+    }
+
+    /// Counts such a loss.
+    pub(super) fn lost(&self, queue: &str) {
+        *self.all_losses().entry(queue.to_owned()).or_default() += 1;
+    }
+
+    fn all_losses(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, u64>> {
+        self.declared.losses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn connection(&self) -> Option<Arc<Connection>> {

@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use lapin::message::BasicReturnMessage;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
-use lapin::types::FieldTable;
+use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Confirmation};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -31,17 +31,30 @@ pub struct Message {
     pub routing_key: String,
     /// The body.
     pub body: Arc<Vec<u8>>,
+    /// Whether the same may have been published before, with nobody knowing what became of it. Whoever takes it
+    /// is told ([`super::Taken::may_be_copy`]).
+    pub again: bool,
 }
+
+/// The header of a message that may be a copy. It goes with it through the tiers.
+pub(super) const AGAIN: &str = "carom-again";
 
 impl Message {
     /// A message straight to a queue.
     pub fn to_queue(queue: &str, body: Vec<u8>) -> Self {
-        Self { exchange: String::new(), routing_key: queue.to_owned(), body: Arc::new(body) }
+        Self { exchange: String::new(), routing_key: queue.to_owned(), body: Arc::new(body), again: false }
     }
 
     /// A message to a tier, to come back to `queue`.
     pub fn to_tier(tier: crate::retry::Tier, queue: &str, body: Vec<u8>) -> Self {
-        Self { exchange: crate::topology::retry(tier), routing_key: queue.to_owned(), body: Arc::new(body) }
+        let exchange = crate::topology::retry(tier);
+        Self { exchange, routing_key: queue.to_owned(), body: Arc::new(body), again: false }
+    }
+
+    /// The same, as what may have been published before.
+    #[must_use]
+    pub fn again(self, again: bool) -> Self {
+        Self { again: self.again || again, ..self }
     }
 }
 
@@ -70,6 +83,13 @@ pub enum PublishError {
     /// We are being shut down.
     #[error("the publisher has ended")]
     Closed,
+}
+
+impl PublishError {
+    /// Whether the message may be on its queue all the same.
+    fn may_be_there(self) -> bool {
+        matches!(self, Self::TimedOut | Self::Lost | Self::Closed)
+    }
 }
 
 struct Job {
@@ -130,13 +150,16 @@ impl Publisher {
     ///
     /// # Errors
     /// Only [`PublishError::Closed`].
-    pub async fn publish_surely(&self, message: Message) -> Result<(), PublishError> {
+    pub async fn publish_surely(&self, mut message: Message) -> Result<(), PublishError> {
         let mut delays = crate::backoff_policy::Reconnect::new();
         loop {
             match self.publish(message.clone()).await {
                 Ok(()) => return Ok(()),
                 Err(PublishError::Closed) => return Err(PublishError::Closed),
-                Err(error) => warn!(%error, queue = message.routing_key, "publish.again"),
+                Err(error) => {
+                    warn!(%error, queue = message.routing_key, "publish.again");
+                    message.again |= error.may_be_there();
+                }
             }
             tokio::time::sleep(delays.next()).await;
         }
@@ -273,11 +296,15 @@ async fn publish(channel: &Channel, job: Job, patience: Duration) -> Published {
     let id = Uuid::now_v7().to_string();
     let started = Instant::now();
     let confirm = async {
+        let mut headers = FieldTable::default();
+        if message.again {
+            headers.insert(AGAIN.into(), AMQPValue::Boolean(true));
+        }
         let properties = BasicProperties::default()
             .with_delivery_mode(2)
             .with_content_type(crate::envelope::CONTENT_TYPE.into())
             .with_message_id(id.as_str().into())
-            .with_headers(FieldTable::default());
+            .with_headers(headers);
         let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
         let (exchange, key) = (message.exchange.as_str().into(), message.routing_key.as_str().into());
         channel.basic_publish(exchange, key, options, &message.body, properties).await?.await

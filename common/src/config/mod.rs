@@ -173,6 +173,8 @@ pub struct Worker {
     pub parking: Span,
     /// How long a delivery may be due.
     pub max_due: Span,
+    /// How long a delivery may be due, with its queue empty, before its message is taken for lost.
+    pub overdue_after: Span,
     /// How many failures in a row open a connector's breaker; 0 for never.
     pub breaker_failures: u32,
     /// How much of a request the webhook log keeps: of its headers and of its body, in bytes each.

@@ -58,7 +58,7 @@ pub struct Webhook {
     /// How many attempts may be under way at once, per worker.
     #[serde(default = "default_concurrency")]
     pub concurrency: u16,
-    /// How many attempts may begin in a time, per worker. None: as many as there are.
+    /// How many attempts may begin in a time, shared by all workers. None: as many as there are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<Rate>,
 }

@@ -18,6 +18,7 @@ mod letters;
 mod markers;
 mod news;
 mod orders;
+mod overdue;
 mod parking;
 mod pauses;
 mod payouts;

@@ -119,6 +119,24 @@ impl Store {
     pub async fn purged(&self, letters: Vec<Letter>, at: Timestamp) -> Result<usize, Error> {
         self.write(move |connection| leave_all(connection, &letters, "purged", Code::Purged, at)).await
     }
+
+    /// Notes that these letters are copies of what is settled, and of how many that is news: they are listed as
+    /// dead no more. Nothing becomes of their deliveries, which are in a later round or done.
+    ///
+    /// # Errors
+    /// The database failed; none of them is noted.
+    pub async fn were_copies(&self, letters: Vec<Uuid>) -> Result<usize, Error> {
+        self.write(move |connection| {
+            let sql = "UPDATE letters SET state = 'replayed' WHERE id = ?1 AND state = 'dead'";
+            let mut update = connection.prepare_cached(sql)?;
+            let mut noted = 0;
+            for id in &letters {
+                noted += update.execute([id.as_bytes()])?;
+            }
+            Ok(noted)
+        })
+        .await
+    }
 }
 
 fn bury(connection: &Connection, letter: &Letter) -> Result<bool, Error> {

@@ -6,6 +6,7 @@ mod letters;
 mod joining;
 mod listing;
 mod opening;
+mod overdue;
 mod pauses;
 mod resolving;
 mod retaining;
