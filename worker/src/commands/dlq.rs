@@ -1,15 +1,22 @@
 //! `dlq`: the dead letters. Listing reads the store; a sweep (replay, purge) consumes `carom.dead`.
 
+mod room;
 mod sweep;
+mod swept;
 
 use super::{Usage, ago, json_line, parsed, reading, usage};
 use carom_common::config::Config;
-use carom_common::store::{LetterFilter, LetterRecord};
+use carom_common::store::{LetterFilter, LetterRecord, Store};
 use clap::{Args, Subcommand};
-use sweep::{Act, Sweep};
+use std::io::{BufWriter, ErrorKind, Write};
+use sweep::Sweep;
+use swept::Act;
 use uuid::Uuid;
 
-const PAGE: u32 = 500;
+const PAGE: u32 = 1_000;
+
+/// How many messages a replay leaves on a queue that live traffic goes through as well.
+const AHEAD: u32 = 256;
 
 /// What can be done with dead letters.
 #[derive(Subcommand)]
@@ -55,6 +62,13 @@ pub struct SweepArgs {
     /// At most so many a second.
     #[arg(long)]
     pub rate: Option<u32>,
+    /// Replays wait while so many messages lie on the queue that they go to, so that live traffic is not behind all
+    /// of them; 0 for no such wait.
+    #[arg(long, default_value_t = AHEAD)]
+    pub ahead: u32,
+    /// Machine-readable.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Filters of dead letters; all that are given must hold.
@@ -109,6 +123,26 @@ fn read(args: &FilterArgs, id: Option<&str>) -> Result<LetterFilter, Usage> {
 
 async fn list(config: &Config, filter: &LetterFilter, limit: u32, json: bool) -> anyhow::Result<()> {
     let store = reading(config)?;
+    // A line at a time would be a system call a line.
+    let out = BufWriter::with_capacity(64 * 1024, std::io::stdout().lock());
+    match listed(&store, filter, limit, json, out).await {
+        // Whoever reads has seen enough.
+        Err(error)
+            if error.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == ErrorKind::BrokenPipe) =>
+        {
+            Ok(())
+        }
+        done => done,
+    }
+}
+
+async fn listed(
+    store: &Store,
+    filter: &LetterFilter,
+    limit: u32,
+    json: bool,
+    mut out: impl Write,
+) -> anyhow::Result<()> {
     let mut after = None;
     let mut left = limit;
     while left > 0 {
@@ -118,18 +152,19 @@ async fn list(config: &Config, filter: &LetterFilter, limit: u32, json: bool) ->
         left -= u32::try_from(page.len()).unwrap_or(left).min(left);
         for letter in &page {
             if json {
-                json_line(letter)?;
+                serde_json::to_writer(&mut out, letter).map_err(std::io::Error::from)?;
+                out.write_all(b"\n")?;
             } else {
-                println!("{}", line(letter));
+                writeln!(out, "{}", line(letter))?;
             }
         }
     }
     if !json {
         let total = store.count_letters(filter).await?;
         let shown = u64::from(limit - left);
-        println!("{shown} of {total} dead letters");
+        writeln!(out, "{shown} of {total} dead letters")?;
     }
-    Ok(())
+    Ok(out.flush()?)
 }
 
 fn line(letter: &LetterRecord) -> String {
@@ -177,10 +212,19 @@ async fn sweep(config: &Config, args: &SweepArgs, act: Act) -> anyhow::Result<()
     }
     if args.dry_run {
         let matching = reading(config)?.count_letters(&filter).await?;
+        if args.json {
+            return json_line(&serde_json::json!({ "matching": matching }));
+        }
         println!("{matching} dead letters would be {}", act.done());
         return list(config, &filter, 20, false).await;
     }
-    let swept = Sweep::new(config, filter, act, args.rate).await?.run().await?;
-    println!("{swept}");
+    let (swept, done) = Sweep::new(config, filter, act, args.rate, args.ahead).await?.run().await?;
+    if args.json {
+        json_line(&swept.json())?;
+    } else {
+        println!("{swept}");
+    }
+    done?;
+    anyhow::ensure!(!swept.interrupted, "interrupted: run it again to go on");
     Ok(())
 }

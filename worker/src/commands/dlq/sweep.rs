@@ -1,8 +1,12 @@
 //! A sweep: one turn of `carom.dead`, each letter replayed, purged, or rotated to the tail.
 //!
 //! Every step is publish → confirm → note in the store → ack, so that a sweep can be cut off anywhere and
-//! run again: what was done is known by the store, what was not comes again.
+//! run again: what was done is known by the store, what was not comes again. What a sweep died over, published
+//! and not noted, may be published twice: as the same attempt of the same round, of which the worker knows the
+//! second for a copy.
 
+use super::room::Room;
+use super::swept::{Act, End, Swept};
 use anyhow::Context;
 use carom_common::amqp::{Message, PublishError, Publisher, Taken, consume, greet, link::Link};
 use carom_common::config::Config;
@@ -10,7 +14,7 @@ use carom_common::dead_letter::{Content, Letter};
 use carom_common::delivery::Delivery;
 use carom_common::envelope;
 use carom_common::resources::Resources;
-use carom_common::store::{LetterFilter, LetterStanding, Store};
+use carom_common::store::{Error, LetterFilter, LetterStanding, Store};
 use carom_common::topology;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -18,37 +22,21 @@ use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 use lapin::options::QueueDeclareOptions;
 use lapin::types::FieldTable;
-use std::collections::HashSet;
-use std::fmt;
-use std::time::Duration;
-use tokio::sync::mpsc;
+use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{Mutex, mpsc};
 use tokio::time::{Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-/// How many letters are in hand at once.
-const IN_HAND: u16 = 64;
+/// How many letters are in hand at once. Those that wait for the store are noted in one commit: the more there are,
+/// the less often a sweep and the workers wait for each other.
+const IN_HAND: u16 = 256;
+/// How often something is noted, where the store says that it cannot.
+const TRIES: u32 = 5;
 /// When nothing more comes for so long, the turn is over: another sweep holds the rest.
 const QUIET: Duration = Duration::from_secs(5);
-
-/// What a sweep does to the letters that it is for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Act {
-    /// Sends them out again.
-    Replay,
-    /// Removes them.
-    Purge,
-}
-
-impl Act {
-    /// The word for what was done.
-    pub fn done(self) -> &'static str {
-        match self {
-            Self::Replay => "replayed",
-            Self::Purge => "purged",
-        }
-    }
-}
 
 /// A sweep, ready to run.
 pub struct Sweep {
@@ -59,39 +47,16 @@ pub struct Sweep {
     link: Link,
     publisher: Publisher,
     stop: CancellationToken,
+    /// What is not begun is not begun any more.
+    halt: CancellationToken,
+    /// Whose turn it is to go out.
+    turn: Mutex<Turn>,
+}
+
+/// The rate, and the room on the queues that letters go back to.
+struct Turn {
     pace: Option<Interval>,
-}
-
-/// What a sweep did.
-#[derive(Default)]
-pub struct Swept {
-    act: Option<Act>,
-    done: u64,
-    copies: u64,
-    left: u64,
-    homeless: u64,
-    interrupted: bool,
-}
-
-impl fmt::Display for Swept {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let done = self.act.map_or("done", Act::done);
-        write!(f, "{} {done}, {} left where they were", self.done, self.left)?;
-        if self.copies > 0 {
-            write!(f, ", {} copies dropped", self.copies)?;
-        }
-        if self.homeless > 0 {
-            write!(
-                f,
-                ", {} left because their connector is gone (apply it again, or purge them)",
-                self.homeless
-            )?;
-        }
-        if self.interrupted {
-            write!(f, "; interrupted: run it again to go on")?;
-        }
-        Ok(())
-    }
+    room: Room,
 }
 
 /// What is to become of one letter.
@@ -103,16 +68,9 @@ enum Fate {
     Homeless,
 }
 
-/// What became of one letter.
-enum End {
-    Done,
-    Copy,
-    Left,
-    Homeless,
-}
-
 impl Sweep {
-    /// Connects.
+    /// Connects. `rate` is letters in a second; `ahead`, how many messages may lie on a queue before one goes back
+    /// there, 0 for any number.
     ///
     /// # Errors
     /// The broker or the store cannot be used.
@@ -121,6 +79,7 @@ impl Sweep {
         filter: LetterFilter,
         act: Act,
         rate: Option<u32>,
+        ahead: u32,
     ) -> anyhow::Result<Self> {
         anyhow::ensure!(
             rate != Some(0),
@@ -138,92 +97,97 @@ impl Sweep {
             pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
             pace
         });
-        Ok(Self { act, filter, store, resources, link, publisher, stop, pace })
+        let turn = Mutex::new(Turn { pace, room: Room::new(link.clone(), ahead) });
+        let halt = CancellationToken::new();
+        Ok(Self { act, filter, store, resources, link, publisher, stop, halt, turn })
     }
 
-    /// Goes round the queue once.
+    /// Goes round the queue once, and says what was done, be it that it could not be done to the end.
     ///
     /// # Errors
-    /// The store failed, or the broker's queue cannot be looked at.
-    pub async fn run(mut self) -> anyhow::Result<Swept> {
+    /// The broker's queue cannot be looked at.
+    pub async fn run(self) -> anyhow::Result<(Swept, anyhow::Result<()>)> {
+        let began = Instant::now();
         let total = self.waiting().await?;
         let bar = ProgressBar::new(u64::from(total)).with_style(style());
         let consuming = self.stop.child_token();
         let mut taken =
             consume(self.link.clone(), topology::DEAD.to_owned(), IN_HAND, consuming.clone(), |_| {});
-        let mut swept = Swept { act: Some(self.act), ..Swept::default() };
-        let mut pace = self.pace.take();
+        let mut swept = Swept::new(self.act);
         let mut in_hand = FuturesUnordered::new();
-        // The turn ends with as many messages as lay there when it began: what was rotated is behind them.
+        // The turn ends with as many messages as lay there when it began: what was rotated is behind them, and
+        // so is what has died since.
         let mut turned = 0;
         let mut open = total > 0;
-        // A crash leaves copies of letters. They wait until the first is done; then the store knows.
-        let mut seen = HashSet::new();
-        let mut copies = Vec::new();
+        // A crash leaves copies of letters, and so does a second sweep that rotates. One waits while the first is
+        // in hand; then the store knows what became of it.
+        let (mut seen, mut held) = (HashSet::new(), HashSet::new());
+        let mut copies: HashMap<Uuid, Vec<(Taken, Letter)>> = HashMap::new();
+        let mut waiting = 0;
         let mut failed = None;
-        // The letter whose turn by the rate is next. While it waits, those in hand go on.
-        let mut waits = None;
-        let interrupted = tokio::signal::ctrl_c();
-        tokio::pin!(interrupted);
-        while open || waits.is_some() || !in_hand.is_empty() {
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        while open || !in_hand.is_empty() {
             tokio::select! {
-                _ = &mut interrupted, if !swept.interrupted => {
+                _ = async { tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} } }, if !swept.interrupted => {
                     swept.interrupted = true;
                     open = false;
-                    waits = None;
+                    self.halt.cancel();
                 }
-                Some(end) = in_hand.next(), if !in_hand.is_empty() => {
+                Some((id, end)) = in_hand.next(), if !in_hand.is_empty() => {
                     bar.inc(1);
                     match end {
-                        Ok(end) => swept.count(end),
+                        Ok(end) => swept.count(id, end),
                         // What is in hand is finished first: it may have been sent and not noted yet.
                         Err(error) => {
                             failed = failed.or(Some(error));
                             open = false;
-                            waits = None;
+                            self.halt.cancel();
+                        }
+                    }
+                    match copies.get_mut(&id).and_then(Vec::pop) {
+                        Some((message, letter)) => {
+                            waiting -= 1;
+                            in_hand.push(self.settle(message, letter));
+                        }
+                        None => {
+                            held.remove(&id);
+                            copies.remove(&id);
                         }
                     }
                 }
-                () = turn(&mut pace), if waits.is_some() => {
-                    in_hand.extend(waits.take().map(|(message, letter)| self.settle(message, letter, true)));
-                }
-                message = next(&mut taken), if open && waits.is_none() && in_hand.len() < usize::from(IN_HAND) => {
+                message = next(&mut taken), if open && in_hand.len() + waiting < usize::from(IN_HAND) => {
                     let Some(message) = message else { open = false; continue };
-                    turned += 1;
-                    open = turned < total;
-                    let letter = read(&message);
-                    if !seen.insert(letter.id) {
-                        copies.push((message, letter));
+                    if !message.is_current() {
                         continue;
                     }
-                    let matches = matches(&self.filter, &letter);
-                    if matches && pace.is_some() {
-                        waits = Some((message, letter));
+                    let letter = read(&message);
+                    // What a lost connection brings again was counted before.
+                    if seen.insert(letter.id) || !message.redelivered {
+                        turned += 1;
+                        open = turned < total;
+                    }
+                    if held.insert(letter.id) {
+                        in_hand.push(self.settle(message, letter));
                     } else {
-                        in_hand.push(self.settle(message, letter, matches));
+                        waiting += 1;
+                        copies.entry(letter.id).or_default().push((message, letter));
                     }
                 }
             }
         }
         drop(in_hand);
-        for (message, letter) in copies {
-            if failed.is_some() || swept.interrupted {
-                break;
-            }
-            let matches = matches(&self.filter, &letter);
-            match self.settle(message, letter, matches).await {
-                Ok(end) => swept.count(end),
-                Err(error) => failed = Some(error),
-            }
-        }
+        drop(copies);
         bar.finish_and_clear();
+        swept.unseen = total.saturating_sub(turned);
+        swept.took = began.elapsed();
         // The broker answers on the connection of the acks, so it has read them all: what it has not read
         // when we go comes again, as copies.
         let _ = tokio::time::timeout(QUIET, self.waiting()).await;
         drop(taken);
         self.stop.cancel();
         self.store.close().await;
-        failed.map_or(Ok(swept), Err)
+        Ok((swept, failed.map_or(Ok(()), Err)))
     }
 
     async fn waiting(&self) -> anyhow::Result<u32> {
@@ -236,12 +200,24 @@ impl Sweep {
         Ok(queue.message_count())
     }
 
-    async fn settle(&self, message: Taken, letter: Letter, matches: bool) -> anyhow::Result<End> {
-        let fate = if matches { self.fate(&letter).await? } else { Fate::Stay };
+    /// Does to a letter what is to be done, and says what became of which.
+    async fn settle(&self, message: Taken, letter: Letter) -> (Uuid, anyhow::Result<End>) {
+        let id = letter.id;
+        (id, self.settled(message, letter).await)
+    }
+
+    async fn settled(&self, message: Taken, letter: Letter) -> anyhow::Result<End> {
+        let fate = if !matches(&self.filter, &letter) {
+            Fate::Stay
+        } else if self.may_go(&letter).await? && message.is_current() {
+            self.fate(&letter).await?
+        } else {
+            return Ok(End::Untouched);
+        };
         let end = match fate {
-            Fate::Send(send) => match self.publisher.publish(send).await {
+            Fate::Send(send) => match self.publisher.publish(send.again(message.may_be_copy)).await {
                 Ok(()) => {
-                    self.store.replayed(vec![letter], Timestamp::now()).await?;
+                    self.noted(|| self.store.replayed(vec![letter.clone()], Timestamp::now())).await?;
                     End::Done
                 }
                 // It is not known to have gone: it stays in our hands, and comes again.
@@ -250,10 +226,13 @@ impl Sweep {
                 }
             },
             Fate::Drop => {
-                self.store.purged(vec![letter], Timestamp::now()).await?;
+                self.noted(|| self.store.purged(vec![letter.clone()], Timestamp::now())).await?;
                 End::Done
             }
-            Fate::Copy => End::Copy,
+            Fate::Copy => {
+                self.noted(|| self.store.were_copies(vec![letter.id])).await?;
+                End::Copy
+            }
             Fate::Stay | Fate::Homeless => {
                 self.rotate(&message).await?;
                 if matches!(fate, Fate::Stay) { End::Left } else { End::Homeless }
@@ -263,8 +242,43 @@ impl Sweep {
         Ok(end)
     }
 
+    /// Notes something. The workers write too, and a busy store is not yet one that is away.
+    async fn noted<F: Future<Output = Result<usize, Error>>>(
+        &self,
+        note: impl Fn() -> F,
+    ) -> Result<usize, Error> {
+        for _ in 1..TRIES {
+            match note().await {
+                Err(error) if !matches!(error, Error::Closed) => tracing::warn!(%error, "dlq.note_again"),
+                done => return done,
+            }
+        }
+        note().await
+    }
+
     async fn rotate(&self, message: &Taken) -> Result<(), PublishError> {
-        self.publisher.publish_surely(Message::to_queue(topology::DEAD, message.body.clone())).await
+        let to_the_tail = Message::to_queue(topology::DEAD, message.body.clone());
+        self.publisher.publish_surely(to_the_tail.again(message.may_be_copy)).await
+    }
+
+    /// Waits for the letter's turn: by the rate, and until there is room on its queue. False where the sweep has
+    /// ended before that.
+    async fn may_go(&self, letter: &Letter) -> anyhow::Result<bool> {
+        let turn = async {
+            let mut turn = self.turn.lock().await;
+            if self.act == Act::Replay {
+                turn.room.wait(target(letter)).await?;
+            }
+            if let Some(pace) = &mut turn.pace {
+                pace.tick().await;
+            }
+            Ok(true)
+        };
+        tokio::select! {
+            biased;
+            () = self.halt.cancelled() => Ok(false),
+            turn = turn => turn,
+        }
     }
 
     async fn fate(&self, letter: &Letter) -> anyhow::Result<Fate> {
@@ -280,7 +294,7 @@ impl Sweep {
                 Fate::Homeless
             }
             Content::Delivery(delivery) => {
-                self.link.declare_connector(&delivery.connector).await?;
+                self.link.ensure_connector(&delivery.connector).await?;
                 let next = next_round(delivery);
                 Fate::Send(Message::to_queue(&letter.queue, envelope::encode(std::slice::from_ref(&next))))
             }
@@ -311,26 +325,17 @@ impl Sweep {
     }
 }
 
-impl Swept {
-    fn count(&mut self, end: End) {
-        match end {
-            End::Done => self.done += 1,
-            End::Copy => self.copies += 1,
-            End::Left => self.left += 1,
-            End::Homeless => self.homeless += 1,
-        }
-    }
-}
-
 /// A fresh schedule under the same id.
 fn next_round(delivery: &Delivery) -> Delivery {
     Delivery { round: delivery.round + 1, attempt: 1, due_since: Timestamp::now(), ..delivery.clone() }
 }
 
-/// The next turn by the rate, if there is one.
-async fn turn(pace: &mut Option<Interval>) {
-    if let Some(pace) = pace {
-        pace.tick().await;
+/// The queue that a letter goes back to.
+fn target(letter: &Letter) -> &str {
+    match &letter.content {
+        Content::Intake(_) => topology::EVENTS,
+        Content::Click(_) => topology::CLICKS,
+        Content::Delivery(_) | Content::Message(_) => &letter.queue,
     }
 }
 
