@@ -26,6 +26,8 @@ pub struct Attendance {
     pub queue: String,
     /// What every attempt passes.
     pub gate: Gate,
+    /// Whether there is a rate, and so somebody to share it with.
+    pub rated: bool,
     /// Messages held at most.
     pub prefetch: u16,
     /// Deliveries in a message at most; what holds more is taken apart first.
@@ -85,8 +87,14 @@ async fn closed(shared: &Arc<Shared>, attendance: &Arc<Attendance>, tasks: &Task
     let attached = shared.metrics.consumers.with_label_values(&[topology::label(&attendance.queue)]);
     let stop = attendance.stop.child_token();
     let (link, queue) = (shared.link.clone(), attendance.queue.clone());
+    let told = (shared.clone(), attendance.clone());
     let mut taken = consume(link, queue, attendance.prefetch, stop.clone(), move |on| {
-        attached.set(i64::from(on));
+        let (shared, attendance) = &told;
+        // Of a connector that was changed, the new consumer may come before the old one has gone.
+        attached.add(if on { 1 } else { -1 });
+        if attendance.rated {
+            shared.shares.attached(&attendance.connector, on);
+        }
     });
     let ended = loop {
         let message = tokio::select! {
@@ -181,7 +189,7 @@ async fn give_back(shared: &Shared, attendance: &Attendance, message: Taken) {
     if !message.is_current() {
         return;
     }
-    let again = Message::to_queue(&attendance.queue, message.body.clone());
+    let again = Message::to_queue(&attendance.queue, message.body.clone()).again(message.may_be_copy);
     match shared.publisher.publish_surely(again).await {
         Ok(()) => {
             shared.metrics.given_back.with_label_values(&[attendance.connector.as_str()]).inc();

@@ -126,7 +126,8 @@ fn attendance(
     Attendance {
         connector: connector.clone(),
         queue: topology::deliver_queue(connector),
-        gate: Gate::new(load.concurrency, load.rate, breaker, waits),
+        gate: Gate::new(load.concurrency, load.rate, shared.shares.of(connector), breaker, waits),
+        rated: load.rate.is_some(),
         prefetch: load.prefetch,
         per_message: load.per_message,
         stop,

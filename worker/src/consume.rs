@@ -1,6 +1,7 @@
 //! Consuming: messages become items, and a message is acked when every item of it is settled.
 
 use crate::bury;
+use crate::elsewhere;
 use crate::handover;
 use crate::late;
 use crate::pipeline::{self, Read, Rules};
@@ -55,6 +56,11 @@ async fn groups(
             .into_iter()
             .filter(Taken::is_current)
             .partition(|taken| taken.seen_before >= SUSPECT_AFTER);
+        let (copies, group): (Vec<_>, Vec<_>) =
+            group.into_iter().partition(|taken| elsewhere::may_be_in_hand(&shared, taken));
+        if !copies.is_empty() {
+            tasks.spawn(when_done_elsewhere(shared.clone(), slots.clone(), copies, work));
+        }
         for group in suspects.into_iter().map(|suspect| vec![suspect]).chain([group]) {
             if group.is_empty() {
                 continue;
@@ -71,6 +77,27 @@ async fn groups(
     }
     tasks.close();
     tasks.wait().await;
+}
+
+/// Works on what another worker may have in hand when that one must have handed it over: then it is found to be
+/// done. Handed over by both at once, its deliveries could be tried by both at once.
+async fn when_done_elsewhere(
+    shared: Arc<Shared>,
+    slots: Arc<Semaphore>,
+    copies: Vec<Taken>,
+    work: fn(Arc<Shared>, Vec<Taken>) -> Work,
+) {
+    let longest = elsewhere::longest_hand_over(&shared.config);
+    let mut current = Vec::new();
+    for taken in copies {
+        if elsewhere::outwait(&taken, longest, || std::future::ready(false)).await.is_ok() {
+            current.push(taken);
+        }
+    }
+    let Ok(_slot) = slots.acquire().await else { return };
+    if let Err(error) = work(shared, current).await {
+        debug!(%error, "consume.left_unacked");
+    }
 }
 
 /// Records a group of clicks in one commit.
@@ -158,7 +185,7 @@ async fn resolve(shared: Arc<Shared>, group: Vec<Taken>) -> Result<(), PublishEr
     }
     let publisher = &shared.publisher;
     tokio::try_join!(
-        handover::deliveries(publisher, &rules.resources, deliveries),
+        handover::deliveries(publisher, &rules.resources, deliveries, now),
         handover::timers(publisher, timers),
         handover::released(publisher, released),
         bury::bury(publisher, &shared.store, &shared.metrics, letters),

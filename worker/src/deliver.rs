@@ -10,6 +10,7 @@ mod request;
 use crate::attend::{Attendance, Taking};
 use crate::breaker::Sign;
 use crate::bury;
+use crate::elsewhere;
 use crate::settle;
 use crate::shared::Shared;
 use crate::unpack::{self, Unpacked};
@@ -43,7 +44,7 @@ pub async fn message(shared: &Shared, attendance: &Attendance, taken: Taken) -> 
     let deliveries = unpacked(shared, attendance, &taken).await?;
     if deliveries.len() > attendance.per_message {
         // A batch of the time when the connector could settle more: held whole, it would be held for long.
-        give_back(shared, attendance, &deliveries).await?;
+        give_back(shared, attendance, &deliveries, taken.may_be_copy).await?;
     } else {
         // Each ends as it ends: one that fails must not break off another in the middle of its attempt.
         let ends = join_all(
@@ -63,7 +64,7 @@ pub async fn message(shared: &Shared, attendance: &Attendance, taken: Taken) -> 
 pub async fn probe(shared: &Shared, attendance: &Attendance, taken: Taken) -> Result<Sign, PublishError> {
     let mut deliveries = unpacked(shared, attendance, &taken).await?.into_iter();
     let first = deliveries.next();
-    give_back(shared, attendance, deliveries.as_slice()).await?;
+    give_back(shared, attendance, deliveries.as_slice(), taken.may_be_copy).await?;
     let sign = match first {
         Some(delivery) => one(shared, attendance, &taken, Taking::AsProbe, delivery).await?,
         None => Sign::Nothing,
@@ -85,16 +86,18 @@ async fn unpacked(
     Ok(unpacked.items)
 }
 
-/// Puts deliveries back on their queue, each in a message of its own. While the broker is away it waits: a
+/// Puts deliveries back on their queue, each in a message of its own, as one that may be a copy where it is. While the broker is away it waits: a
 /// message that was dropped unacked would hold its place until the broker loses patience.
 async fn give_back(
     shared: &Shared,
     attendance: &Attendance,
     deliveries: &[Delivery],
+    again: bool,
 ) -> Result<(), PublishError> {
     for delivery in deliveries {
         let body = envelope::encode(std::slice::from_ref(delivery));
-        shared.publisher.publish_surely(Message::to_queue(&attendance.queue, body)).await?;
+        let message = Message::to_queue(&attendance.queue, body).again(again);
+        shared.publisher.publish_surely(message).await?;
         shared.metrics.given_back.with_label_values(&[attendance.connector.as_str()]).inc();
     }
     Ok(())
@@ -108,13 +111,17 @@ async fn one(
     taking: Taking,
     delivery: Delivery,
 ) -> Result<Sign, PublishError> {
+    if elsewhere::may_be_in_hand(shared, taken) && settled_elsewhere(shared, taken, &delivery).await? {
+        shared.metrics.copies.with_label_values(&[delivery.connector.as_str()]).inc();
+        return Ok(Sign::Nothing);
+    }
     let slot = tokio::select! {
         biased;
         () = attendance.over(taking) => None,
         slot = attendance.gate.slots.acquire() => Some(slot.map_err(|_| PublishError::Closed)?),
     };
     if slot.is_none() {
-        give_back(shared, attendance, std::slice::from_ref(&delivery)).await?;
+        give_back(shared, attendance, std::slice::from_ref(&delivery), taken.may_be_copy).await?;
         return Ok(Sign::Nothing);
     }
     let _held = shared.deliveries.hold(delivery.id).await;
@@ -124,14 +131,34 @@ async fn one(
     let key = key(&delivery);
     let event = delivery.facts.event.id;
     match settle::surely("attempt_standing", || shared.store.attempt_standing(key, event)).await {
-        AttemptStanding::Due => deliver(shared, attendance, taking, delivery, false).await,
+        AttemptStanding::Due => deliver(shared, attendance, taken, taking, delivery, false).await,
         // Its letter is storage too: it carries nothing of who was erased.
-        AttemptStanding::Erased => deliver(shared, attendance, taking, delivery.without_person(), true).await,
+        AttemptStanding::Erased => {
+            deliver(shared, attendance, taken, taking, delivery.without_person(), true).await
+        }
         AttemptStanding::Settled => {
             shared.metrics.copies.with_label_values(&[delivery.connector.as_str()]).inc();
             Ok(Sign::Nothing)
         }
     }
+}
+
+/// Waits for another worker that may be making this very attempt, and says whether it has settled it. Who waits
+/// has begun nothing, and takes nobody's slot.
+async fn settled_elsewhere(
+    shared: &Shared,
+    taken: &Taken,
+    delivery: &Delivery,
+) -> Result<bool, PublishError> {
+    let resources = shared.resources.borrow().clone();
+    let webhook = resources.connector(&delivery.connector).map(|connector| &connector.webhook);
+    let longest = elsewhere::longest_attempt(&shared.config, webhook);
+    let (key, event) = (key(delivery), delivery.facts.event.id);
+    let settled = || async move {
+        let standing = settle::surely("attempt_standing", || shared.store.attempt_standing(key, event));
+        standing.await == AttemptStanding::Settled
+    };
+    elsewhere::outwait(taken, longest, settled).await
 }
 
 fn key(delivery: &Delivery) -> AttemptKey {
@@ -142,6 +169,7 @@ fn key(delivery: &Delivery) -> AttemptKey {
 async fn deliver(
     shared: &Shared,
     attendance: &Attendance,
+    taken: &Taken,
     taking: Taking,
     delivery: Delivery,
     erased: bool,
@@ -150,10 +178,10 @@ async fn deliver(
     let tried = if erased {
         Some(Tried::dead(Reason::Erased, "it belongs to a person who was erased"))
     } else {
-        attempt(shared, attendance, taking, &delivery, at).await
+        attempt(shared, attendance, taken, taking, &delivery, at).await?
     };
     let Some(tried) = tried else {
-        give_back(shared, attendance, std::slice::from_ref(&delivery)).await?;
+        give_back(shared, attendance, std::slice::from_ref(&delivery), false).await?;
         return Ok(Sign::Nothing);
     };
     let sign = tried.sign();
@@ -174,33 +202,39 @@ async fn deliver(
 async fn attempt(
     shared: &Shared,
     attendance: &Attendance,
+    taken: &Taken,
     taking: Taking,
     delivery: &Delivery,
     now: Timestamp,
-) -> Option<Tried> {
+) -> Result<Option<Tried>, PublishError> {
     let resources = known(shared, &delivery.connector).await;
     let Some(connector) = resources.connector(&delivery.connector) else {
-        return Some(Tried::dead(Reason::ConnectorRemoved, "there is no such connector any more"));
+        let removed = Tried::dead(Reason::ConnectorRemoved, "there is no such connector any more");
+        return Ok(Some(removed));
     };
     if let Some(expired) = expired(connector, delivery, shared.config.worker.max_due.0, now) {
-        return Some(expired);
+        return Ok(Some(expired));
     }
     if delivery.test {
-        return Some(match render(connector, delivery, Some(NO_TOKEN)) {
+        return Ok(Some(match render(connector, delivery, Some(NO_TOKEN)) {
             Ok(postback) => Tried::tested(recorded(&postback, shared.config.worker.log_body_bytes)),
             Err(tried) => *tried,
-        });
+        }));
     }
     tokio::select! {
         biased;
-        () = attendance.over(taking) => return None,
+        () = attendance.over(taking) => return Ok(None),
         () = attendance.gate.turn() => {}
+    }
+    // Its turn may have been long in coming. What was lost meanwhile is another's by now.
+    if !taken.is_current() {
+        return Err(PublishError::Lost);
     }
     let in_flight = shared.metrics.in_flight.with_label_values(&[delivery.connector.as_str()]);
     in_flight.inc();
     let tried = exchange(shared, connector, delivery).await;
     in_flight.dec();
-    Some(tried)
+    Ok(Some(tried))
 }
 
 /// Whether it has been due for too long, or its event is too old for this connector. A refund is as old as the

@@ -14,6 +14,7 @@ use carom_common::resources::Resources;
 use carom_common::retry::Tier;
 use carom_common::topology;
 use futures_util::future::try_join_all;
+use jiff::Timestamp;
 use std::collections::BTreeMap;
 use tracing::warn;
 
@@ -29,7 +30,8 @@ pub fn per_message(webhook: &Webhook) -> usize {
     settleable(webhook).clamp(1, DELIVERIES_PER_MESSAGE)
 }
 
-/// Puts deliveries on their queues, those of one connector together.
+/// Puts deliveries on their queues, those of one connector together. What was due before `now` was chosen before,
+/// by somebody who may have put it there already: it is published as what may be a copy.
 ///
 /// # Errors
 /// We are being shut down.
@@ -37,24 +39,27 @@ pub async fn deliveries(
     publisher: &Publisher,
     resources: &Resources,
     deliveries: Vec<Delivery>,
+    now: Timestamp,
 ) -> Result<(), PublishError> {
-    let mut by_connector: BTreeMap<ConnectorId, Vec<Delivery>> = BTreeMap::new();
+    let mut by_connector: BTreeMap<(ConnectorId, bool), Vec<Delivery>> = BTreeMap::new();
     for delivery in deliveries {
-        by_connector.entry(delivery.connector.clone()).or_default().push(delivery);
+        // The store keeps milliseconds.
+        let again = delivery.due_since.as_millisecond() < now.as_millisecond();
+        by_connector.entry((delivery.connector.clone(), again)).or_default().push(delivery);
     }
-    for connector in by_connector.keys() {
+    for (connector, _) in by_connector.keys() {
         // A connector may be selected a moment before its consumer comes up.
         if let Err(error) = publisher.link().ensure_connector(connector).await {
             warn!(%error, connector = connector.as_str(), "connector.declare_failed");
         }
     }
-    let messages = by_connector.iter().flat_map(|(connector, deliveries)| {
+    let messages = by_connector.iter().flat_map(|((connector, again), deliveries)| {
         let queue = topology::deliver_queue(connector);
         let most = resources.connector(connector).map_or(1, |connector| per_message(&connector.webhook));
         deliveries
             .chunks(most)
             .flat_map(batches)
-            .map(move |body| Message::to_queue(&queue, body))
+            .map(move |body| Message::to_queue(&queue, body).again(*again))
             .collect::<Vec<_>>()
     });
     try_join_all(messages.map(|message| publisher.publish_surely(message))).await.map(|_| ())

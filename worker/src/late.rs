@@ -50,7 +50,7 @@ async fn tell_some(shared: &Shared, late: Vec<Late>) -> Result<(), PublishError>
         deliveries.extend(chosen);
         done.extend(one.news.click.as_ref().map(|click| (one.news.event.id, click.id)));
     }
-    handover::deliveries(&shared.publisher, &resources, deliveries).await?;
+    handover::deliveries(&shared.publisher, &resources, deliveries, now).await?;
     crate::settle::surely("late_handed_over", || shared.store.late_handed_over(done.clone())).await;
     Ok(())
 }

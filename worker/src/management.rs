@@ -23,6 +23,17 @@ struct QueueFigures {
     name: String,
     #[serde(default)]
     messages: u64,
+    #[serde(default)]
+    messages_ready: u64,
+}
+
+/// What is known of a queue.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Depth {
+    /// Messages, in hand and on their way back too where that can be seen.
+    pub messages: u64,
+    /// Those of them that nobody has in hand.
+    pub ready: u64,
 }
 
 impl Management {
@@ -57,7 +68,7 @@ impl Management {
     ///
     /// # Errors
     /// The API cannot be reached, or answers something else.
-    pub async fn messages(&self) -> anyhow::Result<BTreeMap<String, u64>> {
+    pub async fn depths(&self) -> anyhow::Result<BTreeMap<String, Depth>> {
         let without_url = |error: reqwest::Error| error.without_url();
         let mut response = self.client.get(self.queues.clone()).send().await.map_err(without_url)?;
         anyhow::ensure!(response.status().is_success(), "it answers {}", response.status());
@@ -68,6 +79,7 @@ impl Management {
         }
         let queues: Vec<QueueFigures> =
             serde_json::from_slice(&body).context("its answer is no list of queues")?;
-        Ok(queues.into_iter().map(|queue| (queue.name, queue.messages)).collect())
+        let depth = |queue: &QueueFigures| Depth { messages: queue.messages, ready: queue.messages_ready };
+        Ok(queues.into_iter().map(|queue| (queue.name.clone(), depth(&queue))).collect())
     }
 }

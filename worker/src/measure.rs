@@ -1,8 +1,10 @@
 //! Measuring what waits, for `/metrics`: depths as the broker counts them, ages as the store knows them.
 
-use crate::management::Management;
+use crate::management::{Depth, Management};
 use crate::metrics::age;
 use crate::shared::Shared;
+use carom_common::id::ConnectorId;
+use carom_common::retry::Tier;
 use carom_common::store::Waiting;
 use carom_common::topology::{self, CLICKS, DEAD, EVENTS, UNROUTED};
 use jiff::Timestamp;
@@ -24,6 +26,7 @@ pub async fn run(shared: Arc<Shared>, management: Option<Management>, stop: Canc
     let mut oldest = Board::new(&metrics.queue_oldest);
     let mut tiers = Board::new(&metrics.tier_waiting);
     let mut letters = Board::new(&metrics.letters);
+    let mut overdue = Board::new(&metrics.tier_overdue);
     loop {
         match measure(&shared, management.as_ref()).await {
             Ok(measured) => {
@@ -32,6 +35,7 @@ pub async fn run(shared: Arc<Shared>, management: Option<Management>, stop: Canc
                 oldest.show(measured.oldest);
                 tiers.show(measured.tiers);
                 letters.show(measured.letters);
+                overdue.show(measured.overdue);
             }
             Err(error) => {
                 metrics.measure_failing.set(1);
@@ -77,24 +81,27 @@ struct Measured {
     oldest: Figures<f64>,
     tiers: Figures<i64>,
     letters: Figures<i64>,
+    overdue: Figures<f64>,
 }
 
 async fn measure(shared: &Shared, management: Option<&Management>) -> anyhow::Result<Measured> {
     let messages = match management {
-        Some(management) => management.messages().await?,
+        Some(management) => management.depths().await?,
         None => passively(shared).await?,
     };
     let now = Timestamp::now();
     let waiting = shared.store.waiting(now).await?;
     let mut measured = Measured::default();
-    for (queue, messages) in messages.iter().filter(|(queue, _)| queue.starts_with("carom.")) {
-        measured.queues.insert(by_queue(queue), count(*messages));
-        let oldest = if *messages == 0 { None } else { shared.metrics.oldest_at_most(queue, now) };
+    for (queue, depth) in messages.iter().filter(|(queue, _)| queue.starts_with("carom.")) {
+        measured.queues.insert(by_queue(queue), count(depth.messages));
+        let oldest = if depth.messages == 0 { None } else { shared.metrics.oldest_at_most(queue, now) };
         measured.oldest.insert(by_queue(queue), oldest.unwrap_or(0.0));
     }
     for tier in shared.config.retry.schedule.tiers() {
         measured.tiers.insert(vec![tier.to_string()], 0);
+        measured.overdue.insert(vec![tier.to_string()], 0.0);
     }
+    late(&mut measured, &messages, shared.store.due_from_tiers(now).await?, now);
     account(&mut measured, waiting, now);
     Ok(measured)
 }
@@ -118,6 +125,22 @@ fn account(measured: &mut Measured, waiting: Waiting, now: Timestamp) {
     }
 }
 
+/// Adds how late the tiers are. What is due and lies on its connector's queue waits there for its turn.
+fn late(
+    measured: &mut Measured,
+    depths: &BTreeMap<String, Depth>,
+    due: Vec<(Tier, ConnectorId, u64, Timestamp)>,
+    now: Timestamp,
+) {
+    for (tier, connector, _, since) in due {
+        let queue = topology::deliver_queue(&connector);
+        if depths.get(&queue).is_none_or(|depth| depth.ready == 0) {
+            let latest = measured.overdue.entry(vec![tier.to_string()]).or_default();
+            *latest = latest.max(age(since, now));
+        }
+    }
+}
+
 fn by_queue(queue: &str) -> Vec<String> {
     vec![topology::label(queue).to_owned()]
 }
@@ -127,7 +150,7 @@ fn count(number: u64) -> i64 {
 }
 
 /// Without the management API: what a passive declare sees.
-async fn passively(shared: &Shared) -> anyhow::Result<BTreeMap<String, u64>> {
+async fn passively(shared: &Shared) -> anyhow::Result<BTreeMap<String, Depth>> {
     anyhow::ensure!(shared.link.connected(), "the broker is not connected");
     let channel = shared.link.channel().await;
     let mut queues: Vec<String> = [EVENTS, CLICKS, DEAD, UNROUTED].map(String::from).into();
@@ -138,7 +161,8 @@ async fn passively(shared: &Shared) -> anyhow::Result<BTreeMap<String, u64>> {
     for queue in queues {
         let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
         let declared = channel.queue_declare(queue.as_str().into(), options, FieldTable::default()).await?;
-        messages.insert(queue, u64::from(declared.message_count()));
+        let ready = u64::from(declared.message_count());
+        messages.insert(queue, Depth { messages: ready, ready });
     }
     channel.close(200, "measured".into()).await?;
     Ok(messages)
@@ -148,6 +172,23 @@ async fn passively(shared: &Shared) -> anyhow::Result<BTreeMap<String, u64>> {
 mod tests {
     use super::*;
     use prometheus::{IntGaugeVec, Opts};
+
+    #[test]
+    fn a_tier_is_late_by_what_is_due_and_not_on_its_queue() {
+        let now: Timestamp = "2026-01-10T12:00:00Z".parse().unwrap();
+        let tiers = carom_common::retry::Schedule::default().tiers().to_vec();
+        let ago = |seconds| now - jiff::SignedDuration::from_secs(seconds);
+        let due = |tier: usize, connector: &str, seconds| {
+            (tiers[tier], connector.parse::<ConnectorId>().unwrap(), 1, ago(seconds))
+        };
+        let depths = [("empty", 0), ("busy", 0), ("backlog", 5)]
+            .map(|(connector, ready)| (format!("carom.deliver.{connector}"), Depth { messages: 5, ready }));
+        let mut measured = Measured::default();
+        let all = vec![due(0, "empty", 30), due(0, "busy", 90), due(1, "backlog", 900), due(2, "gone", 60)];
+        late(&mut measured, &depths.into(), all, now);
+        let expected = [(vec!["1m".to_owned()], 60.0), (vec!["1s".to_owned()], 90.0)];
+        assert_eq!(measured.overdue, expected.into());
+    }
 
     #[test]
     fn what_is_gone_is_taken_off_the_board_and_what_stays_is_kept() {

@@ -31,6 +31,12 @@ pub struct Metrics {
     pub given_back: IntCounterVec,
     /// Attempts that had to wait for their turn, by connector.
     pub rate_limited: IntCounterVec,
+    /// Each worker's share of a connector's rate.
+    pub rate_share: GaugeVec,
+    /// Deliveries put back because their message was lost, by connector.
+    pub put_back: IntCounterVec,
+    /// How late deliveries in a tier are.
+    pub tier_overdue: GaugeVec,
     /// Access tokens asked for, by connector and outcome.
     pub tokens: IntCounterVec,
     /// Copies that were recognised, by connector.
@@ -94,6 +100,9 @@ impl Metrics {
             breaker_opened: m.counters("breaker_opened_total", "Times that a connector's breaker opened, by connector.", &["connector"]),
             given_back: m.counters("deliveries_given_back_total", "Messages put back on their queue untouched, because a breaker opened or their consumer left, by connector.", &["connector"]),
             rate_limited: m.counters("rate_limited_total", "Attempts that waited for their turn by the connector's rate, by connector.", &["connector"]),
+            rate_share: m.real_gauges("connector_rate_share", "The share of a connector's rate that this worker takes: 1 divided by the workers on its queue.", &["connector"]),
+            put_back: m.counters("deliveries_put_back_total", "Deliveries put on their queue again because their message was lost with a tier or queue that somebody emptied, by connector.", &["connector"]),
+            tier_overdue: m.real_gauges("tier_overdue_seconds", "How late the latest delivery of a retry tier is: due again by the store's account, and not on its connector's queue. 0 where none is.", &["tier"]),
             tokens: m.counters("access_tokens_total", "Access tokens asked for, by connector and outcome.", &["connector", "outcome"]),
             copies: m.counters("delivery_copies_total", "Copies of settled deliveries that were not sent again, by connector.", &["connector"]),
             retries: m.counters("retries_total", "Failed attempts put into a retry tier, by tier.", &["tier"]),

@@ -3,14 +3,16 @@
 //! SIGTERM stops taking first; then what is in hand is settled, within `worker.drain_timeout`; then the
 //! broker and the store are let go. What was not settled by then comes again.
 
+use crate::company::Company;
 use crate::egress::{self, Egress};
 use crate::in_hand::InHand;
 use crate::management::Management;
 use crate::metrics::Metrics;
 use crate::pauses::Pauses;
 use crate::shared::Shared;
+use crate::shares::{self, Shares};
 use crate::tokens::Tokens;
-use crate::{clickfunnels, connectors, consume, follow, housekeeping, measure, unrouted};
+use crate::{clickfunnels, connectors, consume, follow, housekeeping, measure, overdue, unrouted};
 use anyhow::Context;
 use carom_common::amqp::{self, Link, Publisher, greet};
 use carom_common::backoff_policy::Reconnect;
@@ -87,6 +89,10 @@ async fn start(config: Config, metrics: Arc<Metrics>, close: CancellationToken) 
         confirms.observe(took.as_secs_f64());
     });
     let egress = Egress::new(&egress::settings(&config))?;
+    let company = Company::join(&config.store.path).unwrap_or_else(|error| {
+        warn!(%error, "company.not_known");
+        Company::unknown()
+    });
     Ok(Shared {
         config,
         store,
@@ -99,6 +105,8 @@ async fn start(config: Config, metrics: Arc<Metrics>, close: CancellationToken) 
         egress,
         metrics,
         attending: AtomicBool::new(false),
+        company,
+        shares: Shares::default(),
         events: InHand::default(),
         deliveries: InHand::default(),
     })
@@ -151,6 +159,8 @@ fn spawn(shared: &Arc<Shared>, stop: &CancellationToken) -> anyhow::Result<TaskT
     tasks.spawn(unrouted::run(shared.clone(), taken(topology::UNROUTED)));
     tasks.spawn(connectors::run(shared.clone(), stop.clone()));
     tasks.spawn(measure::run(shared.clone(), Management::new(&shared.config.broker)?, stop.clone()));
+    tasks.spawn(shares::run(shared.clone(), stop.clone()));
+    tasks.spawn(overdue::run(shared.clone(), stop.clone()));
     tasks.spawn(housekeeping::prune(shared.clone(), stop.clone()));
     tasks.spawn(clickfunnels::timer::run(shared.clone(), stop.clone()));
     tasks.spawn(watch_broker(shared.clone(), stop.clone()));

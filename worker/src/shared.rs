@@ -1,9 +1,11 @@
 //! What every stage of the path needs, made once by `run`.
 
+use crate::company::Company;
 use crate::egress::Egress;
 use crate::in_hand::InHand;
 use crate::metrics::Metrics;
 use crate::pauses::Pauses;
+use crate::shares::Shares;
 use crate::tokens::Tokens;
 use carom_common::amqp::{Link, Publisher};
 use carom_common::config::Config;
@@ -39,6 +41,10 @@ pub struct Shared {
     pub metrics: Arc<Metrics>,
     /// Whether every connector has been looked at once: queues declared, consumers started.
     pub attending: AtomicBool,
+    /// Who else works on the store.
+    pub company: Company,
+    /// How many workers take from each connector's queue.
+    pub shares: Shares,
     /// The events that are being resolved.
     pub events: InHand<EventId>,
     /// The deliveries that are being tried.

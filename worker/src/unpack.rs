@@ -40,7 +40,7 @@ pub async fn unpack<T: Item>(
         warn!(queue, items = unpacked.items.len(), "poison.splitting");
         for item in std::mem::take(&mut unpacked.items) {
             let body = envelope::encode(std::slice::from_ref(&item));
-            shared.publisher.publish_surely(Message::to_queue(queue, body)).await?;
+            shared.publisher.publish_surely(Message::to_queue(queue, body).again(true)).await?;
         }
     }
     Ok(unpacked)
