@@ -127,6 +127,28 @@ impl Vhost {
         Ok(self.depths().await?.get(queue).copied())
     }
 
+    /// Empties a queue, as an operator could by a slip of the hand.
+    pub async fn purge(&self, queue: &str) -> Result<()> {
+        let path = format!("/api/queues/{}/{}/contents", encoded(&self.name), encoded(queue));
+        self.broker.management.delete(&path).await
+    }
+
+    /// Cuts the oldest connection of this vhost that its client gave this name. One that was just opened is not
+    /// listed yet, so this waits for it.
+    pub async fn cut(&self, client: &str) -> Result<()> {
+        let oldest = eventually(secs(15), format!("{client} is listed"), async || {
+            let listed = self.broker.management.get("/api/connections").await?;
+            let named = |one: &&Value| {
+                one["client_properties"]["connection_name"] == client && one["vhost"] == self.name.as_str()
+            };
+            let mut all: Vec<_> = listed.as_array().context("no list")?.iter().filter(named).collect();
+            all.sort_by_key(|one| one["connected_at"].as_u64());
+            all.first().and_then(|one| Some(one["name"].as_str()?.to_owned())).context("it is not")
+        })
+        .await?;
+        self.broker.management.delete(&format!("/api/connections/{}", encoded(&oldest))).await
+    }
+
     /// Up to `count` bodies from the head of a queue, which are put back.
     pub async fn peek(&self, queue: &str, count: u32) -> Result<Vec<String>> {
         let path = format!("/api/queues/{}/{}/get", encoded(&self.name), encoded(queue));

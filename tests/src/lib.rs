@@ -32,6 +32,8 @@ pub mod shuffle;
 pub mod eventually;
 pub mod load;
 pub mod accounting;
+pub mod another;
+pub mod letters;
 pub mod metrics;
 
 // What those stand on.

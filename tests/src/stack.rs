@@ -1,5 +1,6 @@
 //! A Carom of a scenario's own: a vhost, a folder, carom-ingest and carom-worker over them.
 
+use crate::another::Another;
 use crate::broker::{Broker, Vhost};
 use crate::client::Client;
 use crate::eventually::{eventually, secs};
@@ -261,6 +262,30 @@ impl Stack {
         ensure!(place.is_none(), "{binary} is running already");
         *place = Some(process);
         Ok(())
+    }
+
+    /// Starts one more process of a binary, on ports of its own, and waits until it is ready.
+    pub async fn start_another(&self, binary: Binary) -> Result<Another> {
+        let (port, ops_port) = (ports::free()?, ports::free()?);
+        let own = format!("{binary}-{ops_port}");
+        let mut command = self.command(binary)?;
+        command.env("CAROM_WORKER_OPS_LISTEN", format!("127.0.0.1:{ops_port}"));
+        command.env("CAROM_INGEST_OPS_LISTEN", format!("127.0.0.1:{ops_port}"));
+        command.env("CAROM_INGEST_LISTEN", format!("127.0.0.1:{port}"));
+        command.env("CAROM_INGEST_SNAPSHOT_PATH", self.dir().join(format!("{own}.json")));
+        if binary == Binary::Worker {
+            command.arg("run");
+        }
+        let process = Process::start(&own, command, &self.dir().join(format!("{own}.log")))?;
+        let mut another = Another { binary, process, client: self.client.clone(), port, ops_port };
+        another.ready().await?;
+        Ok(another)
+    }
+
+    /// Sets a variable for the processes that are started from now on.
+    pub fn set_env(&mut self, name: &str, value: &str) {
+        self.env.retain(|(known, _)| known != name);
+        self.env.push((name.to_owned(), value.to_owned()));
     }
 
     /// One of the running binaries.
