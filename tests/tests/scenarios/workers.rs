@@ -54,7 +54,8 @@ async fn two_workers_share_a_connectors_rate_and_the_one_that_is_left_has_all_of
     send(&stack, "both", count).await?;
     eventually(secs(30), "all lie on the queue", async || {
         let depth = stack.vhost()?.depth("carom.deliver.network").await?.unwrap_or_default();
-        ensure!(depth.messages + receiver.count() as u64 == count as u64, "{depth:?}");
+        // More where a slow broker made somebody give one back twice: one of the two is a copy.
+        ensure!(depth.messages + receiver.count() as u64 >= count as u64, "{depth:?}");
         Ok(())
     })
     .await?;
