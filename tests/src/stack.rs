@@ -105,6 +105,8 @@ pub struct Stack {
     folder: Folder,
     env: Vec<(String, String)>,
     through: Through,
+    /// Its PostgreSQL database, where its store is one.
+    store_url: Option<String>,
     ports: Ports,
     /// What is put before every command.
     within: Vec<String>,
@@ -243,7 +245,20 @@ impl Setup {
         let through = self.through;
         let client = Client::new()?;
         let within = self.within;
-        Ok(Stack { ingest: None, worker: None, vhost, folder, env, through, ports, within, client, told: false })
+        let store_url = (!url.is_empty()).then_some(url);
+        Ok(Stack {
+            ingest: None,
+            worker: None,
+            vhost,
+            folder,
+            env,
+            through,
+            store_url,
+            ports,
+            within,
+            client,
+            told: false,
+        })
     }
 }
 
@@ -260,6 +275,11 @@ impl Stack {
     /// The vhost, where it has one of its own.
     pub fn vhost(&self) -> Result<&Vhost> {
         self.vhost.as_ref().context("the stack has no vhost of its own")
+    }
+
+    /// Its PostgreSQL database; none where its store is a file.
+    pub fn store_url(&self) -> Option<&str> {
+        self.store_url.as_deref()
     }
 
     /// Its folder.

@@ -3,7 +3,8 @@
 
 use crate::client::Client;
 use crate::eventually::eventually;
-use crate::load::Sent;
+use crate::load::mix::Kind;
+use crate::load::{Accepted, Sent};
 use anyhow::{Result, ensure};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -117,8 +118,11 @@ impl Steady {
     pub async fn finish(self) -> Result<Sent> {
         self.shared.ended.store(true, SeqCst);
         self.sender.await??;
+        let accepted = self.shared.accepted.lock().unwrap().clone();
+        let accepted = accepted.into_iter().map(|(tx, id)| (tx, Accepted { id, kind: Kind::Plain }));
         Ok(Sent {
-            accepted: self.shared.accepted.lock().unwrap().clone(),
+            accepted: accepted.collect(),
+            clicks: Vec::new(),
             refused: self.shared.refused.load(SeqCst),
             broken: self.shared.broken.load(SeqCst),
             took: self.started.elapsed(),

@@ -3,7 +3,8 @@
 
 use crate::client::Client;
 use crate::eventually::{eventually, secs};
-use crate::load::Sent;
+use crate::load::mix::Kind;
+use crate::load::{Accepted, Sent};
 use crate::resources::PLAIN_TOKEN;
 use crate::stack::Stack;
 use anyhow::{Result, ensure};
@@ -174,11 +175,14 @@ impl Told {
 
     /// The events that were accepted, for the account.
     pub fn sent(&self) -> Sent {
-        let accepted =
-            self.events.iter().filter_map(|event| Some((event.name.clone(), taken(event)?.clone())));
+        let accepted = self.events.iter().filter_map(|event| {
+            let id = taken(event)?.clone();
+            Some((event.name.clone(), Accepted { id, kind: Kind::Plain }))
+        });
         let refused = self.events.iter().filter(|event| matches!(event.end, End::Refused(_))).count();
         let broken = self.events.iter().filter(|event| matches!(event.end, End::Broken)).count();
-        Sent { accepted: accepted.collect(), refused, broken, took: self.lasted }
+        let clicks = self.redirected().into_iter().collect();
+        Sent { accepted: accepted.collect(), clicks, refused, broken, took: self.lasted }
     }
 }
 

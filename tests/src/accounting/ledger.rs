@@ -5,10 +5,14 @@
 
 use crate::stack::Stack;
 use anyhow::{Context, Result};
-use rusqlite::{Connection, OpenFlags, Row};
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OpenFlags};
 use std::collections::{HashMap, HashSet};
+use std::num::ParseIntError;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::Duration;
+use tokio_postgres::SimpleQueryMessage;
 use uuid::Uuid;
 
 /// An event.
@@ -60,31 +64,43 @@ pub struct Ledger {
     pub clicks: HashSet<Uuid>,
 }
 
+/// What a table says, row by row and column by column, as text: ids in hexadecimal digits, nothing as none.
+type Rows = Vec<Vec<Option<String>>>;
+
+/// All that the ledger is made of, in this order.
+const TABLES: [&str; 6] = [
+    "SELECT id, progress FROM events",
+    "SELECT event_id, code, detail FROM decisions ORDER BY event_id, seq",
+    "SELECT substr(subject, 8), event_id FROM subjects WHERE subject LIKE 'intake:%'",
+    "SELECT id, event_id, connector, standing, reason FROM deliveries",
+    "SELECT delivery_id, round, attempt, at, coalesce(duration_us, 0) / 1000, outcome, detail
+     FROM attempts ORDER BY delivery_id, round, attempt",
+    "SELECT event_id FROM letters WHERE state = 'dead'",
+];
+
 impl Ledger {
     /// Reads everything.
     pub async fn read(stack: &Stack) -> Result<Self> {
-        on(stack, |connection| {
-            let mut ledger = Self::default();
-            ledger.read_events(connection)?;
-            ledger.read_deliveries(connection)?;
-            ledger.clicks = all(connection, "SELECT id FROM clicks", |row| id(row, 0))?.into_iter().collect();
-            let sql = "SELECT event_id FROM letters WHERE state = 'dead'";
-            let letters = all(connection, sql, |row| row.get::<_, Option<[u8; 16]>>(0))?;
-            ledger.letters = letters.len() as u64;
-            ledger.buried = letters.into_iter().flatten().map(Uuid::from_bytes).collect();
-            Ok(ledger)
-        })
-        .await
+        let mut ledger = Self::default();
+        let mut tables = read(stack, &[&TABLES[..], &["SELECT id FROM clicks"]].concat()).await?.into_iter();
+        let mut next = || tables.next().unwrap_or_default();
+        ledger.enter_events(next(), next(), next())?;
+        ledger.enter_deliveries(next(), next())?;
+        let letters = next();
+        ledger.letters = letters.len() as u64;
+        for row in letters.into_iter().filter(|row| row[0].is_some()) {
+            ledger.buried.insert(id(&row, 0)?);
+        }
+        ledger.clicks = next().iter().map(|row| id(row, 0)).collect::<Result<_>>()?;
+        Ok(ledger)
     }
 
     /// How much is on its way: events that are not handed over, deliveries without an end.
     pub async fn on_their_way(stack: &Stack) -> Result<u64> {
-        on(stack, |connection| {
-            let sql = "SELECT (SELECT count(*) FROM events WHERE progress <> 'handed_over')
-                            + (SELECT count(*) FROM deliveries WHERE standing IN ('queued', 'retrying'))";
-            Ok(connection.query_row(sql, [], |row| row.get::<_, i64>(0))?.unsigned_abs())
-        })
-        .await
+        let sql = "SELECT (SELECT count(*) FROM events WHERE progress <> 'handed_over')
+                        + (SELECT count(*) FROM deliveries WHERE standing IN ('queued', 'retrying'))";
+        let tables = read(stack, &[sql]).await?;
+        number(tables.first().and_then(|rows| rows.first()).context("no count")?, 0)
     }
 
     /// An event by the id that its 202 gave, which may be a later intake's of the same event.
@@ -94,44 +110,36 @@ impl Ledger {
         self.events.get(&id).map(|event| (id, event))
     }
 
-    fn read_events(&mut self, connection: &Connection) -> Result<()> {
-        let events =
-            all(connection, "SELECT id, progress FROM events", |row| Ok((id(row, 0)?, row.get(1)?)))?;
-        for (id, progress) in events {
-            self.events.insert(id, Event { progress, ..Event::default() });
+    fn enter_events(&mut self, events: Rows, decisions: Rows, subjects: Rows) -> Result<()> {
+        for row in &events {
+            self.events.insert(id(row, 0)?, Event { progress: text(row, 1), ..Event::default() });
         }
-        let sql = "SELECT event_id, code, detail FROM decisions ORDER BY event_id, seq";
-        for (event, code, detail) in all(connection, sql, |row| Ok((id(row, 0)?, row.get(1)?, row.get(2)?)))?
-        {
-            self.events.entry(event).or_default().decisions.push((code, detail));
+        for row in &decisions {
+            self.events.entry(id(row, 0)?).or_default().decisions.push((text(row, 1), text(row, 2)));
         }
-        let sql = "SELECT substr(subject, 8), event_id FROM subjects WHERE subject LIKE 'intake:%'";
-        for (intake, event) in all(connection, sql, |row| Ok((row.get::<_, String>(0)?, id(row, 1)?)))? {
-            self.copies.insert(Uuid::try_parse(&intake)?, event);
+        for row in &subjects {
+            self.copies.insert(id(row, 0)?, id(row, 1)?);
         }
         Ok(())
     }
 
-    fn read_deliveries(&mut self, connection: &Connection) -> Result<()> {
-        let sql = "SELECT id, event_id, connector, standing, coalesce(reason, '') FROM deliveries";
-        let deliveries = all(connection, sql, |row| {
-            let (connector, standing, reason) = (row.get(2)?, row.get(3)?, row.get(4)?);
-            Ok((id(row, 0)?, id(row, 1)?, Delivery { connector, standing, reason, attempts: Vec::new() }))
-        })?;
-        for (id, event, delivery) in deliveries {
-            self.events.entry(event).or_default().deliveries.push(id);
-            self.deliveries.insert(id, delivery);
+    fn enter_deliveries(&mut self, deliveries: Rows, attempts: Rows) -> Result<()> {
+        for row in &deliveries {
+            let (connector, standing, reason) = (text(row, 2), text(row, 3), text(row, 4));
+            let delivery = Delivery { connector, standing, reason, attempts: Vec::new() };
+            self.events.entry(id(row, 1)?).or_default().deliveries.push(id(row, 0)?);
+            self.deliveries.insert(id(row, 0)?, delivery);
         }
-        let sql = "SELECT delivery_id, round, attempt, at, coalesce(duration_us, 0) / 1000, outcome, detail
-                   FROM attempts ORDER BY delivery_id, round, attempt";
-        let attempts = all(connection, sql, |row| {
-            let (round, number, at) = (row.get(1)?, row.get(2)?, row.get(3)?);
-            let (took, outcome, detail) = (row.get(4)?, row.get(5)?, row.get(6)?);
-            Ok((id(row, 0)?, Attempt { round, number, at, took, outcome, detail }))
-        })?;
-        for (delivery, attempt) in attempts {
-            let of = self.deliveries.get_mut(&delivery).context("an attempt of no delivery")?;
-            of.attempts.push(attempt);
+        for row in &attempts {
+            let of = self.deliveries.get_mut(&id(row, 0)?).context("an attempt of no delivery")?;
+            of.attempts.push(Attempt {
+                round: number(row, 1)?,
+                number: number(row, 2)?,
+                at: number(row, 3)?,
+                took: number(row, 4)?,
+                outcome: text(row, 5),
+                detail: text(row, 6),
+            });
         }
         Ok(())
     }
@@ -154,31 +162,68 @@ fn path(folder: &Path) -> PathBuf {
     folder.join("carom.db")
 }
 
-async fn on<T: Send + 'static>(
-    stack: &Stack,
-    read: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
-) -> Result<T> {
-    let path = path(stack.dir());
-    tokio::task::spawn_blocking(move || {
-        let connection = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-        connection.busy_timeout(Duration::from_secs(5))?;
-        // One snapshot for all of it: what changes meanwhile is not half seen.
-        connection.execute_batch("BEGIN")?;
-        read(&connection)
-    })
-    .await?
+/// Runs these queries in one snapshot: what changes meanwhile is not half seen.
+async fn read(stack: &Stack, queries: &[&'static str]) -> Result<Vec<Rows>> {
+    match stack.store_url() {
+        Some(url) => read_server(url, queries).await,
+        None => {
+            let (path, queries) = (path(stack.dir()), queries.to_vec());
+            tokio::task::spawn_blocking(move || read_file(&path, &queries)).await?
+        }
+    }
 }
 
-fn all<T>(
-    connection: &Connection,
-    sql: &str,
-    read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
-) -> Result<Vec<T>> {
-    let mut statement = connection.prepare(sql)?;
-    let rows = statement.query_map([], read)?;
-    Ok(rows.collect::<Result<_, _>>()?)
+async fn read_server(url: &str, queries: &[&str]) -> Result<Vec<Rows>> {
+    let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await?;
+    tokio::spawn(connection);
+    client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+    let mut tables = Vec::new();
+    for query in queries {
+        let mut rows = Rows::new();
+        for message in client.simple_query(query).await? {
+            if let SimpleQueryMessage::Row(row) = message {
+                // Bytes come as `\x` and digits.
+                let cell = |at| row.get(at).map(|text| text.strip_prefix("\\x").unwrap_or(text).to_owned());
+                rows.push((0..row.len()).map(cell).collect());
+            }
+        }
+        tables.push(rows);
+    }
+    Ok(tables)
 }
 
-fn id(row: &Row<'_>, column: usize) -> rusqlite::Result<Uuid> {
-    row.get(column).map(Uuid::from_bytes)
+fn read_file(path: &Path, queries: &[&str]) -> Result<Vec<Rows>> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.execute_batch("BEGIN")?;
+    let table = |query: &&str| {
+        let mut statement = connection.prepare(query)?;
+        let columns = statement.column_count();
+        let row = |row: &rusqlite::Row<'_>| (0..columns).map(|at| Ok(cell(row.get_ref(at)?))).collect();
+        let rows = statement.query_map([], row)?.collect::<rusqlite::Result<Rows>>();
+        Ok(rows?)
+    };
+    queries.iter().map(table).collect()
+}
+
+fn cell(value: ValueRef<'_>) -> Option<String> {
+    match value {
+        ValueRef::Null => None,
+        ValueRef::Integer(number) => Some(number.to_string()),
+        ValueRef::Real(number) => Some(number.to_string()),
+        ValueRef::Text(text) => Some(String::from_utf8_lossy(text).into_owned()),
+        ValueRef::Blob(bytes) => Some(hex::encode(bytes)),
+    }
+}
+
+fn text(row: &[Option<String>], column: usize) -> String {
+    row[column].clone().unwrap_or_default()
+}
+
+fn id(row: &[Option<String>], column: usize) -> Result<Uuid> {
+    Ok(Uuid::try_parse(row[column].as_deref().context("no id")?)?)
+}
+
+fn number<T: FromStr<Err = ParseIntError>>(row: &[Option<String>], column: usize) -> Result<T> {
+    Ok(row[column].as_deref().context("no number")?.parse()?)
 }

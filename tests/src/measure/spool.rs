@@ -2,7 +2,7 @@
 //! time, and back. Refused and lost are counted; the redirect's time is compared before and while away; the
 //! time that the spool takes to drain is told.
 
-use crate::accounting::{Account, InFlight};
+use crate::accounting::{Account, Weather};
 use crate::broker::Broker;
 use crate::eventually::{eventually, secs};
 use crate::metrics;
@@ -57,7 +57,7 @@ pub async fn run(plan: Plan) -> Result<()> {
     tokio::time::sleep(secs(3)).await;
     let told = traffic.end().await?;
 
-    let account = Account::settle(&stack, &receiver, &told.sent(), InFlight::default(), secs(180)).await?;
+    let account = Account::settle(&stack, &receiver, &told.sent(), Weather::Rough, secs(180)).await?;
     let redirected = told.redirected();
     let clicks = redirected.len();
     let lost = unrecorded(&stack, redirected, secs(60)).await?.len();

@@ -2,7 +2,7 @@
 //! mended is in use without a restart.
 
 use anyhow::{Result, ensure};
-use carom_tests::accounting::{Account, InFlight, drained};
+use carom_tests::accounting::{Account, Weather, drained};
 use carom_tests::broker::Broker;
 use carom_tests::eventually::{eventually, secs};
 use carom_tests::load::Sent;
@@ -102,7 +102,7 @@ async fn of_a_configuration_that_becomes_bad_the_last_good_version_stays_and_a_m
     load.more(5).await?;
 
     let sent = load.finish().await?;
-    let account = Account::settle(&stack, &receiver, &sent, InFlight::default(), secs(40)).await?;
+    let account = Account::settle(&stack, &receiver, &sent, Weather::Rough, secs(40)).await?;
     println!("bad configuration: {account}");
     account.must_be_whole()?;
     assert_eq!((account.dead, account.duplicates), (0, 0));
@@ -159,7 +159,7 @@ async fn a_missing_secret_and_a_template_without_its_value_wait_for_whoever_mend
     stack.apply(&resources.with(mended)).await?;
     stack.carom_ok(&["dlq", "replay", "--all"]).await?;
     sent.took = began.elapsed();
-    let account = Account::settle(&stack, &receiver, &sent, InFlight::default(), secs(20)).await?;
+    let account = Account::settle(&stack, &receiver, &sent, Weather::Rough, secs(20)).await?;
     println!("a missing secret, a template without its value: {account}");
     account.must_be_whole()?;
     assert_eq!((account.dead, account.duplicates), (0, 0));
@@ -193,7 +193,7 @@ async fn a_connector_deleted_with_a_backlog_while_its_receiver_hangs_leaves_lett
     load.more(5).await?;
     let mut sent = load.finish().await?;
     let neighbours = sent.accepted.len();
-    Account::settle(&stack, &good, &sent, InFlight::default(), secs(20)).await?.must_be_whole()?;
+    Account::settle(&stack, &good, &sent, Weather::Rough, secs(20)).await?.must_be_whole()?;
     // Its letters are as good as before: with the connector back they go where they were meant to.
     drained(stack.vhost()?, secs(10)).await?;
     hung.answer(always(200));
@@ -201,7 +201,7 @@ async fn a_connector_deleted_with_a_backlog_while_its_receiver_hangs_leaves_lett
     stack.apply(&resources.with(back)).await?;
     stack.carom_ok(&["dlq", "replay", "--all"]).await?;
     sent.accepted.extend(doomed);
-    let account = Account::settle(&stack, &good, &sent, InFlight::default(), secs(30)).await?;
+    let account = Account::settle(&stack, &good, &sent, Weather::Rough, secs(30)).await?;
     println!("a connector deleted with a backlog of 30, beside {neighbours} of another: {account}");
     account.must_be_whole()?;
     assert_eq!((account.dead, account.duplicates), (0, 0));

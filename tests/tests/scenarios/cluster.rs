@@ -3,7 +3,7 @@
 //! queue without its majority.
 
 use anyhow::{Context, Result, bail, ensure};
-use carom_tests::accounting::{Account, InFlight, drained};
+use carom_tests::accounting::{Account, Weather, drained};
 use carom_tests::broker::Broker;
 use carom_tests::eventually::{eventually, secs};
 use carom_tests::load::Alone;
@@ -66,7 +66,7 @@ async fn each_node_of_three_is_lost_once_under_load_and_no_accepted_event_with_i
     }
 
     let sent = load.finish().await?;
-    let account = Account::settle(&stack, &receiver, &sent, InFlight::default(), secs(120)).await?;
+    let account = Account::settle(&stack, &receiver, &sent, Weather::Rough, secs(120)).await?;
     println!("three nodes, each lost once: {account}");
     account.must_be_whole()?;
     assert_eq!(account.dead, 0, "nothing was wrong with any of them");

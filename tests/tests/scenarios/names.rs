@@ -2,7 +2,7 @@
 //! asked of a name server of the scenario's own, in a mount namespace with a resolv.conf of its own.
 
 use anyhow::{Result, ensure};
-use carom_tests::accounting::{Account, InFlight, drained};
+use carom_tests::accounting::{Account, Weather, drained};
 use carom_tests::broker::Broker;
 use carom_tests::eventually::{eventually, secs};
 use carom_tests::load::Sent;
@@ -118,7 +118,7 @@ async fn names_that_do_not_resolve_or_lead_inside_cost_attempts_and_nothing_else
         names.say(&format!("{name}.example"), Reply::Addresses(vec![here]));
     }
     stack.carom_ok(&["dlq", "replay", "--all"]).await?;
-    let account = Account::settle(&stack, &receiver, &sent, InFlight::default(), secs(40)).await?;
+    let account = Account::settle(&stack, &receiver, &sent, Weather::Rough, secs(40)).await?;
     println!("names: {account}");
     account.must_be_whole()?;
     assert_eq!((account.dead, account.duplicates), (0, 0));

@@ -1,7 +1,7 @@
 //! What runs short on our own machine: a place for ingest's snapshot, a reader of our log, file descriptors.
 
 use anyhow::{Context, Result, ensure};
-use carom_tests::accounting::{Account, InFlight, drained};
+use carom_tests::accounting::{Account, Weather, drained};
 use carom_tests::eventually::{eventually, secs};
 use carom_tests::metrics;
 use carom_tests::resources::{Connector, PLAIN_TOKEN};
@@ -82,7 +82,7 @@ async fn a_log_that_is_closed_or_that_nobody_reads_holds_nothing_up() -> Result<
             .await?;
         }
         let sent = load.finish().await?;
-        let account = Account::settle(&stack, &receiver, &sent, InFlight::default(), secs(30)).await?;
+        let account = Account::settle(&stack, &receiver, &sent, Weather::Rough, secs(30)).await?;
         println!("log {name}: {account}");
         account.must_be_whole()?;
         assert_eq!((account.dead, account.duplicates, account.refused, account.broken), (0, 0, 0, 0));
@@ -132,7 +132,7 @@ async fn without_file_descriptors_both_wait_and_with_them_both_go_on() -> Result
     set_limit(worker, before)?;
     stack.ready().await?;
     let sent = load.finish().await?;
-    let account = Account::settle(&stack, &receiver, &sent, InFlight::default(), secs(60)).await?;
+    let account = Account::settle(&stack, &receiver, &sent, Weather::Rough, secs(60)).await?;
     println!("no file descriptors: {account}");
     account.must_be_whole()?;
     assert_eq!((account.dead, account.duplicates), (0, 0));

@@ -1,7 +1,7 @@
 //! Receivers on their worst days: every way to misbehave at once, each at a connector of its own.
 
 use anyhow::{Context, Result, ensure};
-use carom_tests::accounting::{Account, InFlight, drained};
+use carom_tests::accounting::{Account, Weather, drained};
 use carom_tests::broker::Broker;
 use carom_tests::eventually::{eventually, secs};
 use carom_tests::hostile::{Hostile, Hostiles, Way};
@@ -146,7 +146,7 @@ async fn however_a_receiver_misbehaves_its_attempts_end_in_time_with_a_name_and_
 
     hostiles.heal();
     sent.took = began.elapsed();
-    let account = Account::settle(&stack, &good, &sent, InFlight::default(), secs(60)).await?;
+    let account = Account::settle(&stack, &good, &sent, Weather::Rough, secs(60)).await?;
     println!("hostile receivers: {account}");
     account.must_be_whole()?;
     assert_eq!((account.dead, account.duplicates), (0, 0), "no receiver had taken what was sent to it again");

@@ -2,7 +2,7 @@
 //! takes nothing with it, and neither does a database that stands still, dies and comes back.
 
 use anyhow::{Context, Result, ensure};
-use carom_tests::accounting::{Account, InFlight, drained};
+use carom_tests::accounting::{Account, InFlight, Weather, drained};
 use carom_tests::broker::Broker;
 use carom_tests::eventually::{eventually, secs};
 use carom_tests::load::{Alone, Load};
@@ -64,7 +64,7 @@ async fn two_ingests_and_two_workers_share_the_work_and_deliver_each_event_once(
     let [one, other] = loads;
     let (one, other) = (one.finish().await?, other.finish().await?);
     assert_eq!(one.accepted.len() + other.accepted.len(), 2 * EVENTS);
-    let account = Account::settle(&first, &receiver, &one, InFlight::default(), LIMIT).await?;
+    let account = Account::settle(&first, &receiver, &one, Weather::Rough, LIMIT).await?;
     drained(first.vhost()?, LIMIT).await?;
     let ingests = shares([&first, &second], Binary::Ingest, "carom_intakes_total").await?;
     let workers = shares([&first, &second], Binary::Worker, "carom_attempts_total").await?;

@@ -2,7 +2,7 @@
 //! nothing of that is lost, whoever dies in the meantime.
 
 use anyhow::{Result, ensure};
-use carom_tests::accounting::{Account, InFlight, drained};
+use carom_tests::accounting::{Account, Weather, drained};
 use carom_tests::broker::Broker;
 use carom_tests::eventually::{eventually, secs};
 use carom_tests::load::{Alone, Load};
@@ -73,7 +73,7 @@ async fn readiness(stack: &Stack) -> Result<(u16, String)> {
 async fn account(what: &str, stack: &Stack, receiver: &Receiver, told: &[Told]) -> Result<()> {
     let mut sent = told[0].sent();
     sent.accepted.extend(told[1..].iter().flat_map(|more| more.sent().accepted));
-    let account = Account::settle(stack, receiver, &sent, InFlight::default(), secs(60)).await?;
+    let account = Account::settle(stack, receiver, &sent, Weather::Rough, secs(60)).await?;
     let clicks: std::collections::BTreeSet<_> = told.iter().flat_map(Told::redirected).collect();
     let redirected = clicks.len();
     let missing = unrecorded(stack, clicks, secs(30)).await?;
@@ -138,7 +138,7 @@ async fn with_the_broker_away_nothing_is_refused_and_no_kill_of_ingest_loses_wha
     let told_during = during.end().await?;
     empty(&stack).await?;
     account("broker away, ingest killed twice", &stack, &receiver, &[told_before, told_during]).await?;
-    let account = Account::settle(&stack, &receiver, &backlog, InFlight::default(), secs(60)).await?;
+    let account = Account::settle(&stack, &receiver, &backlog, Weather::Rough, secs(60)).await?;
     account.must_be_whole()?;
     drained(stack.vhost()?, secs(30)).await?;
     stack.finish().await

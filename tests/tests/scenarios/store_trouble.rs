@@ -2,7 +2,7 @@
 //! says so; ingest goes on; nothing is lost; and when it is over both go on by themselves.
 
 use anyhow::{Result, ensure};
-use carom_tests::accounting::{Account, InFlight, drained};
+use carom_tests::accounting::{Account, Weather, drained};
 use carom_tests::broker::Broker;
 use carom_tests::eventually::{eventually, secs};
 use carom_tests::metrics;
@@ -43,7 +43,7 @@ async fn trouble(stack: &Stack, is: bool) -> Result<()> {
 /// Ends the load and counts: nothing was refused, nothing is lost.
 async fn whole(what: &str, stack: &Stack, receiver: &Receiver, load: Steady) -> Result<()> {
     let sent = load.finish().await?;
-    let account = Account::settle(stack, receiver, &sent, InFlight::default(), secs(60)).await?;
+    let account = Account::settle(stack, receiver, &sent, Weather::Rough, secs(60)).await?;
     println!("{what}: {account}");
     account.must_be_whole()?;
     assert_eq!((account.dead, account.refused, account.broken), (0, 0, 0), "ingest went on all the while");
