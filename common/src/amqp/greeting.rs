@@ -131,7 +131,9 @@ mod tests {
                 tokio::io::AsyncReadExt::read_exact(&mut stream, &mut [0; 8]).await.unwrap();
                 tokio::io::AsyncWriteExt::write_all(&mut stream, says).await.unwrap();
             });
-            let error = greet(&url).await.unwrap_err();
+            let mut config = crate::config::Config::load(None).unwrap();
+            config.broker.url = url;
+            let error = greet(&Address::new(&config)).await.unwrap_err();
             let told = (matches!(error, Error::Unreachable(_)), matches!(error, Error::NotRabbit(_)));
             assert_eq!(told, (away, !away), "{error}");
         }
