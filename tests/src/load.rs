@@ -38,6 +38,13 @@ pub struct Accepted {
     pub kind: Kind,
 }
 
+impl Accepted {
+    /// One that is to be delivered.
+    pub fn plain(id: String) -> Self {
+        Self { id, kind: Kind::Plain }
+    }
+}
+
 #[derive(Default)]
 struct Counts {
     next: AtomicUsize,
@@ -89,10 +96,19 @@ impl Load {
     /// Starts to send to a stack, at most `at_once` events at a time. Their `txid`s begin with `label`, which no
     /// other load of this stack has.
     pub fn start(stack: &Stack, label: &str, amount: Amount, at_once: usize) -> Self {
+        Self::of(stack, label, amount, at_once, Kind::of)
+    }
+
+    /// The same with purchases alone, each to be delivered.
+    pub fn plain(stack: &Stack, label: &str, amount: Amount, at_once: usize) -> Self {
+        Self::of(stack, label, amount, at_once, |_| Kind::Plain)
+    }
+
+    fn of(stack: &Stack, label: &str, amount: Amount, at_once: usize, kind: fn(usize) -> Kind) -> Self {
         let (sender, mut load) = Self::prepare(stack, label, amount);
         for _ in 0..at_once {
             let sender = sender.clone();
-            load.senders.spawn(async move { sender.run().await });
+            load.senders.spawn(async move { sender.run(kind).await });
         }
         load
     }
@@ -171,7 +187,7 @@ impl Load {
 }
 
 impl Sender {
-    async fn run(&self) -> Result<()> {
+    async fn run(&self, kind: fn(usize) -> Kind) -> Result<()> {
         loop {
             let index = self.counts.next.fetch_add(1, SeqCst);
             match self.amount {
@@ -185,7 +201,7 @@ impl Sender {
                     }
                 }
             }
-            self.send(Kind::of(index), format!("{}-{index:05}", self.label)).await?;
+            self.send(kind(index), format!("{}-{index:05}", self.label)).await?;
         }
     }
 

@@ -3,7 +3,6 @@
 
 use crate::client::Client;
 use crate::eventually::eventually;
-use crate::load::mix::Kind;
 use crate::load::{Accepted, Sent};
 use anyhow::{Result, ensure};
 use std::collections::BTreeMap;
@@ -119,7 +118,7 @@ impl Steady {
         self.shared.ended.store(true, SeqCst);
         self.sender.await??;
         let accepted = self.shared.accepted.lock().unwrap().clone();
-        let accepted = accepted.into_iter().map(|(tx, id)| (tx, Accepted { id, kind: Kind::Plain }));
+        let accepted = accepted.into_iter().map(|(tx, id)| (tx, Accepted::plain(id)));
         Ok(Sent {
             accepted: accepted.collect(),
             clicks: Vec::new(),

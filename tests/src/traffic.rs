@@ -3,7 +3,6 @@
 
 use crate::client::Client;
 use crate::eventually::{eventually, secs};
-use crate::load::mix::Kind;
 use crate::load::{Accepted, Sent};
 use crate::resources::PLAIN_TOKEN;
 use crate::stack::Stack;
@@ -177,7 +176,7 @@ impl Told {
     pub fn sent(&self) -> Sent {
         let accepted = self.events.iter().filter_map(|event| {
             let id = taken(event)?.clone();
-            Some((event.name.clone(), Accepted { id, kind: Kind::Plain }))
+            Some((event.name.clone(), Accepted::plain(id)))
         });
         let refused = self.events.iter().filter(|event| matches!(event.end, End::Refused(_))).count();
         let broken = self.events.iter().filter(|event| matches!(event.end, End::Broken)).count();

@@ -5,7 +5,7 @@ use anyhow::{Result, ensure};
 use carom_tests::accounting::{Account, Weather, drained};
 use carom_tests::broker::Broker;
 use carom_tests::eventually::{eventually, secs};
-use carom_tests::load::Sent;
+use carom_tests::load::{Accepted, Sent};
 use carom_tests::metrics;
 use carom_tests::receiver::{Answer, Receiver, always};
 use carom_tests::resources::{Connector, PLAIN_TOKEN, Resources};
@@ -49,8 +49,7 @@ async fn of_a_configuration_that_becomes_bad_the_last_good_version_stays_and_a_m
 {
     let (broker, receiver, resources, setup) = crate::network().await?;
     let mut stack = setup.start(&broker).await?;
-    let load =
-        Steady::start(stack.client(), &stack.events_url(PLAIN_TOKEN), 20, "steady");
+    let load = Steady::start(stack.client(), &stack.events_url(PLAIN_TOKEN), 20, "steady");
     in_use(&stack, 1, false).await?;
 
     // A key that this version does not know, as a newer one would have written it.
@@ -136,11 +135,12 @@ async fn a_missing_secret_and_a_template_without_its_value_wait_for_whoever_mend
     let stack =
         Setup::new(&resources).env("CAROM_RETRY_SCHEDULE", "300ms,600ms,1s,2s,3s,4s").start(&broker).await?;
     let began = Instant::now();
-    let mut sent = Sent { accepted: BTreeMap::new(), refused: 0, broken: 0, took: Duration::ZERO };
+    let mut sent = Sent::default();
     for name in ["locked", "choosy", "fine"] {
         for number in 0..3 {
             let tx = format!("{name}-{number}");
-            sent.accepted.insert(tx.clone(), stack.plain(&[("event", name), ("txid", &tx)]).await?);
+            let id = stack.plain(&[("event", name), ("txid", &tx)]).await?;
+            sent.accepted.insert(tx, Accepted::plain(id));
         }
     }
     receiver.wait_for(secs(10), 3, |request| request.path == "/fine").await?;
@@ -181,12 +181,12 @@ async fn a_connector_deleted_with_a_backlog_while_its_receiver_hangs_leaves_lett
     let mut doomed = BTreeMap::new();
     for number in 0..30 {
         let tx = format!("doomed-{number}");
-        doomed.insert(tx.clone(), stack.plain(&[("event", "doomed"), ("txid", &tx)]).await?);
+        let id = stack.plain(&[("event", "doomed"), ("txid", &tx)]).await?;
+        doomed.insert(tx, Accepted::plain(id));
     }
     hung.wait_for(secs(10), 2, |_| true).await?;
     stack.apply(&resources.clone().without("doomed")).await?;
-    let load =
-        Steady::start(stack.client(), &stack.events_url(PLAIN_TOKEN), 20, "steady");
+    let load = Steady::start(stack.client(), &stack.events_url(PLAIN_TOKEN), 20, "steady");
     let letters = stack.letters_become(30, &["--connector", "doomed"]).await?;
     let removed = letters.iter().filter(|letter| letter["reason"] == "connector_removed").count();
     assert_eq!(removed, 30, "{letters:?}");

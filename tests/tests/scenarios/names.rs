@@ -5,14 +5,13 @@ use anyhow::{Result, ensure};
 use carom_tests::accounting::{Account, Weather, drained};
 use carom_tests::broker::Broker;
 use carom_tests::eventually::{eventually, secs};
-use carom_tests::load::Sent;
+use carom_tests::load::{Accepted, Sent};
 use carom_tests::metrics::{self, samples};
 use carom_tests::name_server::{NameServer, Reply};
 use carom_tests::namespace::Namespace;
 use carom_tests::receiver::{Answer, Receiver};
 use carom_tests::resources::{Connector, Resources};
 use carom_tests::stack::{Binary, Setup};
-use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -71,12 +70,11 @@ async fn names_that_do_not_resolve_or_lead_inside_cost_attempts_and_nothing_else
         .start(&broker)
         .await?;
 
-    let began = Instant::now();
-    let mut sent = Sent { accepted: BTreeMap::new(), refused: 0, broken: 0, took: began.elapsed() };
+    let mut sent = Sent::default();
     let mut send = async |name: &str, number: usize| -> Result<()> {
         let tx = format!("{name}-{number}");
         let id = stack.plain(&[("event", name), ("txid", &tx)]).await?;
-        sent.accepted.insert(tx, id);
+        sent.accepted.insert(tx, Accepted::plain(id));
         Ok(())
     };
     for name in all {

@@ -5,12 +5,12 @@ use carom_tests::accounting::{Account, Weather, drained};
 use carom_tests::broker::Broker;
 use carom_tests::eventually::{eventually, secs};
 use carom_tests::hostile::{Hostile, Hostiles, Way};
-use carom_tests::load::Sent;
+use carom_tests::load::{Accepted, Sent};
 use carom_tests::metrics::{self, samples};
 use carom_tests::receiver::Receiver;
 use carom_tests::resources::{Connector, Resources};
 use carom_tests::stack::{Binary, Setup, Stack};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 /// Events for each of them.
@@ -69,13 +69,13 @@ async fn however_a_receiver_misbehaves_its_attempts_end_in_time_with_a_name_and_
         .await?;
     let before = resident(&mut stack)?;
 
-    let mut sent = Sent { accepted: BTreeMap::new(), refused: 0, broken: 0, took: Duration::ZERO };
+    let mut sent = Sent::default();
     let began = Instant::now();
     for round in 0..EVENTS {
         for hostile in &all {
             let (name, tx) = (hostile.way.name(), format!("{}-{round}", hostile.way.name()));
             let id = stack.plain(&[("event", &name), ("txid", &tx)]).await?;
-            sent.accepted.insert(tx, id);
+            sent.accepted.insert(tx, Accepted::plain(id));
         }
         // The second request of those that keep their connection comes when the first was answered; and of the one
         // that closes it, when it has.
@@ -100,7 +100,7 @@ async fn however_a_receiver_misbehaves_its_attempts_end_in_time_with_a_name_and_
         let id = stack.plain(&[("event", "purchase"), ("txid", &tx)]).await?;
         good.wait_for(secs(10), 1, |request| request.field("tx").as_deref() == Some(&tx)).await?;
         slowest = slowest.max(asked.elapsed());
-        sent.accepted.insert(tx, id);
+        sent.accepted.insert(tx, Accepted::plain(id));
     }
     let text = eventually(secs(40), "each has failed twice", async || {
         let text = stack.metrics(Binary::Worker).await?;

@@ -5,7 +5,7 @@ use anyhow::{Result, ensure};
 use carom_tests::accounting::{Account, Weather, drained};
 use carom_tests::broker::Broker;
 use carom_tests::eventually::{eventually, secs};
-use carom_tests::load::{Alone, Load};
+use carom_tests::load::{Alone, Amount, Load};
 use carom_tests::management::encoded;
 use carom_tests::metrics;
 use carom_tests::process;
@@ -119,7 +119,7 @@ async fn with_the_broker_away_nothing_is_refused_and_no_kill_of_ingest_loses_wha
     let (taken, items) = (during.taken(), figure(&stack, "carom_spool_items", &[]).await?);
     ensure!(items >= 160.0, "{items} after the kill");
     flows(&during, taken + 20).await?;
-    let backlog = Load::start(stack.client(), &stack.events_url(PLAIN_TOKEN), 2_000, 64).finish().await?;
+    let backlog = Load::plain(&stack, "backlog", Amount::Of(2_000), 64).finish().await?;
 
     // Killed while it drains.
     broker.node()?.restart().await?;

@@ -5,10 +5,10 @@ use carom_tests::accounting::drained;
 use carom_tests::broker::Broker;
 use carom_tests::eventually::{eventually, secs};
 use carom_tests::letters;
-use carom_tests::load::Load;
+use carom_tests::load::{Amount, Load};
 use carom_tests::metrics;
 use carom_tests::receiver::{Answer, Receiver};
-use carom_tests::resources::{Connector, PLAIN_TOKEN, Resources};
+use carom_tests::resources::{Connector, Resources};
 use carom_tests::stack::{Binary, Setup, Stack};
 use std::sync::Arc;
 use std::time::Duration;
@@ -108,7 +108,7 @@ async fn what_a_worker_has_in_hand_when_its_connection_is_cut_is_not_sent_by_ano
         .await?;
     let other = stack.start_another(Binary::Worker).await?;
     let count = 60;
-    let load = Load::start(stack.client(), &stack.events_url(PLAIN_TOKEN), count, 16);
+    let load = Load::plain(&stack, "load", Amount::Of(count), 16);
     let in_flight = |text: String| metrics::sum(&text, "carom_attempts_in_flight", &[]).unwrap_or(0.0);
     eventually(secs(10), "both are busy", async || {
         let (one, two) = (in_flight(stack.metrics(Binary::Worker).await?), in_flight(other.metrics().await?));
@@ -141,7 +141,7 @@ async fn events_that_two_workers_are_given_are_told_once() -> Result<()> {
         .await?;
     let other = stack.start_another(Binary::Worker).await?;
     let count = 1_500;
-    let load = Load::start(stack.client(), &stack.events_url(PLAIN_TOKEN), count, 32);
+    let load = Load::plain(&stack, "load", Amount::Of(count), 32);
     for part in 1..=3 {
         load.accepted(count * part / 4).await?;
         // The oldest: one time this one, one time that.

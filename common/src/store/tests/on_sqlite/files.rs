@@ -1,7 +1,7 @@
 use super::*;
 use crate::resources::Resources;
-use crate::store::{Error, Failure};
 use crate::store::schema::CURRENT;
+use crate::store::{Error, Failure};
 use std::os::unix::fs::PermissionsExt;
 
 #[tokio::test]
