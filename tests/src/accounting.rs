@@ -10,7 +10,7 @@ pub mod rules;
 
 use crate::broker::Vhost;
 use crate::eventually::eventually;
-use crate::load::mix::{self, End};
+use crate::load::mix::End;
 use crate::load::{Accepted, Sent};
 use crate::metrics;
 use crate::receiver::{Mark, Receiver};
@@ -106,6 +106,9 @@ impl Account {
             });
             let unknown = unknown.count();
             ensure!(unknown == 0, "{unknown} are not known to the store");
+            // Again, now that all are known: one may have become known in between.
+            let on_their_way = ledger.unfinished();
+            ensure!(on_their_way == 0, "{on_their_way} are on their way by the store");
             let buried = dead_letters(stack.vhost()?).await?;
             ensure!(buried >= ledger.letters, "{buried} of {} letters are on carom.dead", ledger.letters);
             let clicks = missing(&ledger, sent);
@@ -138,7 +141,7 @@ impl Account {
             took: sent.took,
             ..Self::default()
         };
-        let schedule = mix::schedule();
+        let schedule = stack.schedule()?;
         for (tx, accepted) in &sent.accepted {
             let of_event = ledger.event(&accepted.id);
             account.enter(tx, accepted, standing(&ledger, &marks, accepted, held));

@@ -10,6 +10,7 @@ use crate::proxy::Proxy;
 use crate::resources::{PLAIN_TOKEN, Resources, quoted};
 use crate::{metrics, ports, postgres};
 use anyhow::{Context, Result, bail, ensure};
+use carom_common::retry::Schedule;
 use serde_json::Value;
 use std::fmt;
 use std::fs::File;
@@ -280,6 +281,14 @@ impl Stack {
     /// Its PostgreSQL database; none where its store is a file.
     pub fn store_url(&self) -> Option<&str> {
         self.store_url.as_deref()
+    }
+
+    /// The retry schedule that it was given, or the default one.
+    pub fn schedule(&self) -> Result<Schedule> {
+        let given = self.env.iter().find(|(name, _)| name == "CAROM_RETRY_SCHEDULE");
+        let Some((_, spans)) = given else { return Ok(Schedule::default()) };
+        let spans: Vec<_> = spans.split(',').map(|span| Ok(span.trim().parse()?)).collect::<Result<_>>()?;
+        Ok(Schedule::try_from(spans)?)
     }
 
     /// Its folder.

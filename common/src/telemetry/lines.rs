@@ -7,14 +7,16 @@
 use prometheus::IntCounter;
 use std::io::{self, Write};
 use std::sync::LazyLock;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::time::Duration;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::time::{Duration, Instant};
 use tracing_subscriber::fmt::MakeWriter;
 
 /// Lines that wait to be written; more than a busy second has.
 const WAITING: usize = 8_192;
 /// How long the end of the process waits for the last of them.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// How often it looks whether there is room.
+const MOMENT: Duration = Duration::from_millis(2);
 
 /// Lines that were not written, of the whole process.
 #[allow(clippy::expect_used, reason = "the name is a constant of the program")]
@@ -85,10 +87,17 @@ impl<'a> MakeWriter<'a> for Lines {
 impl Drop for Guard {
     fn drop(&mut self) {
         let (told, written) = sync_channel(1);
-        if self.0.0.try_send(Message::Written(told)).is_ok() {
-            // Where nobody reads what we write, nobody misses it.
-            let _ = written.recv_timeout(FAREWELL);
+        let deadline = Instant::now() + FAREWELL;
+        let mut last = Message::Written(told);
+        // There may be no room for it yet. Where nobody reads what we write, nobody misses it.
+        while let Err(TrySendError::Full(again)) = self.0.0.try_send(last) {
+            if Instant::now() >= deadline {
+                return;
+            }
+            last = again;
+            std::thread::sleep(MOMENT);
         }
+        let _ = written.recv_timeout(deadline.saturating_duration_since(Instant::now()));
     }
 }
 

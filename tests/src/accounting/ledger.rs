@@ -103,6 +103,13 @@ impl Ledger {
         number(tables.first().and_then(|rows| rows.first()).context("no count")?, 0)
     }
 
+    /// The same of what was read.
+    pub fn unfinished(&self) -> usize {
+        let events = self.events.values().filter(|event| event.progress != "handed_over").count();
+        let open = |delivery: &&Delivery| matches!(delivery.standing.as_str(), "queued" | "retrying");
+        events + self.deliveries.values().filter(open).count()
+    }
+
     /// An event by the id that its 202 gave, which may be a later intake's of the same event.
     pub fn event(&self, accepted: &str) -> Option<(Uuid, &Event)> {
         let id = Uuid::try_parse(accepted).ok()?;
