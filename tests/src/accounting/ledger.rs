@@ -70,7 +70,8 @@ type Rows = Vec<Vec<Option<String>>>;
 /// All that the ledger is made of, in this order.
 const TABLES: [&str; 6] = [
     "SELECT id, progress FROM events",
-    "SELECT event_id, code, detail FROM decisions ORDER BY event_id, seq",
+    // By their own times: of two workers the one that was first may write last.
+    "SELECT event_id, code, detail FROM decisions ORDER BY event_id, at, seq",
     "SELECT substr(subject, 8), event_id FROM subjects WHERE subject LIKE 'intake:%'",
     "SELECT id, event_id, connector, standing, reason FROM deliveries",
     "SELECT delivery_id, round, attempt, at, coalesce(duration_us, 0) / 1000, outcome, detail
