@@ -156,17 +156,18 @@ impl Vhost {
     /// Cuts the oldest connection of this vhost that its client gave this name. One that was just opened is not
     /// listed yet, so this waits for it.
     pub async fn cut(&self, client: &str) -> Result<()> {
-        let oldest = eventually(secs(15), format!("{client} is listed"), async || {
+        // One that has just gone may be listed still.
+        eventually(secs(15), format!("{client} is listed and cut"), async || {
             let listed = self.broker.management.get("/api/connections").await?;
             let named = |one: &&Value| {
                 one["client_properties"]["connection_name"] == client && one["vhost"] == self.name.as_str()
             };
             let mut all: Vec<_> = listed.as_array().context("no list")?.iter().filter(named).collect();
             all.sort_by_key(|one| one["connected_at"].as_u64());
-            all.first().and_then(|one| Some(one["name"].as_str()?.to_owned())).context("it is not")
+            let oldest = all.first().and_then(|one| one["name"].as_str()).context("it is not")?;
+            self.broker.management.delete(&format!("/api/connections/{}", encoded(oldest))).await
         })
-        .await?;
-        self.broker.management.delete(&format!("/api/connections/{}", encoded(&oldest))).await
+        .await
     }
 
     /// Up to `count` bodies from the head of a queue, which are put back.

@@ -291,6 +291,18 @@ impl Stack {
         Ok(Schedule::try_from(spans)?)
     }
 
+    /// Its store's file, as its processes see it.
+    pub fn store_path(&self) -> PathBuf {
+        let given = self.env.iter().find(|(name, _)| name == "CAROM_STORE_PATH");
+        given.map_or_else(|| self.dir().join("carom.db"), |(_, path)| PathBuf::from(path))
+    }
+
+    /// Where the files that its processes see are for others, where they are in a namespace of mounts.
+    pub fn namespace_root(&self) -> Option<PathBuf> {
+        let keeper = self.within.windows(2).find(|words| words[0] == "--target")?;
+        Some(PathBuf::from(format!("/proc/{}/root", keeper[1])))
+    }
+
     /// Its folder.
     pub fn dir(&self) -> &Path {
         self.folder.path()

@@ -9,7 +9,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags};
 use std::collections::{HashMap, HashSet};
 use std::num::ParseIntError;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 use tokio_postgres::SimpleQueryMessage;
@@ -159,15 +159,11 @@ pub struct Locked(#[allow(dead_code, reason = "held for its transaction")] Conne
 impl Locked {
     /// Takes it.
     pub fn now(stack: &Stack) -> Result<Self> {
-        let connection = Connection::open(path(stack.dir()))?;
+        let connection = Connection::open(stack.store_path())?;
         connection.busy_timeout(Duration::from_secs(5))?;
         connection.execute_batch("BEGIN IMMEDIATE")?;
         Ok(Self(connection))
     }
-}
-
-fn path(folder: &Path) -> PathBuf {
-    folder.join("carom.db")
 }
 
 /// Runs these queries in one snapshot: what changes meanwhile is not half seen.
@@ -175,8 +171,12 @@ async fn read(stack: &Stack, queries: &[&'static str]) -> Result<Vec<Rows>> {
     match stack.store_url() {
         Some(url) => read_server(url, queries).await,
         None => {
-            let (path, queries) = (path(stack.dir()), queries.to_vec());
-            tokio::task::spawn_blocking(move || read_file(&path, &queries)).await?
+            let (path, within, queries) = (stack.store_path(), stack.namespace_root(), queries.to_vec());
+            tokio::task::spawn_blocking(move || match within {
+                None => read_file(&path, &queries),
+                Some(root) => read_copy(&root, &path, &queries),
+            })
+            .await?
         }
     }
 }
@@ -198,6 +198,19 @@ async fn read_server(url: &str, queries: &[&str]) -> Result<Vec<Rows>> {
         tables.push(rows);
     }
     Ok(tables)
+}
+
+/// Reads a copy of a file that only a namespace sees: SQLite would look for it on this side.
+fn read_copy(root: &Path, path: &Path, queries: &[&str]) -> Result<Vec<Rows>> {
+    let dir = tempfile::tempdir()?;
+    for end in ["", "-wal"] {
+        let mut there = root.join(path.strip_prefix("/")?).into_os_string();
+        there.push(end);
+        std::fs::copy(&there, dir.path().join(format!("carom.db{end}")))?;
+    }
+    // The copy's log is its own to bring in.
+    Connection::open(dir.path().join("carom.db"))?.execute_batch("PRAGMA wal_checkpoint")?;
+    read_file(&dir.path().join("carom.db"), queries)
 }
 
 fn read_file(path: &Path, queries: &[&str]) -> Result<Vec<Rows>> {

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, ensure};
 use carom_common::click::Click;
 use carom_common::store::{Settings, Store};
 use carom_tests::accounting::drained;
+use carom_tests::accounting::ledger::Ledger;
 use carom_tests::broker::Broker;
 use carom_tests::client::Clicked;
 use carom_tests::country_database::{Value, database};
@@ -61,6 +62,13 @@ async fn buy(stack: &Stack, click: &Clicked, txid: &str, value: &str) -> Result<
 
 /// Everything that was sent, when nothing is under way any more.
 async fn all_sent(stack: &Stack, receiver: &Receiver) -> Result<Vec<Received>> {
+    // The broker's figures are some seconds old; the store's are not.
+    eventually(secs(15), "nothing is on its way", async || {
+        let on_their_way = Ledger::on_their_way(stack).await?;
+        ensure!(on_their_way == 0, "{on_their_way} are");
+        Ok(())
+    })
+    .await?;
     drained(stack.vhost()?, secs(15)).await?;
     Ok(receiver.requests())
 }
