@@ -7,6 +7,7 @@
 use crate::parcel::Parcel;
 use crate::publish::{Answer, Line};
 use crate::spool::{self, Queue, Spool};
+use carom_common::amqp::PublishError;
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -125,7 +126,7 @@ impl Custody {
         };
         tokio::select! {
             biased;
-            answered = answer => answered.ok(),
+            answered = answer => Some(answered.unwrap_or(Err(PublishError::Closed))),
             () = tokio::time::sleep(patience) => None,
             () = no_hope => None,
         }

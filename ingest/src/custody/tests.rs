@@ -1,6 +1,5 @@
 use super::*;
 use crate::spool::tests::{opened, stalled};
-use carom_common::amqp::PublishError;
 use carom_common::click::Click;
 use std::sync::Arc;
 use std::sync::Mutex;
