@@ -7,6 +7,7 @@
 use crate::parcel::Parcel;
 use crate::publish::{Answer, Line};
 use crate::spool::{self, Queue, Spool};
+use carom_common::amqp::PublishError;
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -54,15 +55,42 @@ impl Custody {
         last_resort: Duration,
     ) -> Result<Safe, Unsafe> {
         let hopeful = self.can_be_reached() && !self.line.trouble().is();
-        let mut pending = hopeful.then(|| self.line.push(item.clone())).flatten();
+        let mut asked = false;
+        let mut pending = hopeful.then(|| self.line.push(item.clone(), false)).flatten();
         if let Some(answer) = &mut pending {
+            asked = true;
             match self.answered(answer, patience).await {
                 Some(Ok(())) => return Ok(Safe::Confirmed),
                 Some(Err(_)) => pending = None,
                 None => {}
             }
         }
-        match self.spool.put(self.queue, item.clone(), pending.is_some()).await {
+        let mut putting = {
+            let (spool, queue, item, hold) =
+                (self.spool.clone(), self.queue, item.clone(), pending.is_some());
+            Box::pin(async move { spool.put(queue, item, hold).await })
+        };
+        let put = match &mut pending {
+            None => putting.await,
+            // The disk may be slower than the broker.
+            Some(answer) => tokio::select! {
+                biased;
+                answered = answer => {
+                    if let Ok(Ok(())) = answered {
+                        tokio::spawn(async move {
+                            if let Ok(Some(held)) = putting.await {
+                                held.confirmed();
+                            }
+                        });
+                        return Ok(Safe::Confirmed);
+                    }
+                    pending = None;
+                    putting.await
+                }
+                put = &mut putting => put,
+            },
+        };
+        match put {
             Ok(held) => {
                 if let Some((answer, held)) = pending.zip(held) {
                     tokio::spawn(follow(answer, held));
@@ -70,7 +98,7 @@ impl Custody {
                 Ok(Safe::Spooled)
             }
             Err(refused) => {
-                let again = || self.can_be_reached().then(|| self.line.push(item)).flatten();
+                let again = || self.can_be_reached().then(|| self.line.push(item, asked)).flatten();
                 let Some(mut answer) = pending.or_else(again) else { return Err(Unsafe(refused)) };
                 match self.answered(&mut answer, last_resort).await {
                     Some(Ok(())) => Ok(Safe::Confirmed),
@@ -98,7 +126,7 @@ impl Custody {
         };
         tokio::select! {
             biased;
-            answered = answer => answered.ok(),
+            answered = answer => Some(answered.unwrap_or(Err(PublishError::Closed))),
             () = tokio::time::sleep(patience) => None,
             () = no_hope => None,
         }

@@ -7,7 +7,7 @@ use crate::geo::Atlas;
 use crate::limits::Limits;
 use crate::metrics::Ingest;
 use crate::publish::Line;
-use crate::room::Rooms;
+use crate::room::{self, Rooms};
 use crate::routes;
 use crate::server;
 use crate::spool::{self, Drain, Figures, Queue, Spool};
@@ -31,12 +31,12 @@ const GAUGES: Duration = Duration::from_millis(250);
 /// How long the broker is given to hear that we go.
 const FAREWELL: Duration = Duration::from_millis(100);
 
+/// How long the spool's file may take to be closed.
+const CLOSING: Duration = Duration::from_secs(5);
+
 /// Why the process cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub enum Fatal {
-    /// The configuration is wrong in a way that only its use shows.
-    #[error(transparent)]
-    Config(amqp::Error),
     /// The broker is one that we must not use.
     #[error(transparent)]
     Broker(amqp::Error),
@@ -83,7 +83,7 @@ pub async fn run(config: Config) -> Result<(), Fatal> {
         countries,
         in_flight: Arc::new(Semaphore::new(config.ingest.max_in_flight.clamp(1, Semaphore::MAX_PERMITS))),
         rooms: Rooms::new(config.ingest.max_bytes_in_flight),
-        sources: Limits::new(config.ingest.max_in_flight_per_source),
+        sources: Limits::new(config.ingest.max_in_flight_per_source, room::share(&config.ingest)),
         limits: config.ingest.clone(),
         confirm_timeout: config.broker.confirm_timeout.0,
         metrics: metrics.clone(),
@@ -133,7 +133,12 @@ pub async fn run(config: Config) -> Result<(), Fatal> {
     if clicks + events > 0 {
         info!(clicks, events, "spool.left_for_the_next_start");
     }
-    spool.close().await;
+    tokio::select! {
+        () = spool.close() => {}
+        // What was put is on the disk by then, or nobody was told so; a disk that hangs must not keep us.
+        () = tokio::time::sleep(CLOSING) => warn!("spool.close_timed_out"),
+        name = signals.next() => warn!(signal = name, "spool.close_cut_short"),
+    }
     end.cancel();
     tokio::time::sleep(FAREWELL).await;
     verdict
@@ -157,26 +162,32 @@ fn custody(
 fn drain(
     custody: &Custody,
     publisher: &Publisher,
-) -> Drain<impl Fn(Vec<u8>) -> BoxFuture<'static, Result<(), PublishError>> + use<>> {
+) -> Drain<Box<dyn Fn(Vec<u8>) -> BoxFuture<'static, Result<(), PublishError>> + Send + Sync>> {
     Drain {
         queue: custody.queue,
         spool: custody.spool.clone(),
         reachable: custody.reachable.clone(),
         stop: custody.stop.clone(),
         trouble: custody.line.trouble().clone(),
-        publish: publishing(publisher, custody.queue),
+        publish: {
+            let publish = publishing(publisher, custody.queue);
+            // What is spooled may have been published before: its confirm may only have been late.
+            Box::new(move |body| publish(body, true))
+        },
     }
 }
 
-/// Puts one message on a queue, and returns when it is confirmed or not.
+/// Puts one message on a queue, maybe one of which something was published before, and returns when it is
+/// confirmed or not.
 fn publishing(
     publisher: &Publisher,
     queue: Queue,
-) -> impl Fn(Vec<u8>) -> BoxFuture<'static, Result<(), PublishError>> + use<> {
+) -> impl Fn(Vec<u8>, bool) -> BoxFuture<'static, Result<(), PublishError>> + use<> {
     let publisher = publisher.clone();
-    move |body| {
+    move |body, again| {
         let publisher = publisher.clone();
-        Box::pin(async move { publisher.publish(Message::to_queue(queue.name(), body)).await })
+        let message = Message::to_queue(queue.name(), body).again(again);
+        Box::pin(async move { publisher.publish(message).await })
     }
 }
 
@@ -221,8 +232,9 @@ async fn gauges(app: Arc<App>, link: Link, spool: Spool) {
     }
 }
 
-/// Returns only if the broker, once it can be asked, turns out to be none that we may use. A broker that
-/// cannot be reached is waited for.
+/// Returns only if the broker, once it can be asked, turns out to be too old for us. One that cannot be reached is
+/// waited for, and so is one that is something else: what stands at its address for a moment (a proxy's page of
+/// errors, a name that was pointed wrongly) must not end a process that has a spool.
 async fn refused_by_broker(broker: &Address) -> Fatal {
     let mut delays = Reconnect::new();
     loop {
@@ -231,10 +243,7 @@ async fn refused_by_broker(broker: &Address) -> Fatal {
                 info!(%version, "broker.greeted");
                 return std::future::pending().await;
             }
-            Err(error @ amqp::Error::Url) => return Fatal::Config(error),
-            Err(error @ (amqp::Error::TooOld { .. } | amqp::Error::NotRabbit(_))) => {
-                return Fatal::Broker(error);
-            }
+            Err(error @ amqp::Error::TooOld { .. }) => return Fatal::Broker(error),
             // The link says so, with every attempt of its own.
             Err(_) => tokio::time::sleep(delays.next()).await,
         }

@@ -2,6 +2,7 @@
 //! gone wild, or whoever has a stolen token, meets these before it meets everybody else's bounds.
 
 use crate::problem::{Kind, Problem};
+use crate::room::Rooms;
 use carom_common::connector::Rate;
 use carom_common::id::SourceId;
 use carom_common::source::Source;
@@ -20,30 +21,37 @@ const BURST: Duration = Duration::from_millis(500);
 pub struct Limits {
     /// For sources that do not say how many.
     at_once: usize,
+    /// How many bytes of a source's events may be in memory.
+    bytes: usize,
     clock: DefaultClock,
     sources: Mutex<HashMap<SourceId, Counted>>,
 }
 
-#[derive(Default)]
 struct Counted {
     in_work: Arc<AtomicUsize>,
+    share: Rooms,
     pace: Option<(Rate, DefaultDirectRateLimiter)>,
 }
 
 /// A request in work, until it is dropped.
 #[derive(Debug)]
-pub struct InWork(Arc<AtomicUsize>);
+pub struct InWork {
+    in_work: Arc<AtomicUsize>,
+    /// The memory that its source may take.
+    pub share: Rooms,
+}
 
 impl Drop for InWork {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.in_work.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 impl Limits {
-    /// With at most `at_once` requests of a source in work, where it does not say otherwise.
-    pub fn new(at_once: usize) -> Self {
-        Self { at_once: at_once.max(1), clock: DefaultClock::default(), sources: Mutex::default() }
+    /// With at most `at_once` requests of a source in work, where it does not say otherwise, and at most `bytes` of
+    /// its events in memory.
+    pub fn new(at_once: usize, bytes: usize) -> Self {
+        Self { at_once: at_once.max(1), bytes, clock: DefaultClock::default(), sources: Mutex::default() }
     }
 
     /// Lets a request of a source in.
@@ -52,7 +60,11 @@ impl Limits {
     /// It is one more than the source may send: 429, with the time after which it may.
     pub fn admit(&self, source: &Source) -> Result<InWork, Problem> {
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
-        let counted = sources.entry(source.id.clone()).or_default();
+        let counted = sources.entry(source.id.clone()).or_insert_with(|| Counted {
+            in_work: Arc::default(),
+            share: Rooms::new(self.bytes),
+            pace: None,
+        });
         let most = source.at_once.map_or(self.at_once, |most| most.get() as usize);
         if counted.in_work.load(Ordering::Relaxed) >= most {
             let detail = "Wait for answers before you send more. The operator of this relay sets how many of a \
@@ -72,7 +84,7 @@ impl Limits {
         }
         // Only here, under the lock, does it grow.
         counted.in_work.fetch_add(1, Ordering::Relaxed);
-        Ok(InWork(counted.in_work.clone()))
+        Ok(InWork { in_work: counted.in_work.clone(), share: counted.share.clone() })
     }
 }
 
@@ -100,7 +112,7 @@ mod tests {
 
     #[test]
     fn a_source_has_so_many_requests_in_work_and_no_more_whatever_others_do() {
-        let limits = Limits::new(2);
+        let limits = Limits::new(2, 100);
         let (usual, own) = (source("usual", None, None), source("own", None, Some(1)));
         let first = limits.admit(&usual).unwrap();
         let _second = limits.admit(&usual).unwrap();
@@ -115,7 +127,7 @@ mod tests {
 
     #[test]
     fn a_rate_lets_a_few_come_together_and_then_says_when_the_next_may() {
-        let limits = Limits::new(100);
+        let limits = Limits::new(100, 100);
         let slow = source("slow", Some("1/h"), None);
         drop(limits.admit(&slow).unwrap());
         let refused = limits.admit(&slow).unwrap_err();

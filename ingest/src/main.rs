@@ -87,7 +87,7 @@ fn main() -> ExitCode {
     runtime.shutdown_background();
     match ended {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error @ (lifecycle::Fatal::Config(_) | lifecycle::Fatal::Spool(_))) => refuse(&error.to_string()),
+        Err(error @ lifecycle::Fatal::Spool(_)) => refuse(&error.to_string()),
         Err(error) => {
             tracing::error!(error = format!("{error:#}"), "ingest.failed");
             ExitCode::FAILURE

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 /// RabbitMQ 4 refuses messages of 16 MiB and more, and closes the channel over one. The envelope takes some
 /// of that.
-const ITEM_BYTES: usize = 15 * 1024 * 1024;
+pub const ITEM_BYTES: usize = 15 * 1024 * 1024;
 
 /// Why an item cannot be on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

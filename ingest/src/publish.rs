@@ -26,6 +26,8 @@ pub type Answer = Result<(), PublishError>;
 struct Entry {
     item: Parcel,
     answer: oneshot::Sender<Answer>,
+    /// Whether it was published before.
+    again: bool,
     /// Its place in line, held until its fate is known.
     place: OwnedSemaphorePermit,
 }
@@ -61,7 +63,7 @@ impl Trouble {
 
 impl Line {
     /// Starts the line's task, with room for `capacity` items of `kind`. `publish` puts one message on the
-    /// queue and returns when it is confirmed or not; `observe` hears how many items each message carries.
+    /// queue, told whether anything in it was published before, and returns when it is confirmed or not; `observe` hears how many items each message carries.
     pub fn start<P, F>(
         kind: &'static str,
         capacity: usize,
@@ -69,7 +71,7 @@ impl Line {
         observe: impl Fn(usize) + Send + 'static,
     ) -> Self
     where
-        P: Fn(Vec<u8>) -> F + Send + Sync + 'static,
+        P: Fn(Vec<u8>, bool) -> F + Send + Sync + 'static,
         F: Future<Output = Answer> + Send + 'static,
     {
         let capacity = capacity.clamp(1, Semaphore::MAX_PERMITS);
@@ -80,11 +82,11 @@ impl Line {
     }
 
     /// Puts an item in line. None when the line is full. An item that nobody waits for any more when its
-    /// turn comes is not sent.
-    pub fn push(&self, item: Parcel) -> Option<oneshot::Receiver<Answer>> {
+    /// turn comes is not sent. `again` says that it was published before.
+    pub fn push(&self, item: Parcel, again: bool) -> Option<oneshot::Receiver<Answer>> {
         let place = self.places.clone().try_acquire_owned().ok()?;
         let (answer, answered) = oneshot::channel();
-        self.entries.try_send(Entry { item, answer, place }).ok()?;
+        self.entries.try_send(Entry { item, answer, again, place }).ok()?;
         Some(answered)
     }
 
@@ -97,6 +99,8 @@ impl Line {
 /// Items that go out as one message.
 struct Batch {
     items: Vec<Parcel>,
+    /// Whether any of them was published before.
+    again: bool,
     answers: Vec<(oneshot::Sender<Answer>, OwnedSemaphorePermit)>,
 }
 
@@ -111,7 +115,7 @@ struct Gathering {
 impl Gathering {
     async fn run<P, F>(mut self, publish: P, observe: impl Fn(usize))
     where
-        P: Fn(Vec<u8>) -> F,
+        P: Fn(Vec<u8>, bool) -> F,
         F: Future<Output = Answer> + Send + 'static,
     {
         let (kind, trouble) = (self.kind, self.trouble.clone());
@@ -141,7 +145,7 @@ impl Gathering {
 
     /// Takes what waits, as far as it fits. Nothing when nobody wants any of it.
     fn gather(&mut self, first: Entry) -> Option<Batch> {
-        let mut batch = Batch { items: Vec::new(), answers: Vec::new() };
+        let mut batch = Batch { items: Vec::new(), again: false, answers: Vec::new() };
         let mut bytes = 0;
         let mut candidate = Some(first);
         while let Some(entry) = candidate {
@@ -154,6 +158,7 @@ impl Gathering {
                 }
                 bytes += weight;
                 batch.items.push(entry.item);
+                batch.again |= entry.again;
                 batch.answers.push((entry.answer, entry.place));
             }
             candidate = self.waiting.try_recv().ok();
@@ -164,12 +169,12 @@ impl Gathering {
 
 async fn send<P, F>(kind: &str, batch: Batch, publish: &P, trouble: &Trouble)
 where
-    P: Fn(Vec<u8>) -> F,
+    P: Fn(Vec<u8>, bool) -> F,
     F: Future<Output = Answer>,
 {
     let message = envelope::batch(kind, &batch.items);
     drop(batch.items);
-    let answer = publish(message).await;
+    let answer = publish(message, batch.again).await;
     trouble.hear(answer);
     for (waiter, place) in batch.answers {
         // Whoever waited may have gone.

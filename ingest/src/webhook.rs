@@ -175,14 +175,14 @@ async fn take(
         let place = app.in_flight.clone().try_acquire_owned().map_err(|_| body::busy())?;
         Ok((in_work, place))
     });
-    let _place = match place {
+    let (in_work, _place) = match place {
         Ok(place) => place,
         Err(problem) => {
             body::discard_unasked(body, &head.headers, limits.body_timeout.0);
             return Err(problem.into());
         }
     };
-    let mut room = app.rooms.none();
+    let mut room = app.rooms.none(&in_work.share);
     // A body says something only where the method gives it a meaning.
     let bytes = if head.method == Method::POST {
         body::read(body, limits.max_body_bytes, limits.body_timeout.0, &mut room).await?

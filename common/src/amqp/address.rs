@@ -10,7 +10,7 @@ use lapin::uri::{AMQPScheme, AMQPUri, SASLMechanism};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use tracing::warn;
 
 /// The broker's address. Clones share it.
@@ -20,6 +20,8 @@ pub struct Address {
     /// The file that the URL was read from, read again for every connection, so that a password that was
     /// changed needs no restart.
     url_file: Option<PathBuf>,
+    /// The last URL that was one: a file that is being written, or was written wrongly, must not take it from us.
+    last_url: Arc<Mutex<String>>,
 }
 
 /// One node of the broker, and all that is needed to log in to it.
@@ -37,7 +39,8 @@ impl Address {
     /// The address that a configuration gives.
     pub fn new(config: &Config) -> Self {
         let url_file = config.files.get("broker.url").cloned();
-        Self { broker: Arc::new(config.broker.clone()), url_file }
+        let last_url = Arc::new(Mutex::new(config.broker.url.clone()));
+        Self { broker: Arc::new(config.broker.clone()), url_file, last_url }
     }
 
     /// The nodes, in the order of the configuration. URL file and certificates are read now.
@@ -65,13 +68,16 @@ impl Address {
         nodes(&self.broker, &self.url()).map(|mut nodes| nodes.swap_remove(0).0.vhost)
     }
 
-    /// While its file cannot be read, as in the middle of being replaced, the URL is the one of the start.
+    /// While its file cannot be read or holds no URL, as in the middle of being replaced, it is the last that was one.
     fn url(&self) -> String {
         let Some(path) = &self.url_file else { return self.broker.url.clone() };
-        SecretRef::File(path.clone()).read().unwrap_or_else(|error| {
-            warn!(%error, "broker.url_file_unreadable");
-            self.broker.url.clone()
-        })
+        let mut last = self.last_url.lock().unwrap_or_else(PoisonError::into_inner);
+        match SecretRef::File(path.clone()).read() {
+            Ok(url) if nodes(&self.broker, &url).is_ok() => last.clone_from(&url),
+            Ok(_) => warn!(file = %path.display(), "broker.url_file_holds_no_url"),
+            Err(error) => warn!(%error, "broker.url_file_unreadable"),
+        }
+        last.clone()
     }
 }
 

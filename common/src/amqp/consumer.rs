@@ -20,12 +20,16 @@ use tracing::{debug, warn};
 /// answered and never fail either; whoever waited for that would hold its place for ever.
 const PATIENCE: Duration = Duration::from_secs(15);
 
+/// How many losses of a connection excuse a message at most. Which of them it was held through nobody knows; a process
+/// that has lost many would otherwise never see that a message is poison. An innocent one is hardly held through more.
+const EXCUSED: u64 = 20;
+
 /// A message that was taken and is ours until it is acked.
 pub struct Taken {
     /// Its body.
     pub body: Vec<u8>,
     /// How often it was delivered before and not acked, for which no lost connection of this process is to
-    /// blame: whoever held it crashed, or panicked.
+    /// blame (of those, twenty at most): whoever held it crashed, or panicked.
     pub seen_before: u64,
     /// The queue that it was meant for: the routing key that it was published under.
     pub routing_key: String,
@@ -105,7 +109,7 @@ impl Taken {
         let died_in = headers.and_then(|headers| headers.inner().get("x-first-death-queue"));
         let again = headers.and_then(|headers| headers.inner().get(AGAIN));
         let may_be_copy = delivery.redelivered || again == Some(&AMQPValue::Boolean(true));
-        let seen_before = seen_before.saturating_sub(losses);
+        let seen_before = unexcused(seen_before, losses);
         let routing_key = match died_in {
             Some(AMQPValue::LongString(queue)) if returned_too_often => queue.to_string(),
             _ => delivery.routing_key.to_string(),
@@ -122,6 +126,11 @@ impl Taken {
             channel,
         }
     }
+}
+
+/// How often a message was seen for which no lost connection is to blame.
+fn unexcused(seen: u64, losses: u64) -> u64 {
+    seen.saturating_sub(losses.min(EXCUSED))
 }
 
 /// Consumes `queue` until `stop`, with at most `prefetch` messages unacked. After `stop` the stream gives
@@ -242,5 +251,18 @@ pub async fn take(link: &Link, queue: &str) -> Result<Option<Taken>, super::Erro
 async fn lost(channel: &lapin::Channel) {
     while channel.status().connected() {
         tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lost_connections_excuse_a_message_but_not_for_ever() {
+        assert_eq!(unexcused(3, 0), 3);
+        assert_eq!(unexcused(3, 4), 0);
+        assert_eq!(unexcused(12, 10), 2);
+        assert_eq!(unexcused(25, 1_000), 5, "what is poison is seen, whatever was lost before it came");
     }
 }

@@ -42,6 +42,8 @@ enum State {
         connection: Arc<Connection>,
         node: Arc<str>,
         blocked: bool,
+        /// Told when this very connection answers nobody any more, and the next node is to be tried.
+        given_up: Arc<Notify>,
     },
 }
 
@@ -51,7 +53,6 @@ struct Shared {
     /// The nodes' names, as of the last attempt to connect.
     nodes: Mutex<Arc<[Arc<str>]>>,
     connections: AtomicU64,
-    given_up: Notify,
 }
 
 /// What has to exist before a link serves anybody.
@@ -90,12 +91,8 @@ impl Link {
 
     fn supervised(address: Address, name: &str, declared: Arc<Declared>, stop: CancellationToken) -> Self {
         let (sender, state) = watch::channel(State::Down);
-        let shared = Arc::new(Shared {
-            declared,
-            nodes: Mutex::new(Arc::new([])),
-            connections: AtomicU64::new(0),
-            given_up: Notify::new(),
-        });
+        let shared =
+            Arc::new(Shared { declared, nodes: Mutex::new(Arc::new([])), connections: AtomicU64::new(0) });
         let supervisor =
             Supervisor { address: address.clone(), name: name.to_owned(), shared: shared.clone(), sender };
         tokio::spawn(supervisor.run(stop));
@@ -143,26 +140,25 @@ impl Link {
         self.shared.connections.load(Ordering::Relaxed)
     }
 
-    /// Leaves the node that it is connected to, which answers nobody any more, and connects to the next.
-    pub(super) fn give_up(&self) {
-        if self.connected() {
-            self.shared.given_up.notify_one();
-        }
-    }
-
     /// A new channel, as soon as a connection stands.
     pub async fn channel(&self) -> Channel {
+        self.channel_of().await.0
+    }
+
+    /// The same, and whom to tell when its connection answers nobody any more: that one is left then, and no other,
+    /// however late it is told.
+    pub(super) async fn channel_of(&self) -> (Channel, Arc<Notify>) {
         let mut delays = Reconnect::new();
         loop {
-            if let Some(connection) = self.connection().await {
+            if let Some((connection, given_up)) = self.connected_now().await {
                 match tokio::time::timeout(OPENING, connection.create_channel()).await {
-                    Ok(Ok(channel)) => return channel,
+                    Ok(Ok(channel)) => return (channel, given_up),
                     Ok(Err(error)) => warn!(%error, "broker.channel_refused"),
                     // A connection that is blocked writes nothing, and no other would be better off.
                     Err(_) if self.blocked() => warn!("broker.channel_blocked"),
                     Err(_) => {
                         warn!("broker.channel_silent");
-                        self.give_up();
+                        given_up.notify_one();
                     }
                 }
             }
@@ -231,10 +227,14 @@ impl Link {
     }
 
     async fn connection(&self) -> Option<Arc<Connection>> {
+        self.connected_now().await.map(|(connection, _)| connection)
+    }
+
+    async fn connected_now(&self) -> Option<(Arc<Connection>, Arc<Notify>)> {
         let mut state = self.state.clone();
         let up = state.wait_for(|state| matches!(state, State::Up { .. })).await.ok()?;
         match &*up {
-            State::Up { connection, .. } => Some(connection.clone()),
+            State::Up { connection, given_up, .. } => Some((connection.clone(), given_up.clone())),
             State::Down => None,
         }
     }
@@ -358,12 +358,14 @@ impl Supervisor {
     async fn serve(&self, connection: Arc<Connection>, node: Arc<str>) -> String {
         let mut events = std::pin::pin!(connection.events_listener());
         let mut blocked = connection.status().blocked();
-        self.sender.send_replace(State::Up { connection: connection.clone(), node, blocked });
+        let given_up = Arc::new(Notify::new());
+        let up = State::Up { connection: connection.clone(), node, blocked, given_up: given_up.clone() };
+        self.sender.send_replace(up);
         loop {
             // Not every loss is told as an event, so the status is looked at as well.
             let event = tokio::select! {
                 event = tokio::time::timeout(Duration::from_millis(500), events.next()) => event,
-                () = self.shared.given_up.notified() => {
+                () = given_up.notified() => {
                     // It may never answer to that; what still uses the connection hears of it by the heartbeat.
                     tokio::spawn(async move {
                         let _ = tokio::time::timeout(PATIENCE, connection.close(200, "given up".into())).await;

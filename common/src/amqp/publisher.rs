@@ -4,9 +4,9 @@
 //! swap their confirms. A message is confirmed, or the caller is told that it is not known to be.
 
 use super::Link;
-use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use lapin::message::BasicReturnMessage;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::{AMQPValue, FieldTable};
@@ -14,7 +14,7 @@ use lapin::{BasicProperties, Channel, Confirmation};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 use uuid::Uuid;
@@ -188,18 +188,32 @@ struct Task {
 }
 
 /// What became of one publish.
-struct Published {
+struct Published<'a> {
     id: String,
     reply: oneshot::Sender<Result<(), PublishError>>,
     result: Result<Confirmation, PublishError>,
     took: Duration,
+    /// The confirm itself, where it did not come in time.
+    late: Option<Confirming<'a>>,
 }
+
+/// A confirm that is waited for.
+type Confirming<'a> = BoxFuture<'a, lapin::Result<Confirmation>>;
+
+/// Confirms that did not come in time, each with its message's id. Whoever asked has been told. They are listened
+/// to all the same, because any of them may carry a message of somebody else that was returned.
+type Late<'a> = FuturesUnordered<BoxFuture<'a, (String, lapin::Result<Confirmation>)>>;
 
 impl Task {
     async fn run(mut self) {
         let mut silences = 0;
+        let mut silent = Arc::new(Notify::new());
         loop {
-            let channel = self.link.channel().await;
+            let (channel, given_up) = self.link.channel_of().await;
+            // What another connection has left unsaid is not held against this one.
+            if !Arc::ptr_eq(&silent, &given_up) {
+                (silences, silent) = (0, given_up.clone());
+            }
             let select = channel.confirm_select(ConfirmSelectOptions::default());
             match tokio::time::timeout(self.patience, select).await {
                 Ok(Ok(())) => {}
@@ -223,7 +237,7 @@ impl Task {
                 Served::Silent => {
                     silences += 1;
                     if silences > 1 && !self.link.blocked() {
-                        self.link.give_up();
+                        given_up.notify_one();
                         silences = 0;
                     }
                 }
@@ -238,7 +252,7 @@ impl Task {
                         Err(_) => warn!("publish.declare_silent"),
                     }
                 }
-                Served::Unroutable | Served::ChannelLost | Served::Refused => {}
+                Served::Unroutable | Served::ChannelLost | Served::Refused | Served::Overdue => {}
             }
             // Whoever waits for its turn does not wait for this too: a broker that is slow to confirm is slow to
             // close, and on a connection that died under it a channel's close may wait for ever.
@@ -253,7 +267,8 @@ impl Task {
     async fn serve(&mut self, channel: &Channel) -> (Served, bool) {
         let mut confirmed = false;
         let mut last_confirm = Instant::now();
-        let mut in_flight: FuturesUnordered<BoxFuture<'_, Published>> = FuturesUnordered::new();
+        let mut in_flight: FuturesUnordered<BoxFuture<'_, Published<'_>>> = FuturesUnordered::new();
+        let mut late = Late::new();
         // A returned message is attached to whichever confirm completes next. The confirm that carries
         // it is not believed, nor is the one of the message that it names.
         let mut returned = HashSet::new();
@@ -262,7 +277,16 @@ impl Task {
         loop {
             tokio::select! {
                 biased;
-                Some(published) = in_flight.next(), if !in_flight.is_empty() => {
+                Some((id, confirmation)) = late.next(), if !late.is_empty() => {
+                    returned.extend(named_by(&id, confirmation));
+                }
+                Some(mut published) = in_flight.next(), if !in_flight.is_empty() => {
+                    // What came before this one's own confirm is heard before it is believed.
+                    hear(&mut late, &mut returned);
+                    if let Some(confirming) = published.late.take() {
+                        let id = published.id.clone();
+                        late.push(confirming.map(|confirmation| (id, confirmation)).boxed());
+                    }
                     if let Ok(Confirmation::Ack(_)) = published.result {
                         (confirmed, last_confirm) = (true, Instant::now());
                     }
@@ -271,6 +295,9 @@ impl Task {
                     let all_silent = last_confirm.elapsed() >= self.patience;
                     let end = self.settle(published, &mut returned, since);
                     served = served.or(end.filter(|end| all_silent || !matches!(end, Served::Silent)));
+                    if late.len() >= IN_FLIGHT {
+                        served = served.or(Some(Served::Overdue));
+                    }
                 }
                 job = next(&mut self.held, &mut self.queue), if served.is_none() && in_flight.len() < IN_FLIGHT => match job {
                     Some(job) if job.reply.is_closed() => {}
@@ -291,8 +318,13 @@ impl Task {
     }
 
     /// Answers whoever asked; says why the channel, served `since` then, is not to be served on.
-    fn settle(&self, published: Published, returned: &mut HashSet<String>, since: Instant) -> Option<Served> {
-        let Published { id, reply, result, took } = published;
+    fn settle(
+        &self,
+        published: Published<'_>,
+        returned: &mut HashSet<String>,
+        since: Instant,
+    ) -> Option<Served> {
+        let Published { id, reply, result, took, late: _ } = published;
         let (answer, end) = match result {
             Ok(Confirmation::Ack(None)) if !returned.remove(&id) => {
                 (self.observe)(took);
@@ -335,17 +367,33 @@ enum Served {
     Silent,
     /// The broker refuses, and has for a while.
     Refused,
+    /// So many confirms are late on it that no more should be waited for. Others came, or it would be silent.
+    Overdue,
+}
+
+/// Hears all late confirms that are there by now.
+fn hear(late: &mut Late<'_>, returned: &mut HashSet<String>) {
+    while let Some(Some((id, confirmation))) = late.next().now_or_never() {
+        returned.extend(named_by(&id, confirmation));
+    }
+}
+
+/// The message that the confirm of another one, `id`, says was returned.
+fn named_by(id: &str, confirmation: lapin::Result<Confirmation>) -> Option<String> {
+    let carried = confirmation.ok()?.take_message()?;
+    returned_id(&carried).filter(|named| named != id)
 }
 
 fn returned_id(message: &BasicReturnMessage) -> Option<String> {
     message.delivery.properties.message_id().as_ref().map(ToString::to_string)
 }
 
-async fn publish(channel: &Channel, job: Job, patience: Duration) -> Published {
+async fn publish(channel: &Channel, job: Job, patience: Duration) -> Published<'_> {
     let Job { message, reply } = job;
     let id = Uuid::now_v7().to_string();
     let started = Instant::now();
-    let confirm = async {
+    let named = id.clone();
+    let mut confirming: Confirming<'_> = Box::pin(async move {
         let mut headers = FieldTable::default();
         if message.again {
             headers.insert(AGAIN.into(), AMQPValue::Boolean(true));
@@ -353,16 +401,47 @@ async fn publish(channel: &Channel, job: Job, patience: Duration) -> Published {
         let properties = BasicProperties::default()
             .with_delivery_mode(2)
             .with_content_type(crate::envelope::CONTENT_TYPE.into())
-            .with_message_id(id.as_str().into())
+            .with_message_id(named.as_str().into())
             .with_headers(headers);
         let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
         let (exchange, key) = (message.exchange.as_str().into(), message.routing_key.as_str().into());
-        channel.basic_publish(exchange, key, options, &message.body, properties).await?.await
-    };
-    let result = match tokio::time::timeout(patience, confirm).await {
+        let sent = channel.basic_publish(exchange, key, options, &message.body, properties).await?;
+        // A confirm that comes late must not keep the body for so long.
+        drop(message);
+        sent.await
+    });
+    let result = match tokio::time::timeout(patience, &mut confirming).await {
         Ok(Ok(confirmation)) => Ok(confirmation),
         Ok(Err(_)) => Err(PublishError::Lost),
         Err(_) => Err(PublishError::TimedOut),
     };
-    Published { id, reply, result, took: started.elapsed() }
+    let late = matches!(result, Err(PublishError::TimedOut)).then_some(confirming);
+    Published { id, reply, result, took: started.elapsed(), late }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lapin::message::Delivery;
+
+    fn carrying(named: &str) -> lapin::Result<Confirmation> {
+        let mut delivery = Delivery::mock(0, "".into(), "carom.events".into(), false, Vec::new());
+        delivery.properties = BasicProperties::default().with_message_id(named.into());
+        let message = BasicReturnMessage { delivery, reply_code: 312, reply_text: "NO_ROUTE".into() };
+        Ok(Confirmation::Ack(Some(message)))
+    }
+
+    #[tokio::test]
+    async fn a_late_confirm_still_tells_which_message_was_returned() {
+        let mut late = Late::new();
+        let said = |id: &str, confirmation| (id.to_owned(), confirmation);
+        late.push(std::future::ready(said("late-1", carrying("theirs"))).boxed());
+        late.push(std::future::ready(said("late-2", carrying("late-2"))).boxed());
+        late.push(std::future::ready(said("late-3", Ok(Confirmation::Ack(None)))).boxed());
+        late.push(std::future::pending().boxed());
+        let mut returned = HashSet::new();
+        hear(&mut late, &mut returned);
+        assert_eq!(returned, HashSet::from(["theirs".to_owned()]));
+        assert_eq!(late.len(), 1, "what has not come yet is waited for");
+    }
 }

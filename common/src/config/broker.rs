@@ -51,8 +51,12 @@ pub(super) fn faults(file: &str, config: &Config) -> Vec<Fault> {
         fault("url", problem, "write amqps://, or leave the certificates out");
     }
     for (key, hosts) in [("hosts", &broker.hosts), ("management_hosts", &broker.management_hosts)] {
-        for host in hosts.iter().filter(|host| amqp::host_and_port(host).is_none()) {
-            fault(key, format!("`{host}` is no host with a port"), "write it as rabbit-2.example:5672");
+        // By its place: whoever takes it for a list of URLs has written a password into it.
+        for (place, host) in hosts.iter().enumerate() {
+            if amqp::host_and_port(host).is_none() {
+                let key = format!("{key}[{place}]");
+                fault(&key, "is no host with a port".to_owned(), "write it as rabbit-2.example:5672");
+            }
         }
     }
     if !(1..=600).contains(&broker.heartbeat.0.as_secs()) || broker.heartbeat.0.subsec_nanos() != 0 {

@@ -102,12 +102,18 @@ fn a_spool_has_room_for_something_and_a_file_of_its_own() {
         ("[spool]\nmax_bytes = 0", "spool.max_bytes"),
         ("[spool]\npath = \"\"", "spool.path"),
         ("[spool]\npath = \"./x.db\"\n[store]\npath = \"x.db\"", "spool.path"),
+        ("[spool]\npath = \"x.db-wal\"\n[store]\npath = \"x.db\"", "spool.path"),
+        ("[spool]\npath = \"./carom-resources.json\"", "spool.path"),
+        ("[spool]\npath = \"x.db\"\n[ingest]\nsnapshot_path = \"src/../x.db-shm\"", "spool.path"),
     ] {
         let faults = load(file, &[]).unwrap_err();
         assert_eq!(faults.len(), 1, "{faults:?}");
         assert!(faults[0].contains(key) && faults[0].contains("; "), "{faults:?}");
     }
     assert!(load("[spool]\nmax_bytes = 1048576", &[]).is_ok());
+    let here = std::env::current_dir().unwrap().join("x.db");
+    let absolute = format!("[spool]\npath = \"x.db\"\n[store]\npath = {here:?}");
+    assert_eq!(load(&absolute, &[]).unwrap_err().len(), 1, "whichever way it is written");
 }
 
 #[test]
@@ -192,8 +198,9 @@ fn what_is_wrong_with_the_broker_is_told_by_key_and_never_with_the_password() {
     for (file, key) in [
         ("url = \"amqp:hunter2\"", "broker.url"),
         ("url = \"amqp://a:hunter2@b\"\nca_file = \"/etc/hosts\"", "broker.url"),
-        ("hosts = [\"rabbit-2\"]", "broker.hosts"),
-        ("management_hosts = [\"http://rabbit-2:15672\"]", "broker.management_hosts"),
+        ("hosts = [\"rabbit-2\"]", "broker.hosts[0]"),
+        ("hosts = [\"a:5672\", \"amqp://carom:hunter2@rabbit-2:5672\"]", "broker.hosts[1]"),
+        ("management_hosts = [\"http://a:hunter2@rabbit-2:15672\"]", "broker.management_hosts[0]"),
         ("heartbeat = \"500ms\"", "broker.heartbeat"),
         ("url = \"amqps://a:hunter2@b\"\nclient_cert_file = \"/etc/hosts\"", "broker.client_cert_file"),
         ("url = \"amqps://a:hunter2@b\"\nca_file = \"/etc/hosts\"", "broker.ca_file"),

@@ -25,14 +25,7 @@ use tracing_subscriber::EnvFilter;
 /// `log.level` is no filter, or there is no thread to write with.
 #[must_use = "dropped at once, it says that the process ends"]
 pub fn log(settings: &Log) -> anyhow::Result<Guard> {
-    let filter = EnvFilter::try_new(&settings.level).map_err(|error| {
-        anyhow::anyhow!("log.level: {error}; write a level such as info, or info,carom_worker=debug")
-    })?;
-    // lapin tells every lost connection as an error of its own; ours says it once, where it is handled.
-    let filter = match "lapin=off".parse() {
-        Ok(quiet) if !settings.level.contains("lapin") => filter.add_directive(quiet),
-        _ => filter,
-    };
+    let filter = filter(&settings.level)?;
     let (lines, guard) = lines::start(std::io::stderr()).context("log lines cannot be written")?;
     // By default the library tells what it cannot write on standard error, and panics where that is closed.
     let builder =
@@ -42,6 +35,18 @@ pub fn log(settings: &Log) -> anyhow::Result<Guard> {
         LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).init(),
     }
     Ok(guard)
+}
+
+fn filter(level: &str) -> anyhow::Result<EnvFilter> {
+    let mut filter = EnvFilter::try_new(level).map_err(|error| {
+        anyhow::anyhow!("log.level: {error}; write a level such as info, or info,carom_worker=debug")
+    })?;
+    // lapin tells every lost connection as an error of its own; ours says it once, where it is handled.
+    if !level.contains("lapin") {
+        filter = filter.add_directive("lapin=off".parse()?);
+    }
+    // Whatever else it may say, a message that came back it tells whole, with what is in it about people.
+    Ok(filter.add_directive("lapin::returned_messages=off".parse()?))
 }
 
 /// Makes metrics and registers them under the prefix `carom_`.
@@ -178,6 +183,40 @@ pub const SLOW: &[f64] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn lapin_never_tells_what_is_in_a_message_that_came_back() {
+        for (level, lapin) in
+            [("info", false), ("info,lapin=warn", true), ("lapin::returned_messages=warn", false)]
+        {
+            let lines = Lines::default();
+            let writer = lines.clone();
+            let subscriber = tracing_subscriber::fmt()
+                .with_env_filter(filter(level).unwrap())
+                .with_writer(move || writer.clone())
+                .finish();
+            tracing::subscriber::with_default(subscriber, || {
+                tracing::warn!(target: "lapin::returned_messages", "a body");
+                tracing::warn!(target: "lapin::channels", "a loss");
+            });
+            let told = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+            assert!(!told.contains("a body"), "{level}: {told}");
+            assert_eq!(told.contains("a loss"), lapin, "{level}: {told}");
+        }
+    }
 
     #[test]
     fn a_metric_is_named_before_it_has_a_sample_and_once_when_it_has_one() {

@@ -1,6 +1,5 @@
 use super::*;
-use crate::spool::tests::opened;
-use carom_common::amqp::PublishError;
+use crate::spool::tests::{opened, stalled};
 use carom_common::click::Click;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -13,6 +12,8 @@ type Confirm = oneshot::Sender<Answer>;
 struct Relay {
     custody: Arc<Custody>,
     confirms: Arc<Mutex<Vec<Confirm>>>,
+    /// Of every message, whether it was said to have been published before.
+    again: Arc<Mutex<Vec<bool>>>,
     reach: watch::Sender<bool>,
     stop: CancellationToken,
     _folder: TempDir,
@@ -28,18 +29,25 @@ fn relay(disk_is_good: bool) -> Relay {
         std::fs::write(&place, "no folder").unwrap();
     }
     let spool = opened(&place.join("spool.db"), 1 << 30);
+    relay_over(spool, folder)
+}
+
+fn relay_over(spool: Spool, folder: TempDir) -> Relay {
     let confirms: Arc<Mutex<Vec<Confirm>>> = Arc::default();
     let given = confirms.clone();
-    let publish = move |_| {
+    let again: Arc<Mutex<Vec<bool>>> = Arc::default();
+    let told = again.clone();
+    let publish = move |_, again| {
         let (confirm, confirmed) = oneshot::channel();
         given.lock().unwrap().push(confirm);
+        told.lock().unwrap().push(again);
         async move { confirmed.await.unwrap_or(Err(PublishError::Lost)) }
     };
     let line = Line::start(Queue::Clicks.kind(), 10, publish, |_| {});
     let (reach, reachable) = watch::channel(true);
     let stop = CancellationToken::new();
     let custody = Custody { queue: Queue::Clicks, line, spool, reachable, stop: stop.clone() };
-    Relay { custody: Arc::new(custody), confirms, reach, stop, _folder: folder }
+    Relay { custody: Arc::new(custody), confirms, again, reach, stop, _folder: folder }
 }
 
 fn click() -> Parcel {
@@ -161,6 +169,18 @@ async fn without_a_spool_the_broker_is_waited_for_and_asked_even_after_it_refuse
     };
     again.send(Err(PublishError::Nacked)).unwrap();
     assert_eq!(keeping.await.unwrap(), Err(Unsafe(spool::Refused::Failing)));
+    assert_eq!(*relay.again.lock().unwrap(), [false, false, true], "and is told that it may be a copy");
     relay.reach.send_replace(false);
     assert_eq!(relay.keep(LONG).await, Err(Unsafe(spool::Refused::Failing)), "at once");
+}
+
+#[tokio::test]
+async fn a_disk_that_hangs_does_not_hide_that_the_broker_has_confirmed() {
+    let (spool, _never_taken) = stalled();
+    let relay = relay_over(spool, tempfile::tempdir().unwrap());
+    let (keeping, confirm) = relay.begin(SHORT).await;
+    tokio::time::sleep(SHORT * 3).await;
+    confirm.send(Ok(())).unwrap();
+    let kept = tokio::time::timeout(LONG, keeping).await.expect("it waits for the disk");
+    assert_eq!(kept.unwrap(), Ok(Safe::Confirmed));
 }

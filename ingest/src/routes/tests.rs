@@ -8,7 +8,7 @@ use crate::geo::{self, Countries};
 use crate::index::Index;
 use crate::limits::Limits;
 use crate::publish::Line;
-use crate::room::Rooms;
+use crate::room::{self, Rooms};
 use crate::spool::{Queue, tests::opened};
 use carom_common::amqp::PublishError;
 use carom_common::click::Click;
@@ -90,7 +90,7 @@ fn custody<T: envelope::Item + Send + 'static>(
 ) -> (Custody, Arc<Mutex<Vec<T>>>) {
     let taken: Arc<Mutex<Vec<T>>> = Arc::default();
     let kept = taken.clone();
-    let publish = move |message: Vec<u8>| {
+    let publish = move |message: Vec<u8>, _| {
         kept.lock().unwrap().extend(envelope::decode::<T>(&message).unwrap());
         async move {
             match broker {
@@ -164,7 +164,7 @@ fn relay_with(broker: Broker, disk: Disk, limits: impl FnOnce(&mut config::Inges
         countries: Countries::fixed(geo::tests::small()),
         in_flight: Arc::new(Semaphore::new(ingest.max_in_flight)),
         rooms: Rooms::new(ingest.max_bytes_in_flight),
-        sources: Limits::new(ingest.max_in_flight_per_source),
+        sources: Limits::new(ingest.max_in_flight_per_source, room::share(&ingest)),
         confirm_timeout: Duration::from_millis(200),
         limits: ingest,
         metrics: Arc::new(Ingest::new(&carom_common::telemetry::Metrics::new("test"))),

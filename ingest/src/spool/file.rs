@@ -151,6 +151,18 @@ impl File {
         Ok(file)
     }
 
+    /// The places that come next.
+    pub fn next(&self) -> [Place; 2] {
+        self.next
+    }
+
+    /// Gives no place before these, though they may be free.
+    pub fn not_before(&mut self, next: [Place; 2]) {
+        for (mine, least) in self.next.iter_mut().zip(next) {
+            *mine = (*mine).max(least);
+        }
+    }
+
     /// Begins a group of changes.
     pub fn begin(&self) -> Result<(), Error> {
         Ok(self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([]).map(drop)?)

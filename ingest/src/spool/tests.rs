@@ -17,6 +17,14 @@ pub fn opened(path: &Path, max_bytes: u64) -> Spool {
     try_open(path, max_bytes).unwrap()
 }
 
+/// A spool whose thread takes no job, as long as what comes with it is kept.
+pub fn stalled() -> (Spool, impl Sized) {
+    let (jobs, queue) = sync_channel(JOBS);
+    let figures = Figures::new(&Metrics::new("test"), 1 << 30);
+    let shared = Arc::new(Shared { held: Mutex::default(), wake: Default::default(), figures });
+    (Spool { jobs, shared }, queue)
+}
+
 fn parcel(text: &str) -> Parcel {
     let intake = carom_common::intake::Intake {
         id: carom_common::id::EventId::new(),
@@ -259,4 +267,28 @@ async fn a_drain_goes_through_the_queue_in_order_and_takes_out_what_is_confirmed
     confirm.send(Ok(())).unwrap();
     draining.await.unwrap();
     assert_eq!(spool.figures().items(Queue::Events), 0, "what is under way is finished");
+}
+
+#[tokio::test]
+async fn a_place_that_was_given_is_not_given_again_when_the_file_was_opened_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = config::Spool { path: folder.path().join("spool.db"), max_bytes: 1 << 30 };
+    let (spool, _never_taken) = stalled();
+    let (_jobs, queue) = sync_channel(JOBS);
+    let mut writer = Writer::new(settings, spool.shared.clone(), queue);
+    writer.open_first().unwrap();
+    let put = |writer: &mut Writer, text: &str, hold: bool| {
+        let (answer, mut answered) = oneshot::channel();
+        let spool = hold.then(|| spool.clone());
+        writer.group(Job::Put { queue: Queue::Events, item: parcel(text), spool, answer });
+        answered.try_recv().unwrap().unwrap()
+    };
+    // Confirmed and gone, and yet in somebody's hands, as it is in a drain that has not heard of it.
+    let held = put(&mut writer, "first", true).unwrap();
+    writer.group(Job::Remove { queue: Queue::Events, places: vec![held.place], answer: None });
+    writer.reopen();
+    put(&mut writer, "second", false);
+    let (_, found) = writer.read(Queue::Events, 0).unwrap();
+    let found: Vec<_> = found.iter().map(|(_, item)| query(item)).collect();
+    assert_eq!(found, ["second"], "it is not hidden by what was at its place");
 }

@@ -51,6 +51,9 @@ pub struct Writer {
     jobs: Receiver<Job>,
     /// The file; none while it cannot be used.
     file: Option<File>,
+    /// The places that come next, as of the file that failed. Drains and holds know places that have left the file,
+    /// and what comes must not be taken for what was there.
+    next: [Place; 2],
     tried: Instant,
     items: [u64; 2],
     /// Whether something was removed since it was last made small.
@@ -66,7 +69,16 @@ enum Done {
 impl Writer {
     /// A writer of the file that `settings` name, not opened yet.
     pub fn new(settings: config::Spool, shared: Arc<Shared>, jobs: Receiver<Job>) -> Self {
-        Self { settings, shared, jobs, file: None, tried: Instant::now(), items: [0; 2], dirty: true }
+        Self {
+            settings,
+            shared,
+            jobs,
+            file: None,
+            next: [1; 2],
+            tried: Instant::now(),
+            items: [0; 2],
+            dirty: true,
+        }
     }
 
     /// Opens the file for the first time.
@@ -115,7 +127,8 @@ impl Writer {
 
     fn open(&mut self, patience: Duration) -> Result<(), Error> {
         self.tried = Instant::now();
-        let file = File::open(&self.settings.path, patience)?;
+        let mut file = File::open(&self.settings.path, patience)?;
+        file.not_before(self.next);
         for queue in Queue::ALL {
             self.items[queue as usize] = file.count(queue)?;
         }
@@ -138,11 +151,20 @@ impl Writer {
 
     /// A failure is told once, not with every attempt.
     fn failed(&mut self, error: &Error) {
-        self.file = None;
+        if let Some(file) = self.file.take() {
+            self.next = file.next();
+        }
         self.tried = Instant::now();
         if !self.shared.figures.set_failing(true) {
             error!(error = file::named(&self.settings.path, error), "spool.failing");
         }
+    }
+
+    /// As if the file had failed and worked again at once.
+    #[cfg(test)]
+    pub(super) fn reopen(&mut self) {
+        self.failed(&Error::Gone);
+        self.open(Duration::ZERO).expect("it works");
     }
 
     /// An empty spool is made small when nothing is to be done.
@@ -157,12 +179,10 @@ impl Writer {
         }
     }
 
-    fn read(&mut self, queue: Queue, after: Place) -> Option<(Place, Vec<Kept>)> {
-        let shared = self.shared.clone();
-        let read = {
-            let held = shared.held();
-            self.file.as_ref()?.read(queue, after, |place| !held.contains(&(queue, place)))
-        };
+    pub(super) fn read(&mut self, queue: Queue, after: Place) -> Option<(Place, Vec<Kept>)> {
+        // A copy: whoever lets go meanwhile does not wait for the disk, and only this thread gives holds.
+        let held = self.shared.held().clone();
+        let read = self.file.as_ref()?.read(queue, after, |place| !held.contains(&(queue, place)));
         read.unwrap_or_else(|error| {
             self.failed(&error);
             None
@@ -171,7 +191,7 @@ impl Writer {
 
     /// Does a job and those that wait with it, and answers when they are on the disk. Gives whom to tell when
     /// it was told to close meanwhile, and has.
-    fn group(&mut self, first: Job) -> Option<oneshot::Sender<()>> {
+    pub(super) fn group(&mut self, first: Job) -> Option<oneshot::Sender<()>> {
         self.try_again();
         let began = Instant::now();
         let mut done = Vec::new();

@@ -76,3 +76,29 @@ fn a_host_has_a_port() {
         assert_eq!(host_and_port(text).is_some(), good, "{text}");
     }
 }
+
+#[test]
+fn a_url_file_that_holds_no_url_leaves_us_the_last_that_it_held() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("url");
+    let mut config = Config::load(None).unwrap();
+    config.broker.url = "amqp://a:1@first/v".to_owned();
+    config.files.insert("broker.url".to_owned(), path.clone());
+    let address = Address::new(&config);
+    for (held, host) in [
+        (None, "first"),
+        (Some("amqp://a:2@second/v"), "second"),
+        (Some("amqp://a:2@sec ond"), "second"),
+        (Some("not a url"), "second"),
+        (Some("amqp://a:3@third/v\n"), "third"),
+    ] {
+        if let Some(held) = held {
+            std::fs::write(&path, held).unwrap();
+        }
+        let nodes = address.nodes().unwrap();
+        assert_eq!(nodes[0].uri.authority.host, host, "{held:?}");
+        assert_eq!(address.vhost().unwrap(), "v");
+    }
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(address.nodes().unwrap()[0].uri.authority.host, "third");
+}
