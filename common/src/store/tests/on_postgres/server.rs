@@ -27,6 +27,43 @@ async fn what_a_sender_puts_into_a_name_never_fails_for_ever() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_stands_for_a_nul_within_may_come_from_a_sender_as_well() {
+    const LAST: &str = "\u{10ffff}";
+    let (place, store) = store();
+    let clicked = Click {
+        parameters: vec![("x".to_owned(), format!("{LAST}0\0{LAST}"))],
+        user_agent: Some(LAST.to_owned()),
+        ..click(VisitorId::new(), at(0))
+    };
+    store.record_clicks(vec![clicked.clone()]).await.unwrap();
+    assert_eq!(store.click(clicked.id).await.unwrap(), Some(clicked));
+
+    // Two keys that only these tell apart, and data that holds both.
+    let (mut one, other) = (event(&format!("key{LAST}")), event("key\0"));
+    one.raw_type = format!("type{LAST}1");
+    one.data = serde_json::json!({format!("a{LAST}"): format!("b\0{LAST}0")});
+    for event in [&one, &other] {
+        let resolved = store.resolve(vec![candidate(event)], as_the_worker(&["meta"])).await.unwrap();
+        assert!(!resolved[0].duplicate);
+        assert_eq!(store.trace_of_event(event.id).await.unwrap().unwrap().event, *event);
+        assert_eq!(store.events_by_key(None, &event.key).await.unwrap(), [event.id]);
+    }
+    assert_eq!(place.count("conversions"), 2);
+
+    let waiting = event("waits");
+    let mut parked = candidate(&waiting);
+    let intake = Intake { query: format!("x={LAST}\0"), ..(*parked.intake).clone() };
+    parked.intake = Arc::new(intake.clone());
+    let key = format!("contact:{LAST}");
+    let wait = move |_: &Candidate, _: &Known| Resolution {
+        verdict: Verdict::Park(park(&[&key])),
+        decisions: vec![],
+    };
+    store.resolve(vec![parked], wait).await.unwrap();
+    assert_eq!(store.overdue(Timestamp::now()).await.unwrap()[0].query, intake.query);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn of_an_event_that_two_processes_resolve_at_once_one_is_the_copy() {
     let (place, first) = store();
     let second = open(&place);
