@@ -21,7 +21,7 @@ const LIMITS: &str = "SET statement_timeout = '15s'; SET lock_timeout = '10s'; \
                       SET idle_in_transaction_session_timeout = '20s'; SET client_min_messages = error";
 /// How long we wait for an answer: longer than the server may take, so that it is the server that ends it where
 /// it still can.
-const ANSWER: Duration = Duration::from_secs(18);
+pub(super) const ANSWER: Duration = Duration::from_secs(18);
 
 /// No text of PostgreSQL's can hold a NUL, and what a sender puts into a name must not fail for ever: this and
 /// `0` stand for a NUL, this and `1` for itself. So every text is read as it was written, and two texts are two.
@@ -33,6 +33,8 @@ pub(in crate::store) struct Link {
     schema: String,
     statements: RefCell<HashMap<String, Statement>>,
     broken: Flag<bool>,
+    /// How long an answer may take.
+    answer: Duration,
 }
 
 impl Link {
@@ -71,6 +73,7 @@ impl Link {
             schema: String::new(),
             statements: RefCell::default(),
             broken: Flag::new(false),
+            answer: ANSWER,
         };
         link.batch(LIMITS)?;
         let setup = "SELECT current_schema()::text, current_setting('server_encoding'), \
@@ -95,7 +98,19 @@ impl Link {
 
     /// One that was never there: everything fails.
     pub(super) fn lost() -> Self {
-        Self { open: None, schema: String::new(), statements: RefCell::default(), broken: Flag::new(true) }
+        Self {
+            open: None,
+            schema: String::new(),
+            statements: RefCell::default(),
+            broken: Flag::new(true),
+            answer: ANSWER,
+        }
+    }
+
+    /// The same, where an answer may take so long.
+    pub(in crate::store) fn answering_within(mut self, answer: Duration) -> Self {
+        self.answer = answer;
+        self
     }
 
     /// Where its tables are.
@@ -148,7 +163,7 @@ impl Link {
         let Some((runtime, client)) = self.open.as_ref().filter(|_| !self.broken.get()) else {
             return Err(Failure::Away("the connection was lost".to_owned()));
         };
-        let limited = async { tokio::time::timeout(ANSWER, ask(client)).await };
+        let limited = async { tokio::time::timeout(self.answer, ask(client)).await };
         match runtime.block_on(limited) {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => {
@@ -160,7 +175,7 @@ impl Link {
             }
             Err(_) => {
                 self.broken.set(true);
-                Err(Failure::Away(format!("no answer within {} s", ANSWER.as_secs())))
+                Err(Failure::Away(format!("no answer within {} s", self.answer.as_secs())))
             }
         }
     }

@@ -186,6 +186,30 @@ async fn whoever_follows_the_log_misses_nothing_that_commits_late_under_a_lower_
     assert_eq!(second.attempts(&Default::default(), 0, 9).await.unwrap().len(), 2);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_was_cut_while_nobody_used_it_costs_no_job() {
+    let (place, store) = store();
+    let pid = "SELECT pg_backend_pid()";
+    let writer: i64 = store.write(Reach::nothing(), move |s| s.one(pid, (), |row| row.get(0))).await.unwrap();
+    apart(|| {
+        let link = Link::open(place.url()).unwrap();
+        link.batch(&format!("SELECT pg_terminate_backend({writer}, 5000)")).unwrap();
+    });
+    store.write(Reach::nothing(), |_| Ok(())).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn how_long_an_answer_may_take_is_the_connections_own_affair() {
+    let (place, _store) = store();
+    apart(|| {
+        let link = Link::open(place.url()).unwrap().answering_within(Duration::from_millis(100));
+        let failure = link.batch("SELECT pg_sleep(1)").unwrap_err();
+        assert!(matches!(failure, crate::store::Failure::Away(_)), "{failure}");
+        let link = Link::open(place.url()).unwrap().answering_within(Duration::from_secs(60));
+        link.batch("SELECT pg_sleep(0.2)").unwrap();
+    });
+}
+
 #[tokio::test]
 async fn a_commit_is_durable_whatever_the_servers_default() {
     let (place, store) = store();
