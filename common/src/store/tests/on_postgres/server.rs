@@ -144,6 +144,33 @@ async fn whoever_decides_alone_waits_for_the_other_and_whoever_shares_does_not()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_intakes_letter_waits_while_a_person_of_its_events_advertiser_is_erased() {
+    let (place, first) = store();
+    let second = open(&place);
+    let sale = event("order:1");
+    selected(&first, &sale, &["meta"]).await;
+    let (entered, waits) = std::sync::mpsc::channel::<()>();
+    let (go, held) = std::sync::mpsc::channel::<()>();
+    let erasing = tokio::spawn(async move {
+        let acme = ["acme".parse().unwrap()];
+        let work = move |_: &Session<'_>| Ok((entered.send(()).is_ok(), held.recv().is_ok()));
+        first.write(Reach::of(&acme, Hold::Alone), work).await
+    });
+    tokio::task::spawn_blocking(move || waits.recv().unwrap()).await.unwrap();
+    let letter = |event: &Event| {
+        let intake = (*candidate(event).intake).clone();
+        crate::dead_letter::Letter::of_intake(intake, Reason::UndecodableBody, at(9))
+    };
+    assert_eq!(second.bury(vec![letter(&event("unknown"))]).await.unwrap(), 1, "of nobody who is known");
+    let mut burying = Box::pin(second.bury(vec![letter(&sale)]));
+    let early = tokio::time::timeout(Duration::from_millis(300), &mut burying).await;
+    assert!(early.is_err(), "it did not wait");
+    go.send(()).unwrap();
+    assert_eq!(burying.await.unwrap(), 1);
+    assert!(matches!(erasing.await.unwrap(), Ok((true, true))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_not_there_is_an_error_within_seconds_and_names_no_password() {
     let url = "postgres://carom:hunter2@127.0.0.1:1/carom".parse().unwrap();
     let settings = Settings::Postgres(Box::new(url));
