@@ -51,7 +51,9 @@ pub(super) fn json<T: Serialize>(what: &'static str, value: &T) -> Result<String
 
 /// What a sender gives, as far as an index takes it: very long ones end in their hash.
 pub(super) fn fit(text: &str) -> Cow<'_, str> {
-    if text.len() <= LONGEST {
+    // These take more room in PostgreSQL than here: see `Link`.
+    let escaped: usize = text.matches('\0').count() * 4 + text.matches('\u{10ffff}').count();
+    if text.len() + escaped <= LONGEST {
         return Cow::Borrowed(text);
     }
     let head: String = text.chars().take(32).collect();

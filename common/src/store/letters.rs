@@ -6,7 +6,7 @@ use super::session::{Row, Session};
 use super::{Store, deliveries, erase, trace};
 use crate::dead_letter::{Content, Letter};
 use crate::delivery::Delivery;
-use crate::id::{ConnectorId, DeliveryId, EventId};
+use crate::id::{AdvertiserId, ConnectorId, DeliveryId, EventId};
 use crate::store::{Error, LetterFilter, LetterRecord, LetterStanding, Standing};
 use crate::trace::{Code, Decision};
 use jiff::Timestamp;
@@ -30,7 +30,7 @@ impl Store {
     /// # Errors
     /// The database failed; none of them is stored.
     pub async fn bury(&self, letters: Vec<Letter>) -> Result<usize, Error> {
-        self.write(reach(&letters), move |session| {
+        self.write(self.reach(&letters).await?, move |session| {
             let mut new = 0;
             for letter in &letters {
                 new += usize::from(bury(session, letter)?);
@@ -110,7 +110,7 @@ impl Store {
     /// # Errors
     /// The database failed; none of them is noted.
     pub async fn replayed(&self, letters: Vec<Letter>, at: Timestamp) -> Result<usize, Error> {
-        self.write(reach(&letters), move |session| {
+        self.write(self.reach(&letters).await?, move |session| {
             leave_all(session, &letters, "replayed", Code::Replayed, at)
         })
         .await
@@ -121,8 +121,10 @@ impl Store {
     /// # Errors
     /// The database failed; none of them is noted.
     pub async fn purged(&self, letters: Vec<Letter>, at: Timestamp) -> Result<usize, Error> {
-        self.write(reach(&letters), move |session| leave_all(session, &letters, "purged", Code::Purged, at))
-            .await
+        self.write(self.reach(&letters).await?, move |session| {
+            leave_all(session, &letters, "purged", Code::Purged, at)
+        })
+        .await
     }
 
     /// Notes that these letters are copies of what is settled, and of how many that is news: they are listed as
@@ -141,12 +143,30 @@ impl Store {
         })
         .await
     }
+
+    /// Settling beside others, but not while a person of the same advertiser is erased. An intake does not say
+    /// whose it is: its event does, and where there is none, there is none to be erased either.
+    async fn reach(&self, letters: &[Letter]) -> Result<Reach, Error> {
+        let deliveries = letters.iter().filter_map(delivery);
+        let mut reach = Reach::of(deliveries.map(|delivery| &delivery.facts.event.advertiser), Hold::Shared);
+        let intakes = letters.iter().filter(|letter| matches!(letter.content, Content::Intake(_)));
+        let intakes: Vec<EventId> = intakes.filter_map(event).collect();
+        if !intakes.is_empty() {
+            let advertisers = self.read(move |session| advertisers(session, &intakes)).await?;
+            reach.add(&Reach::of(&advertisers, Hold::Shared));
+        }
+        Ok(reach)
+    }
 }
 
-/// Settling beside others, but not while a person of the same advertiser is erased.
-fn reach(letters: &[Letter]) -> Reach {
-    let deliveries = letters.iter().filter_map(delivery);
-    Reach::of(deliveries.map(|delivery| &delivery.facts.event.advertiser), Hold::Shared)
+/// Whose these events are, as far as they are stored.
+fn advertisers(session: &Session<'_>, events: &[EventId]) -> Result<Vec<AdvertiserId>, Error> {
+    let sql = "SELECT advertiser FROM events WHERE id = ?1";
+    let mut found = Vec::new();
+    for event in events {
+        found.extend(session.first(sql, [event.0.as_bytes()], |row| word("advertiser", row.get(0)?))?);
+    }
+    Ok(found)
 }
 
 fn bury(session: &Session<'_>, letter: &Letter) -> Result<bool, Error> {

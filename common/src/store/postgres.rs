@@ -24,6 +24,9 @@ use tokio_postgres::error::SqlState;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long one step waits for a table. Whoever comes after it for the same table waits behind it, so not long.
 const TABLE: &str = "2s";
+/// How long a step of migrating may take: a table may be large, and whoever else migrates comes first. A server
+/// that is gone is noticed by its connection.
+const STEP: Duration = Duration::from_secs(24 * 3_600);
 
 /// The server, to read from.
 pub(super) struct Server {
@@ -93,11 +96,9 @@ impl Engine {
         }
         result
     }
-}
 
-impl writer::Engine for Engine {
-    fn begin(&mut self, scope: &Reach) -> Result<(), Failure> {
-        self.kept(Ok(()))?;
+    /// Begins on the connection that there is, or on a new one.
+    fn begin_once(&mut self, scope: &Reach) -> Result<(), Failure> {
         if self.link.is_none() {
             self.link = Some(Link::open(&self.url)?);
         }
@@ -108,10 +109,39 @@ impl writer::Engine for Engine {
         );
         let begun = self.link().batch(&begin);
         self.saved = begun.is_ok();
-        if begun.is_err() {
-            self.roll_back();
+        match &begun {
+            Ok(()) => {}
+            Err(failure) if may_pass(failure) => writer::Engine::roll_back(self),
+            // A server that can begin nothing may be none that writes, as after a failover: the next connection
+            // finds the one that does.
+            Err(_) => self.link = None,
         }
         begun
+    }
+}
+
+/// Whether whoever begins failed for what others did just then, and the connection is well: a lock was not to
+/// be had, the statement was cancelled, or it was in a deadlock or a conflict.
+fn may_pass(failure: &Failure) -> bool {
+    let passing = [
+        SqlState::LOCK_NOT_AVAILABLE,
+        SqlState::QUERY_CANCELED,
+        SqlState::T_R_DEADLOCK_DETECTED,
+        SqlState::T_R_SERIALIZATION_FAILURE,
+    ];
+    failure.code().is_some_and(|code| passing.contains(code))
+}
+
+impl writer::Engine for Engine {
+    fn begin(&mut self, scope: &Reach) -> Result<(), Failure> {
+        self.kept(Ok(()))?;
+        let (idle, asked) = (self.link.is_some(), Instant::now());
+        match self.begin_once(scope) {
+            // It may have been cut off while nobody used it: nothing was asked of it yet, so another will do.
+            // But from a server that does not answer in time, nobody waits twice for an answer.
+            Err(Failure::Away(_)) if idle && asked.elapsed() < link::ANSWER => self.begin_once(scope),
+            begun => begun,
+        }
     }
 
     fn session(&self) -> Session<'_> {
@@ -178,7 +208,7 @@ fn lock_key(schema: &str, name: &str) -> i64 {
 /// The server cannot be reached, or a step failed, or the schema does not serve us.
 pub(super) fn migrate(url: &Url, steps: &[Step]) -> Result<(u32, u32), Error> {
     apart(|| {
-        let link = Link::open(url)?;
+        let link = Link::open(url)?.answering_within(STEP);
         let deadline = Instant::now() + PATIENCE;
         let mut from = None;
         loop {

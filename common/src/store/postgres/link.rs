@@ -21,11 +21,11 @@ const LIMITS: &str = "SET statement_timeout = '15s'; SET lock_timeout = '10s'; \
                       SET idle_in_transaction_session_timeout = '20s'; SET client_min_messages = error";
 /// How long we wait for an answer: longer than the server may take, so that it is the server that ends it where
 /// it still can.
-const ANSWER: Duration = Duration::from_secs(18);
+pub(super) const ANSWER: Duration = Duration::from_secs(18);
 
-/// No text of PostgreSQL's can hold a NUL. What a sender puts into a name must not fail for ever: in its place
-/// stands a code point that never stands for a character.
-const NUL: char = '\u{10ffff}';
+/// No text of PostgreSQL's can hold a NUL, and what a sender puts into a name must not fail for ever: this and
+/// `0` stand for a NUL, this and `1` for itself. So every text is read as it was written, and two texts are two.
+const ESCAPE: char = '\u{10ffff}';
 
 /// A connection.
 pub(in crate::store) struct Link {
@@ -33,6 +33,8 @@ pub(in crate::store) struct Link {
     schema: String,
     statements: RefCell<HashMap<String, Statement>>,
     broken: Flag<bool>,
+    /// How long an answer may take.
+    answer: Duration,
 }
 
 impl Link {
@@ -71,6 +73,7 @@ impl Link {
             schema: String::new(),
             statements: RefCell::default(),
             broken: Flag::new(false),
+            answer: ANSWER,
         };
         link.batch(LIMITS)?;
         let setup = "SELECT current_schema()::text, current_setting('server_encoding'), \
@@ -95,7 +98,19 @@ impl Link {
 
     /// One that was never there: everything fails.
     pub(super) fn lost() -> Self {
-        Self { open: None, schema: String::new(), statements: RefCell::default(), broken: Flag::new(true) }
+        Self {
+            open: None,
+            schema: String::new(),
+            statements: RefCell::default(),
+            broken: Flag::new(true),
+            answer: ANSWER,
+        }
+    }
+
+    /// The same, where an answer may take so long.
+    pub(in crate::store) fn answering_within(mut self, answer: Duration) -> Self {
+        self.answer = answer;
+        self
     }
 
     /// Where its tables are.
@@ -148,7 +163,7 @@ impl Link {
         let Some((runtime, client)) = self.open.as_ref().filter(|_| !self.broken.get()) else {
             return Err(Failure::Away("the connection was lost".to_owned()));
         };
-        let limited = async { tokio::time::timeout(ANSWER, ask(client)).await };
+        let limited = async { tokio::time::timeout(self.answer, ask(client)).await };
         match runtime.block_on(limited) {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => {
@@ -160,7 +175,7 @@ impl Link {
             }
             Err(_) => {
                 self.broken.set(true);
-                Err(Failure::Away(format!("no answer within {} s", ANSWER.as_secs())))
+                Err(Failure::Away(format!("no answer within {} s", self.answer.as_secs())))
             }
         }
     }
@@ -185,6 +200,43 @@ fn numbered(sql: &str) -> String {
     sql.replace('?', "$")
 }
 
+/// A text as PostgreSQL can hold it.
+fn escaped(text: &str) -> Cow<'_, str> {
+    if !text.contains(['\0', ESCAPE]) {
+        return Cow::Borrowed(text);
+    }
+    let mut escaped = String::with_capacity(text.len() + 16);
+    for char in text.chars() {
+        match char {
+            '\0' => escaped.extend([ESCAPE, '0']),
+            ESCAPE => escaped.extend([ESCAPE, '1']),
+            other => escaped.push(other),
+        }
+    }
+    Cow::Owned(escaped)
+}
+
+/// The text that was written so. An escape that we did not write is left as it is.
+fn unescaped(text: &str) -> Cow<'_, str> {
+    if !text.contains(ESCAPE) {
+        return Cow::Borrowed(text);
+    }
+    let mut plain = String::with_capacity(text.len());
+    let mut chars = text.chars().peekable();
+    while let Some(char) = chars.next() {
+        let stands_for = match (char, chars.peek()) {
+            (ESCAPE, Some('0')) => Some('\0'),
+            (ESCAPE, Some('1')) => Some(ESCAPE),
+            _ => None,
+        };
+        if stands_for.is_some() {
+            chars.next();
+        }
+        plain.push(stands_for.unwrap_or(char));
+    }
+    Cow::Owned(plain)
+}
+
 impl ToSql for Cell<'_> {
     fn to_sql(&self, ty: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn StdError + Sync + Send>> {
         match self {
@@ -194,10 +246,7 @@ impl ToSql for Cell<'_> {
                 Type::INT8 => number.to_sql(ty, out),
                 _ => Err(format!("a number was given for {ty}").into()),
             },
-            Self::Text(text) if text.contains('\0') => {
-                text.replace('\0', NUL.encode_utf8(&mut [0; 4])).to_sql(&Type::TEXT, out)
-            }
-            Self::Text(text) => text.as_ref().to_sql(&Type::TEXT, out),
+            Self::Text(text) => escaped(text).as_ref().to_sql(&Type::TEXT, out),
             Self::Blob(bytes) if *ty == Type::BYTEA => bytes.as_ref().to_sql(ty, out),
             Self::Blob(_) => Err(format!("bytes were given for {ty}").into()),
         }
@@ -217,13 +266,7 @@ impl<'a> FromSql<'a> for Cell<'a> {
             Type::INT4 => Self::Integer(i32::from_sql(ty, raw)?.into()),
             Type::BOOL => Self::Integer(bool::from_sql(ty, raw)?.into()),
             Type::BYTEA => Self::Blob(Cow::Borrowed(raw)),
-            Type::TEXT | Type::VARCHAR | Type::NAME => {
-                let text = std::str::from_utf8(raw)?;
-                Self::Text(match text.contains(NUL) {
-                    true => Cow::Owned(text.replace(NUL, "\0")),
-                    false => Cow::Borrowed(text),
-                })
-            }
+            Type::TEXT | Type::VARCHAR | Type::NAME => Self::Text(unescaped(std::str::from_utf8(raw)?)),
             _ => return Err(format!("a column is of type {ty}").into()),
         })
     }
@@ -236,3 +279,6 @@ impl<'a> FromSql<'a> for Cell<'a> {
         true
     }
 }
+
+#[cfg(test)]
+mod tests;

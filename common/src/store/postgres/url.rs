@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 use tokio_postgres::Config;
-use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 
 /// A URL that is none of PostgreSQL's. It never quotes what was given: there may be a password in it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -94,9 +94,16 @@ impl FromStr for Url {
                 Some(_) => return Err(BadUrl::SslMode),
             }
         }
-        let config: Config = format!("{before}?{}", others.join("&")).parse().map_err(|_| BadUrl::Form)?;
+        let mut config: Config =
+            format!("{before}?{}", others.join("&")).parse().map_err(|_| BadUrl::Form)?;
         if config.get_hosts().is_empty() || config.get_dbname().is_none_or(str::is_empty) {
             return Err(BadUrl::Incomplete);
+        }
+        // Of several, the one that writes is meant: a standby takes connections just as well, and would be stayed
+        // with, reading what is old and writing nothing.
+        let said = others.iter().any(|pair| pair.starts_with("target_session_attrs="));
+        if config.get_hosts().len() > 1 && !said {
+            config.target_session_attrs(TargetSessionAttrs::ReadWrite);
         }
         Ok(Self { text: text.to_owned(), config, tls, ca_file: PathBuf::new() })
     }

@@ -24,3 +24,17 @@ fn a_url_is_shown_without_its_password() {
     assert_eq!(url.tls, Tls::VerifyFull);
     assert_eq!(url.config(Duration::from_secs(1)).get_password(), Some(b"hunter2".as_slice()));
 }
+
+#[test]
+fn of_several_hosts_the_one_that_writes_is_meant_unless_the_url_says_otherwise() {
+    let table = [
+        ("postgres://u@a/d", TargetSessionAttrs::Any),
+        ("postgres://u@a/d?target_session_attrs=read-write", TargetSessionAttrs::ReadWrite),
+        ("postgres://u@a,b:5433/d?sslmode=disable", TargetSessionAttrs::ReadWrite),
+        ("postgres://u@a,b/d?target_session_attrs=any", TargetSessionAttrs::Any),
+    ];
+    for (text, expected) in table {
+        let url: Url = text.parse().unwrap();
+        assert_eq!(url.config(Duration::from_secs(1)).get_target_session_attrs(), expected, "{text}");
+    }
+}
