@@ -90,7 +90,7 @@ async fn when_done_elsewhere(
     let longest = elsewhere::longest_hand_over(&shared.config);
     let mut current = Vec::new();
     for taken in copies {
-        if elsewhere::outwait(&taken, longest, || std::future::ready(false)).await.is_ok() {
+        if elsewhere::outwait(&shared, &taken, longest, || std::future::ready(false)).await.is_ok() {
             current.push(taken);
         }
     }
