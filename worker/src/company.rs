@@ -23,6 +23,8 @@ impl Company {
     /// # Errors
     /// The folder cannot be made or written.
     pub fn join(store: &Path) -> io::Result<Self> {
+        // By whatever way it is reached, it is one store: those who go through a link are in company as well.
+        let store = &store.canonicalize().unwrap_or_else(|_| store.to_owned());
         let mut name = store.file_name().unwrap_or_default().to_owned();
         name.push("-workers");
         let folder = store.with_file_name(name);
@@ -86,6 +88,7 @@ mod tests {
     fn one_is_alone_until_another_joins_and_again_when_that_one_is_gone() {
         let folder = tempfile::tempdir().unwrap();
         let store = folder.path().join("carom.db");
+        std::fs::write(&store, "").unwrap();
         let first = Company::join(&store).unwrap();
         assert!(first.is_alone());
         let second = Company::join(&store).unwrap();
@@ -97,5 +100,10 @@ mod tests {
         std::fs::write(&left, "").unwrap();
         assert!(first.is_alone() && !left.exists());
         assert!(!Company::unknown().is_alone());
+        // One that reaches the same store by a link.
+        let link = folder.path().join("link.db");
+        std::os::unix::fs::symlink(&store, &link).unwrap();
+        let second = Company::join(&link).unwrap();
+        assert!(!first.is_alone() && !second.is_alone());
     }
 }

@@ -137,6 +137,8 @@ fn attendance(
 /// The connectors to consume for: those configured, and those gone with something unfinished. What one that is
 /// Disabled, paused or without its webhook has queued is held there.
 async fn wanted(shared: &Shared, paused: impl Fn(&ConnectorId) -> bool) -> BTreeMap<ConnectorId, Load> {
+    // Read before the resources themselves: where these are newer, we only look once more.
+    let in_use = shared.metrics.resources_version.get();
     let resources = shared.resources.borrow().clone();
     let mut wanted: BTreeMap<_, _> = resources
         .connectors
@@ -148,7 +150,8 @@ async fn wanted(shared: &Shared, paused: impl Fn(&ConnectorId) -> bool) -> BTree
     match shared.store.waiting(jiff::Timestamp::now()).await {
         Ok(waiting) => {
             // Whoever cannot read the newest resources cannot say who is gone: a newer worker may know them.
-            let sure = shared.metrics.newest_invalid.get() == 0;
+            // Nor can who has not looked since they were applied.
+            let sure = shared.metrics.newest_invalid.get() == 0 && is_newest(shared, in_use).await;
             let unfinished: BTreeSet<_> =
                 waiting.connectors.into_iter().map(|(connector, ..)| connector).filter(|_| sure).collect();
             for connector in unfinished.into_iter().filter(|id| resources.connector(id).is_none()) {
@@ -160,10 +163,21 @@ async fn wanted(shared: &Shared, paused: impl Fn(&ConnectorId) -> bool) -> BTree
     wanted
 }
 
+/// Whether no version of the resources was applied after this one.
+async fn is_newest(shared: &Shared, version: i64) -> bool {
+    match shared.store.resources_version().await {
+        Ok(newest) => i64::try_from(newest) == Ok(version),
+        Err(error) => {
+            warn!(%error, "connector.newest_not_known");
+            false
+        }
+    }
+}
+
 /// As many attempts at once as the connector allows, and no more messages than they can settle in time.
 fn load(webhook: &Webhook) -> Load {
     let per_message = per_message(webhook);
-    let messages = (settleable(webhook) / per_message).clamp(1, MOST_HELD);
+    let messages = (settleable(webhook) / per_message).min(begun(webhook)).clamp(1, MOST_HELD);
     Load {
         concurrency: webhook.concurrency,
         rate: webhook.rate,
@@ -172,11 +186,24 @@ fn load(webhook: &Webhook) -> Load {
     }
 }
 
+/// How many attempts a rate lets begin while one takes all its time, and the next. Whoever holds more holds it from the
+/// others that share the rate, for as many times as long as there are workers.
+fn begun(webhook: &Webhook) -> usize {
+    webhook.rate.map_or(usize::MAX, |rate| {
+        let turns = longest_exchange(webhook).as_nanos() / rate.interval().as_nanos().max(1);
+        usize::try_from(turns).unwrap_or(usize::MAX).saturating_add(1)
+    })
+}
+
+/// Fetching a token may take as long as the attempt.
+fn longest_exchange(webhook: &Webhook) -> Duration {
+    let token = matches!(webhook.authorization, Some(Authorization::OAuth2 { .. }));
+    webhook.timeout.0 * if token { 2 } else { 1 }
+}
+
 /// How many deliveries a connector can settle within a minute, at worst: when every attempt takes all its time.
 pub fn settleable(webhook: &Webhook) -> usize {
-    // Fetching a token may take as long as the attempt.
-    let exchanges = if matches!(webhook.authorization, Some(Authorization::OAuth2 { .. })) { 2 } else { 1 };
-    let rounds = HOLD.as_millis() / (webhook.timeout.0.as_millis() * exchanges).max(1);
+    let rounds = HOLD.as_millis() / longest_exchange(webhook).as_millis().max(1);
     let by_time = usize::try_from(rounds.max(1))
         .unwrap_or(usize::MAX)
         .saturating_mul(usize::from(webhook.concurrency.max(1)));
@@ -191,6 +218,16 @@ pub fn settleable(webhook: &Webhook) -> usize {
 mod tests {
     use super::*;
     use carom_common::time::Span;
+
+    #[test]
+    fn with_a_rate_only_what_goes_out_in_the_time_of_one_attempt_is_held() {
+        for (rate, timeout, held) in [("30/m", 5, 3), ("1/m", 5, 1), ("10/s", 5, 51), ("60/m", 30, 31)] {
+            let mut webhook: Webhook = serde_json::from_str(r#"{"url": "https://n.example/"}"#).unwrap();
+            webhook.timeout = Span::from_secs(timeout);
+            webhook.rate = Some(rate.parse().unwrap());
+            assert_eq!(load(&webhook).prefetch, held, "{rate} at {timeout} s");
+        }
+    }
 
     #[test]
     fn what_a_consumer_holds_can_be_settled_in_a_minute() {

@@ -90,7 +90,7 @@ async fn when_done_elsewhere(
     let longest = elsewhere::longest_hand_over(&shared.config);
     let mut current = Vec::new();
     for taken in copies {
-        if elsewhere::outwait(&taken, longest, || std::future::ready(false)).await.is_ok() {
+        if elsewhere::outwait(&shared, &taken, longest, || std::future::ready(false)).await.is_ok() {
             current.push(taken);
         }
     }
@@ -162,7 +162,8 @@ async fn resolve(shared: Arc<Shared>, group: Vec<Taken>) -> Result<(), PublishEr
     })
     .await;
 
-    let (mut deliveries, mut timers, mut released) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut deliveries, mut again) = (Vec::new(), Vec::new());
+    let (mut timers, mut released) = (Vec::new(), Vec::new());
     let mut decided = Vec::new();
     for one in resolved {
         let outcome = match (one.duplicate, one.parked) {
@@ -176,16 +177,18 @@ async fn resolve(shared: Arc<Shared>, group: Vec<Taken>) -> Result<(), PublishEr
         if let Some(source) = source_of.get(&one.event) {
             shared.metrics.events.with_label_values(&[source.as_str(), outcome]).inc();
         }
-        deliveries.extend(one.deliveries);
+        // The store says who chose them. Clocks do not: of two workers, the second may be behind the first.
+        if one.again { &mut again } else { &mut deliveries }.extend(one.deliveries);
         timers.extend(one.timer);
         released.extend(one.released);
     }
-    for delivery in &deliveries {
+    for delivery in deliveries.iter().chain(&again) {
         shared.metrics.selected.with_label_values(&[delivery.connector.as_str()]).inc();
     }
     let publisher = &shared.publisher;
     tokio::try_join!(
-        handover::deliveries(publisher, &rules.resources, deliveries, now),
+        handover::deliveries(publisher, &rules.resources, deliveries, false),
+        handover::deliveries(publisher, &rules.resources, again, true),
         handover::timers(publisher, timers),
         handover::released(publisher, released),
         bury::bury(publisher, &shared.store, &shared.metrics, letters),

@@ -22,6 +22,7 @@ use carom_common::envelope;
 use carom_common::id::ConnectorId;
 use carom_common::postback::{self, Credentials, Postback};
 use carom_common::resources::Resources;
+use carom_common::resources::newest::{self, Look};
 use carom_common::secret::SecretRef;
 use carom_common::store::{AttemptKey, AttemptStanding, End, Pause, Settlement};
 use carom_common::topology;
@@ -30,10 +31,15 @@ use jiff::{SignedDuration, Timestamp};
 pub use outcome::Tried;
 pub use request::{recorded, request};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use tracing::warn;
 
 /// What stands for the access token in Test mode, where none is fetched.
 const NO_TOKEN: &str = "not-fetched-in-test-mode";
+/// Whoever has waited for its turn for so long asks the store again whether it is still due.
+const STALE: Duration = Duration::from_secs(3);
+/// How long what cannot be judged is held before it goes back to its queue.
+const UNREADABLE: Duration = Duration::from_secs(5);
 
 /// Settles every delivery of a message, as many at once as the connector's gate lets pass, and acks it. What
 /// is not begun when it is over (the breaker opens, or we leave) goes back to the queue.
@@ -86,8 +92,9 @@ async fn unpacked(
     Ok(unpacked.items)
 }
 
-/// Puts deliveries back on their queue, each in a message of its own, as one that may be a copy where it is. While the broker is away it waits: a
-/// message that was dropped unacked would hold its place until the broker loses patience.
+/// Puts deliveries back on their queue, each in a message of its own, as one that may be a copy where it is. While
+/// the broker is away it waits: a message that was dropped unacked would hold its place until the broker loses
+/// patience.
 async fn give_back(
     shared: &Shared,
     attendance: &Attendance,
@@ -158,11 +165,23 @@ async fn settled_elsewhere(
         let standing = settle::surely("attempt_standing", || shared.store.attempt_standing(key, event));
         standing.await == AttemptStanding::Settled
     };
-    elsewhere::outwait(taken, longest, settled).await
+    elsewhere::outwait(shared, taken, longest, settled).await
 }
 
 fn key(delivery: &Delivery) -> AttemptKey {
     AttemptKey { delivery: delivery.id, round: delivery.round, attempt: delivery.attempt }
+}
+
+/// What came of the wish to try.
+enum Attempted {
+    /// It was tried, or there was a reason not to.
+    Tried(Box<Tried>),
+    /// It was over before anything was begun.
+    Not,
+    /// Somebody else has settled it meanwhile.
+    Copy,
+    /// Its person was erased meanwhile.
+    Erased,
 }
 
 /// Makes the attempt, hands off what follows, and settles it.
@@ -175,14 +194,22 @@ async fn deliver(
     erased: bool,
 ) -> Result<Sign, PublishError> {
     let at = Timestamp::now();
-    let tried = if erased {
-        Some(Tried::dead(Reason::Erased, "it belongs to a person who was erased"))
-    } else {
-        attempt(shared, attendance, taken, taking, &delivery, at).await?
+    let gone = || Tried::dead(Reason::Erased, "it belongs to a person who was erased");
+    let attempted = match erased {
+        true => Attempted::Tried(Box::new(gone())),
+        false => attempt(shared, attendance, taken, taking, &delivery, at).await?,
     };
-    let Some(tried) = tried else {
-        give_back(shared, attendance, std::slice::from_ref(&delivery), false).await?;
-        return Ok(Sign::Nothing);
+    let (delivery, tried) = match attempted {
+        Attempted::Tried(tried) => (delivery, *tried),
+        Attempted::Erased => (delivery.without_person(), gone()),
+        Attempted::Not => {
+            give_back(shared, attendance, std::slice::from_ref(&delivery), taken.may_be_copy).await?;
+            return Ok(Sign::Nothing);
+        }
+        Attempted::Copy => {
+            shared.metrics.copies.with_label_values(&[delivery.connector.as_str()]).inc();
+            return Ok(Sign::Nothing);
+        }
     };
     let sign = tried.sign();
     attendance.gate.breaker.heard(sign);
@@ -198,7 +225,7 @@ async fn deliver(
     Ok(sign)
 }
 
-/// Tries, unless there is a reason not to; none where it was over before anything was begun.
+/// Tries, unless there is a reason not to.
 async fn attempt(
     shared: &Shared,
     attendance: &Attendance,
@@ -206,35 +233,54 @@ async fn attempt(
     taking: Taking,
     delivery: &Delivery,
     now: Timestamp,
-) -> Result<Option<Tried>, PublishError> {
-    let resources = known(shared, &delivery.connector).await;
+) -> Result<Attempted, PublishError> {
+    let Some(resources) = known(shared, &delivery.connector).await else {
+        // It would come again at once, and so would this.
+        tokio::select! {
+            () = attendance.over(taking) => {}
+            () = tokio::time::sleep(UNREADABLE) => {}
+        }
+        return Ok(Attempted::Not);
+    };
     let Some(connector) = resources.connector(&delivery.connector) else {
         let removed = Tried::dead(Reason::ConnectorRemoved, "there is no such connector any more");
-        return Ok(Some(removed));
+        return Ok(Attempted::Tried(Box::new(removed)));
     };
     if let Some(expired) = expired(connector, delivery, shared.config.worker.max_due.0, now) {
-        return Ok(Some(expired));
+        return Ok(Attempted::Tried(Box::new(expired)));
     }
     if delivery.test {
-        return Ok(Some(match render(connector, delivery, Some(NO_TOKEN)) {
-            Ok(postback) => Tried::tested(recorded(&postback, shared.config.worker.log_body_bytes)),
-            Err(tried) => *tried,
+        return Ok(Attempted::Tried(match render(connector, delivery, Some(NO_TOKEN)) {
+            Ok(postback) => Box::new(Tried::tested(recorded(&postback, shared.config.worker.log_body_bytes))),
+            Err(tried) => tried,
         }));
     }
+    let asked = Instant::now();
     tokio::select! {
         biased;
-        () = attendance.over(taking) => return Ok(None),
+        () = attendance.over(taking) => return Ok(Attempted::Not),
         () = attendance.gate.turn() => {}
     }
     // Its turn may have been long in coming. What was lost meanwhile is another's by now.
     if !taken.is_current() {
         return Err(PublishError::Lost);
     }
+    if asked.elapsed() >= STALE {
+        let (key, event) = (key(delivery), delivery.facts.event.id);
+        match settle::surely("attempt_standing", || shared.store.attempt_standing(key, event)).await {
+            AttemptStanding::Due => {}
+            AttemptStanding::Settled => return Ok(Attempted::Copy),
+            AttemptStanding::Erased => return Ok(Attempted::Erased),
+        }
+        if !taken.is_current() {
+            return Err(PublishError::Lost);
+        }
+    }
     let in_flight = shared.metrics.in_flight.with_label_values(&[delivery.connector.as_str()]);
     in_flight.inc();
     let tried = exchange(shared, connector, delivery).await;
     in_flight.dec();
-    Ok(Some(tried))
+    Ok(Attempted::Tried(Box::new(tried)))
 }
 
 /// Whether it has been due for too long, or its event is too old for this connector. A refund is as old as the
@@ -251,13 +297,21 @@ fn expired(connector: &Connector, delivery: &Delivery, max_due: Duration, now: T
 }
 
 /// The resources in use, or the store's newest where they lack the connector: another worker may have
-/// followed them a moment before us.
-async fn known(shared: &Shared, connector: &ConnectorId) -> Arc<Resources> {
+/// followed them a moment before us. None where we cannot use those, and so cannot say that it is gone.
+async fn known(shared: &Shared, connector: &ConnectorId) -> Option<Arc<Resources>> {
     let resources = shared.resources.borrow().clone();
     if resources.connector(connector).is_some() {
-        return resources;
+        return Some(resources);
     }
-    Arc::new(settle::surely("resources", || shared.store.resources()).await.resources)
+    match settle::surely("resources", || newest::look(&shared.store, 0)).await {
+        Look::Newer(newest) => Some(Arc::new(newest.resources)),
+        // Nothing was applied yet.
+        Look::Unchanged => Some(resources),
+        Look::Refused(refused) => {
+            warn!(%refused, connector = connector.as_str(), "deliver.connector_not_known");
+            None
+        }
+    }
 }
 
 fn render(

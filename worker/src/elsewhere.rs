@@ -5,13 +5,15 @@
 //! and is settled when it is handed off: whoever gets the copy looks in the store until that time is over, and
 //! only then begins. In one process copies meet in `in_hand`, so who is alone waits for nothing.
 
+use crate::settle;
 use crate::shared::Shared;
 use carom_common::amqp::{PublishError, Taken};
 use carom_common::config::Config;
 use carom_common::connector::{Authorization, Webhook};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// Longer than settling takes once the broker has confirmed.
+/// Longer than settling takes once the broker has confirmed, and the store does what it is asked at once. Where it is
+/// slow, it is asked first.
 const SETTLING: Duration = Duration::from_secs(1);
 /// The first and the longest wait between two looks.
 const LOOKS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
@@ -36,11 +38,13 @@ pub fn longest_hand_over(config: &Config) -> Duration {
     config.broker.confirm_timeout.0 + SETTLING
 }
 
-/// Waits until `settled` says so, and gives true; or until `longest` is over since the message was taken.
+/// Waits until `settled` says so, and gives true; or until `longest` is over since the message was taken, and the
+/// store has written something since: while it does not, another may be waiting to settle there just as we do.
 ///
 /// # Errors
 /// The message is no longer ours; it comes again.
 pub async fn outwait<F: Future<Output = bool>>(
+    shared: &Shared,
     taken: &Taken,
     longest: Duration,
     settled: impl Fn() -> F,
@@ -55,7 +59,13 @@ pub async fn outwait<F: Future<Output = bool>>(
         }
         let left = longest.saturating_sub(taken.since.elapsed());
         if left.is_zero() {
-            return Ok(false);
+            let asked = Instant::now();
+            settle::surely("check", || shared.store.check()).await;
+            if asked.elapsed() >= SETTLING / 2 {
+                // Whoever waited beside us may be served after us.
+                tokio::time::sleep(SETTLING).await;
+            }
+            return Ok(settled().await);
         }
         tokio::time::sleep(look.min(left)).await;
         look = (look * 2).min(LOOKS.1);

@@ -14,7 +14,6 @@ use carom_common::resources::Resources;
 use carom_common::retry::Tier;
 use carom_common::topology;
 use futures_util::future::try_join_all;
-use jiff::Timestamp;
 use std::collections::BTreeMap;
 use tracing::warn;
 
@@ -30,8 +29,8 @@ pub fn per_message(webhook: &Webhook) -> usize {
     settleable(webhook).clamp(1, DELIVERIES_PER_MESSAGE)
 }
 
-/// Puts deliveries on their queues, those of one connector together. What was due before `now` was chosen before,
-/// by somebody who may have put it there already: it is published as what may be a copy.
+/// Puts deliveries on their queues, those of one connector together. Those that are handed over `again` were chosen
+/// before, by somebody who may have put them there already: they are published as what may be copies.
 ///
 /// # Errors
 /// We are being shut down.
@@ -39,27 +38,25 @@ pub async fn deliveries(
     publisher: &Publisher,
     resources: &Resources,
     deliveries: Vec<Delivery>,
-    now: Timestamp,
+    again: bool,
 ) -> Result<(), PublishError> {
-    let mut by_connector: BTreeMap<(ConnectorId, bool), Vec<Delivery>> = BTreeMap::new();
+    let mut by_connector: BTreeMap<ConnectorId, Vec<Delivery>> = BTreeMap::new();
     for delivery in deliveries {
-        // The store keeps milliseconds.
-        let again = delivery.due_since.as_millisecond() < now.as_millisecond();
-        by_connector.entry((delivery.connector.clone(), again)).or_default().push(delivery);
+        by_connector.entry(delivery.connector.clone()).or_default().push(delivery);
     }
-    for (connector, _) in by_connector.keys() {
+    for connector in by_connector.keys() {
         // A connector may be selected a moment before its consumer comes up.
         if let Err(error) = publisher.link().ensure_connector(connector).await {
             warn!(%error, connector = connector.as_str(), "connector.declare_failed");
         }
     }
-    let messages = by_connector.iter().flat_map(|((connector, again), deliveries)| {
+    let messages = by_connector.iter().flat_map(|(connector, deliveries)| {
         let queue = topology::deliver_queue(connector);
         let most = resources.connector(connector).map_or(1, |connector| per_message(&connector.webhook));
         deliveries
             .chunks(most)
             .flat_map(batches)
-            .map(move |body| Message::to_queue(&queue, body).again(*again))
+            .map(move |body| Message::to_queue(&queue, body).again(again))
             .collect::<Vec<_>>()
     });
     try_join_all(messages.map(|message| publisher.publish_surely(message))).await.map(|_| ())

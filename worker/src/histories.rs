@@ -114,8 +114,10 @@ async fn an_event_that_stopped_after_it_was_decided_hands_over_the_same_again() 
     let sale = desk.event(0, &format!("event=purchase&txid=1&click_id={click}")).await;
     assert_eq!(sale.selected(), ["network 17 (test mode)", "crm -"]);
     assert!(sale.deliveries[0].facts.touch.as_ref().is_some_and(|touch| touch.click != Some(click)));
+    // At the very same time: it is the store that says who is second, and no clock.
     let resumed = desk.again(&sale).await;
     assert_eq!(resumed.deliveries, sale.deliveries);
+    assert!(resumed.again && !sale.again);
 }
 
 #[tokio::test]

@@ -37,7 +37,7 @@ pub async fn tell(shared: &Shared, late: Vec<Late>) -> Result<(), PublishError> 
 async fn tell_some(shared: &Shared, late: Vec<Late>) -> Result<(), PublishError> {
     let resources = shared.resources.borrow().clone();
     let now = Timestamp::now();
-    let (mut deliveries, mut done) = (Vec::new(), Vec::new());
+    let (mut deliveries, mut again, mut done) = (Vec::new(), Vec::new(), Vec::new());
     for one in late {
         let (selected, decisions) = choose(&one, &resources, now);
         let chosen = crate::settle::surely("choose_late", || {
@@ -47,10 +47,17 @@ async fn tell_some(shared: &Shared, late: Vec<Late>) -> Result<(), PublishError>
         for delivery in &chosen {
             shared.metrics.selected.with_label_values(&[delivery.connector.as_str()]).inc();
         }
-        deliveries.extend(chosen);
+        // What has another time than ours was chosen by another, whose clock may be ahead. The store keeps
+        // milliseconds.
+        let (ours, others): (Vec<_>, Vec<_>) = chosen
+            .into_iter()
+            .partition(|delivery| delivery.due_since.as_millisecond() == now.as_millisecond());
+        deliveries.extend(ours);
+        again.extend(others);
         done.extend(one.news.click.as_ref().map(|click| (one.news.event.id, click.id)));
     }
-    handover::deliveries(&shared.publisher, &resources, deliveries, now).await?;
+    handover::deliveries(&shared.publisher, &resources, deliveries, false).await?;
+    handover::deliveries(&shared.publisher, &resources, again, true).await?;
     crate::settle::surely("late_handed_over", || shared.store.late_handed_over(done.clone())).await;
     Ok(())
 }

@@ -28,6 +28,7 @@ mod unrouted;
 // What goes along with it.
 mod egress;
 mod tokens;
+mod passive;
 mod pauses;
 mod clickfunnels;
 mod follow;

@@ -6,13 +6,12 @@
 //! the same, or two workers do this at once, one of the two is a copy, and is known as one.
 
 use crate::handover;
+use crate::passive::{self, PATIENCE, Unseen};
 use crate::shared::Shared;
 use carom_common::connector::limits::HOLD;
 use carom_common::id::ConnectorId;
 use carom_common::topology;
 use jiff::{SignedDuration, Timestamp};
-use lapin::options::QueueDeclareOptions;
-use lapin::types::FieldTable;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -49,11 +48,17 @@ async fn look(
     held: Duration,
     empty: &mut BTreeMap<ConnectorId, Instant>,
 ) -> anyhow::Result<()> {
+    anyhow::ensure!(shared.link.connected(), "the broker is not connected");
     let before = Timestamp::now() - SignedDuration::try_from(margin)?;
     let overdue = shared.store.connectors_overdue(before).await?;
     empty.retain(|connector, _| overdue.contains(connector));
     for connector in overdue {
-        if !is_empty(shared, &connector).await? {
+        let looked = is_empty(shared, &connector).await;
+        if let Err(error) = &looked {
+            warn!(error = format!("{error:#}"), connector = connector.as_str(), "overdue.queue_not_seen");
+        }
+        // Whoever has not seen the queue knows nothing of it, and begins anew.
+        if !matches!(looked, Ok(true)) {
             empty.remove(&connector);
             continue;
         }
@@ -66,23 +71,21 @@ async fn look(
     Ok(())
 }
 
-/// Whether nothing lies ready on a connector's queue. One that is not there is as empty as can be.
+/// Whether nothing lies ready on a connector's queue. One that is not there is as empty as can be; one that does not
+/// answer may be full.
 async fn is_empty(shared: &Shared, connector: &ConnectorId) -> anyhow::Result<bool> {
-    anyhow::ensure!(shared.link.connected(), "the broker is not connected");
     shared.link.ensure_connector(connector).await?;
     let channel = shared.link.channel().await;
-    let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
     let queue = topology::deliver_queue(connector);
-    match channel.queue_declare(queue.as_str().into(), options, FieldTable::default()).await {
-        Ok(declared) => {
-            channel.close(200, "looked".into()).await?;
-            Ok(declared.message_count() == 0)
-        }
-        Err(error) => {
-            debug!(%error, queue, "overdue.no_queue");
+    // The channel ends when it is dropped.
+    match passive::look(&channel, &queue, PATIENCE).await {
+        Ok(declared) => Ok(declared.message_count() == 0),
+        Err(Unseen::Absent) => {
+            debug!(queue, "overdue.no_queue");
             shared.link.declare_connector(connector).await?;
             Ok(true)
         }
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -94,7 +97,7 @@ async fn put_back(shared: &Shared, connector: &ConnectorId, before: Timestamp) -
     warn!(connector = connector.as_str(), deliveries = lost.len(), "overdue.put_back");
     let count = lost.len() as u64;
     let resources = shared.resources.borrow().clone();
-    handover::deliveries(&shared.publisher, &resources, lost, Timestamp::now()).await?;
+    handover::deliveries(&shared.publisher, &resources, lost, true).await?;
     shared.metrics.put_back.with_label_values(&[connector.as_str()]).inc_by(count);
     Ok(())
 }

@@ -3,12 +3,11 @@
 //! The broker counts a queue's consumers; a passive declare tells. Looked at are only the queues of connectors
 //! with a rate, all on one channel: a channel each would be too many.
 
+use crate::passive::{self, Unseen};
 use crate::shared::Shared;
 use carom_common::id::ConnectorId;
 use carom_common::topology;
 use lapin::Channel;
-use lapin::options::QueueDeclareOptions;
-use lapin::types::FieldTable;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -18,6 +17,8 @@ use tracing::debug;
 
 /// How often the consumers are counted.
 pub const LOOK: Duration = Duration::from_secs(1);
+/// How long one queue may take to answer. The others are not counted meanwhile.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How many take from each queue, as it was last counted.
 #[derive(Default)]
@@ -110,15 +111,13 @@ async fn count(
     shared: &Shared,
     channel: &mut Option<Channel>,
     connector: &ConnectorId,
-) -> Result<u32, lapin::Error> {
+) -> Result<u32, Unseen> {
     let channel = match channel {
         Some(open) if open.status().connected() => open,
         closed => closed.insert(shared.link.channel().await),
     };
-    let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
     let queue = topology::deliver_queue(connector);
-    let declared = channel.queue_declare(queue.as_str().into(), options, FieldTable::default()).await?;
-    Ok(declared.consumer_count())
+    Ok(passive::look(channel, &queue, PATIENCE).await?.consumer_count())
 }
 
 #[cfg(test)]

@@ -383,6 +383,8 @@ pub struct Resolved {
     pub event: EventId,
     /// What is to be handed over now. Empty for duplicates and parked events.
     pub deliveries: Vec<Delivery>,
+    /// Whether they were chosen before, by somebody who may have handed them over already.
+    pub again: bool,
     /// Whether it is parked.
     pub parked: bool,
     /// The timer that it is parked with: the intake as it goes into the tier.

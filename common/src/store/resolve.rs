@@ -218,6 +218,7 @@ fn keep(
     let mut resolved = Resolved {
         event,
         deliveries: Vec::new(),
+        again: false,
         parked: false,
         timer: None,
         released: Vec::new(),
@@ -234,6 +235,7 @@ fn keep(
         }
         Verdict::Resume(deliveries) => {
             resolved.deliveries = deliveries;
+            resolved.again = true;
             resolved.released = brought(session, candidate)?;
         }
         Verdict::Park(park) => {

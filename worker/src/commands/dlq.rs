@@ -226,5 +226,6 @@ async fn sweep(config: &Config, args: &SweepArgs, act: Act) -> anyhow::Result<()
     }
     done?;
     anyhow::ensure!(!swept.interrupted, "interrupted: run it again to go on");
+    anyhow::ensure!(swept.unseen == 0, "{} letters were not seen: run it again", swept.unseen);
     Ok(())
 }

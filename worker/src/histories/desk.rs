@@ -36,6 +36,7 @@ pub struct Decided {
     intake: Option<Intake>,
     news: Option<News>,
     pub deliveries: Vec<Delivery>,
+    pub again: bool,
     decisions: Vec<Decision>,
 }
 
@@ -120,8 +121,8 @@ impl Desk {
             Verdict::Decide(decided) => decided.news,
             _ => None,
         };
-        let (deliveries, decisions) = (resolved.deliveries, resolution.decisions);
-        Decided { id: resolved.event, now, intake: Some(intake), news, deliveries, decisions }
+        let (deliveries, again, decisions) = (resolved.deliveries, resolved.again, resolution.decisions);
+        Decided { id: resolved.event, now, intake: Some(intake), news, deliveries, again, decisions }
     }
 
     /// A click that an event may have named comes late; nothing of what that brings is on its queue yet.
@@ -134,7 +135,15 @@ impl Desk {
             deliveries.extend(chosen);
             all.extend(decisions);
         }
-        Decided { id: EventId::new(), now: at(day), intake: None, news: None, deliveries, decisions: all }
+        Decided {
+            id: EventId::new(),
+            now: at(day),
+            intake: None,
+            news: None,
+            deliveries,
+            again: false,
+            decisions: all,
+        }
     }
 
     /// What the store holds in its tables, as text.

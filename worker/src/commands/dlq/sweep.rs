@@ -7,8 +7,10 @@
 
 use super::room::Room;
 use super::swept::{Act, End, Swept};
+use crate::passive::{self, PATIENCE};
 use anyhow::Context;
 use carom_common::amqp::{Address, Message, PublishError, Publisher, Taken, consume, greet, link::Link};
+use carom_common::backoff_policy::Reconnect;
 use carom_common::config::Config;
 use carom_common::dead_letter::{Content, Letter};
 use carom_common::delivery::Delivery;
@@ -20,9 +22,9 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
-use lapin::options::QueueDeclareOptions;
-use lapin::types::FieldTable;
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Mutex, mpsc};
@@ -33,10 +35,12 @@ use uuid::Uuid;
 /// How many letters are in hand at once. Those that wait for the store are noted in one commit: the more there are,
 /// the less often a sweep and the workers wait for each other.
 const IN_HAND: u16 = 256;
-/// How often something is noted, where the store says that it cannot.
-const TRIES: u32 = 5;
-/// When nothing more comes for so long, the turn is over: another sweep holds the rest.
+/// How long something is noted again, where the store says that it cannot.
+const NOTING: Duration = Duration::from_secs(60);
+/// When nothing more comes for so long to whoever listens, the turn is over: another sweep holds the rest.
 const QUIET: Duration = Duration::from_secs(5);
+/// When nothing more comes for so long, be it that the broker is away, it is over as well.
+const AWAY: Duration = Duration::from_secs(60);
 
 /// A sweep, ready to run.
 pub struct Sweep {
@@ -49,13 +53,9 @@ pub struct Sweep {
     stop: CancellationToken,
     /// What is not begun is not begun any more.
     halt: CancellationToken,
-    /// Whose turn it is to go out.
-    turn: Mutex<Turn>,
-}
-
-/// The rate, and the room on the queues that letters go back to.
-struct Turn {
-    pace: Option<Interval>,
+    /// The rate at which letters go out.
+    pace: Option<Mutex<Interval>>,
+    /// The room on the queues that they go back to.
     room: Room,
 }
 
@@ -96,11 +96,11 @@ impl Sweep {
         let pace = rate.map(|rate| {
             let mut pace = tokio::time::interval(Duration::from_secs(1) / rate);
             pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            pace
+            Mutex::new(pace)
         });
-        let turn = Mutex::new(Turn { pace, room: Room::new(link.clone(), ahead) });
+        let room = Room::new(link.clone(), ahead);
         let halt = CancellationToken::new();
-        Ok(Self { act, filter, store, resources, link, publisher, stop, halt, turn })
+        Ok(Self { act, filter, store, resources, link, publisher, stop, halt, pace, room })
     }
 
     /// Goes round the queue once, and says what was done, be it that it could not be done to the end.
@@ -112,8 +112,11 @@ impl Sweep {
         let total = self.waiting().await?;
         let bar = ProgressBar::new(u64::from(total)).with_style(style());
         let consuming = self.stop.child_token();
+        let listening = Arc::new(AtomicBool::new(false));
+        let told = listening.clone();
+        let attached = move |on| told.store(on, Ordering::Relaxed);
         let mut taken =
-            consume(self.link.clone(), topology::DEAD.to_owned(), IN_HAND, consuming.clone(), |_| {});
+            consume(self.link.clone(), topology::DEAD.to_owned(), IN_HAND, consuming.clone(), attached);
         let mut swept = Swept::new(self.act);
         let mut in_hand = FuturesUnordered::new();
         // The turn ends with as many messages as lay there when it began: what was rotated is behind them, and
@@ -157,7 +160,7 @@ impl Sweep {
                         }
                     }
                 }
-                message = next(&mut taken), if open && in_hand.len() + waiting < usize::from(IN_HAND) => {
+                message = next(&mut taken, &listening), if open && in_hand.len() + waiting < usize::from(IN_HAND) => {
                     let Some(message) = message else { open = false; continue };
                     if !message.is_current() {
                         continue;
@@ -195,9 +198,8 @@ impl Sweep {
         // A letter that is taken before the publishing connection stands could not be sent.
         self.publisher.link().channel().await.close(200, "connected".into()).await?;
         let channel = self.link.channel().await;
-        let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
-        let queue = channel.queue_declare(topology::DEAD.into(), options, FieldTable::default()).await?;
-        channel.close(200, "counted".into()).await?;
+        // The channel ends when it is dropped.
+        let queue = passive::look(&channel, topology::DEAD, PATIENCE).await.context(topology::DEAD)?;
         Ok(queue.message_count())
     }
 
@@ -210,7 +212,7 @@ impl Sweep {
     async fn settled(&self, message: Taken, letter: Letter) -> anyhow::Result<End> {
         let fate = if !matches(&self.filter, &letter) {
             Fate::Stay
-        } else if self.may_go(&letter).await? && message.is_current() {
+        } else if self.may_go(&letter).await && message.is_current() {
             self.fate(&letter).await?
         } else {
             return Ok(End::Untouched);
@@ -243,18 +245,22 @@ impl Sweep {
         Ok(end)
     }
 
-    /// Notes something. The workers write too, and a busy store is not yet one that is away.
+    /// Notes something. The workers write too, and a busy store is not yet one that is away; nor is one that is
+    /// started again.
     async fn noted<F: Future<Output = Result<usize, Error>>>(
         &self,
         note: impl Fn() -> F,
     ) -> Result<usize, Error> {
-        for _ in 1..TRIES {
+        let (began, mut delays) = (Instant::now(), Reconnect::new());
+        loop {
             match note().await {
-                Err(error) if !matches!(error, Error::Closed) => tracing::warn!(%error, "dlq.note_again"),
+                Err(error) if !matches!(error, Error::Closed) && began.elapsed() < NOTING => {
+                    tracing::warn!(%error, "dlq.note_again");
+                }
                 done => return done,
             }
+            tokio::time::sleep(delays.next()).await;
         }
-        note().await
     }
 
     async fn rotate(&self, message: &Taken) -> Result<(), PublishError> {
@@ -264,21 +270,21 @@ impl Sweep {
 
     /// Waits for the letter's turn: by the rate, and until there is room on its queue. False where the sweep has
     /// ended before that.
-    async fn may_go(&self, letter: &Letter) -> anyhow::Result<bool> {
+    async fn may_go(&self, letter: &Letter) -> bool {
         let turn = async {
-            let mut turn = self.turn.lock().await;
-            if self.act == Act::Replay {
-                turn.room.wait(target(letter)).await?;
+            // Held until its turn by the rate: room that was found long before is none.
+            let _room = match self.act {
+                Act::Replay => self.room.wait(target(letter)).await,
+                Act::Purge => None,
+            };
+            if let Some(pace) = &self.pace {
+                pace.lock().await.tick().await;
             }
-            if let Some(pace) = &mut turn.pace {
-                pace.tick().await;
-            }
-            Ok(true)
         };
         tokio::select! {
             biased;
-            () = self.halt.cancelled() => Ok(false),
-            turn = turn => turn,
+            () = self.halt.cancelled() => false,
+            () = turn => true,
         }
     }
 
@@ -340,8 +346,21 @@ fn target(letter: &Letter) -> &str {
     }
 }
 
-async fn next(taken: &mut mpsc::Receiver<Taken>) -> Option<Taken> {
-    tokio::time::timeout(QUIET, taken.recv()).await.ok().flatten()
+/// The next message; none where none comes for [`QUIET`], of which only the time counts in which we listen: a
+/// connection that is lost is made again.
+async fn next<T>(taken: &mut mpsc::Receiver<T>, listening: &AtomicBool) -> Option<T> {
+    let (began, mut quiet) = (Instant::now(), Instant::now());
+    loop {
+        if let Ok(message) = tokio::time::timeout(QUIET / 20, taken.recv()).await {
+            return message;
+        }
+        if !listening.load(Ordering::Relaxed) {
+            quiet = Instant::now();
+        }
+        if quiet.elapsed() >= QUIET || began.elapsed() >= AWAY {
+            return None;
+        }
+    }
 }
 
 /// Reads a message of `carom.dead`. One that is no letter is shown as one, so that it can be purged.
@@ -385,4 +404,22 @@ fn matches(filter: &LetterFilter, letter: &Letter) -> bool {
 #[allow(clippy::expect_used, reason = "the template is a constant of the program")]
 fn style() -> ProgressStyle {
     ProgressStyle::with_template("{bar:40} {pos}/{len} letters, {per_sec}, {eta} left").expect("valid")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_does_not_listen_is_not_told_that_it_is_quiet() {
+        let (sender, mut taken) = mpsc::channel(1);
+        let listening = AtomicBool::new(false);
+        let sent = async {
+            tokio::time::sleep(QUIET + QUIET / 5).await;
+            listening.store(true, Ordering::Relaxed);
+            sender.send(1).await.unwrap();
+        };
+        let (next, ()) = tokio::join!(next(&mut taken, &listening), sent);
+        assert_eq!(next, Some(1));
+    }
 }

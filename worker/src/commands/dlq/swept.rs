@@ -114,7 +114,7 @@ impl fmt::Display for Swept {
         } else if self.unseen > 0 {
             write!(
                 f,
-                "; {} were not seen, because another sweep or a lost connection had them",
+                "; {} were not seen, because another sweep or a lost connection had them: run it again",
                 self.unseen
             )?;
         }
