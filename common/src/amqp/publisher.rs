@@ -27,6 +27,10 @@ const IN_FLIGHT: usize = 1_000;
 /// A queue that is over its length tells the channel to refuse, and when it is not any more to go on. When the
 /// limit itself is taken away it never says so (measured, 3.10.8), and the channel refuses for ever. A new one
 /// asks the queue.
+///
+/// Nor does a channel of 3.10.8 go on that first publishes to a quorum queue between the death of its leader and the
+/// record of the next: it keeps the dead one as the leader, and refuses until that node is back. A new one reads
+/// the record.
 const REFUSED_FOR: Duration = Duration::from_secs(5);
 
 /// A persistent, mandatory message.
