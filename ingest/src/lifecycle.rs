@@ -171,8 +171,9 @@ fn drain(
         trouble: custody.line.trouble().clone(),
         publish: {
             let publish = publishing(publisher, custody.queue);
-            // What is spooled may have been published before: its confirm may only have been late.
-            Box::new(move |body| publish(body, true))
+            // Some of it may have been published before. Said of all, each message would wait at the workers, where
+            // there are several, for as long as another could have it in hand, and all live traffic behind it.
+            Box::new(move |body| publish(body, false))
         },
     }
 }
