@@ -14,7 +14,6 @@ use carom_tests::resources::{Connector, Resources};
 use carom_tests::stack::{Binary, Setup};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
-use std::time::Instant;
 
 /// Each name, and the class of an attempt while it is as it is.
 const NAMES: [(&str, &str); 6] = [
