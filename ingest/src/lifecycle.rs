@@ -159,10 +159,10 @@ fn custody(
     Custody { queue, line, spool: spool.clone(), reachable, stop: stop.clone() }
 }
 
-fn drain(
-    custody: &Custody,
-    publisher: &Publisher,
-) -> Drain<Box<dyn Fn(Vec<u8>) -> BoxFuture<'static, Result<(), PublishError>> + Send + Sync>> {
+/// Puts one message on a queue, and returns when it is confirmed or not.
+type Publish = dyn Fn(Vec<u8>) -> BoxFuture<'static, Result<(), PublishError>> + Send + Sync;
+
+fn drain(custody: &Custody, publisher: &Publisher) -> Drain<Box<Publish>> {
     Drain {
         queue: custody.queue,
         spool: custody.spool.clone(),

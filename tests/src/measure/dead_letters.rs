@@ -129,7 +129,8 @@ async fn together(stack: &Stack) -> Result<[String; 3]> {
     let (mut one, mut two) = (replay(stack, &["--all"])?, replay(stack, &["--all"])?);
     for replay in [&mut one, &mut two] {
         let status = replay.ended(secs(3_600)).await?;
-        ensure!(status.success(), "a replay ended with {status}: {}", replay.tail(3));
+        // 1: it has left some to the other.
+        ensure!(matches!(status.code(), Some(0 | 1)), "a replay ended with {status}: {}", replay.tail(3));
     }
     let rest = stack.carom_ok(&["dlq", "replay", "--all"]).await?;
     Ok([said(&one)?, said(&two)?, rest.trim().to_owned()])

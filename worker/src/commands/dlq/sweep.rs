@@ -218,7 +218,9 @@ impl Sweep {
             return Ok(End::Untouched);
         };
         let end = match fate {
-            Fate::Send(send) => match self.publisher.publish(send.again(message.may_be_copy)).await {
+            // Also of a letter that the broker gives out again: by the store's word it was not sent before. To flag all
+            // that an interrupted sweep had in hand would make workers wait for each.
+            Fate::Send(send) => match self.publisher.publish(send).await {
                 Ok(()) => {
                     self.noted(|| self.store.replayed(vec![letter.clone()], Timestamp::now())).await?;
                     End::Done
@@ -265,7 +267,7 @@ impl Sweep {
 
     async fn rotate(&self, message: &Taken) -> Result<(), PublishError> {
         let to_the_tail = Message::to_queue(topology::DEAD, message.body.clone());
-        self.publisher.publish_surely(to_the_tail.again(message.may_be_copy)).await
+        self.publisher.publish_surely(to_the_tail).await
     }
 
     /// Waits for the letter's turn: by the rate, and until there is room on its queue. False where the sweep has
