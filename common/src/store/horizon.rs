@@ -13,8 +13,24 @@ use std::collections::VecDeque;
 #[derive(Clone, Debug, Default)]
 pub struct Horizon {
     reached: i64,
-    /// The last number that was given, and the first transaction that had not begun by then.
+    /// The last number that had been given at the first look.
+    first: Option<i64>,
+    /// The last number that was given, and a transaction that began after that.
     seen: VecDeque<(i64, i64)>,
+}
+
+impl Horizon {
+    /// The last number that had been given when this was looked at first.
+    #[must_use]
+    pub fn began_at(&self) -> i64 {
+        self.first.unwrap_or_default()
+    }
+
+    /// Whether all that had been given a number by the first look is settled.
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        self.first.is_some_and(|first| self.reached >= first)
+    }
 }
 
 /// No more looks are remembered than this: a transaction that lasts for longer holds the horizon where it is.
@@ -40,12 +56,17 @@ impl Store {
             }
         };
         let (last, settled) = self.read(given).await?;
+        horizon.first.get_or_insert(last);
         if settled {
             horizon.reached = horizon.reached.max(last);
             return Ok(horizon.reached);
         }
-        // A snapshot of its own, after the number was read: whoever was given it has begun.
-        let running = "SELECT pg_snapshot_xmin(s)::text::bigint, pg_snapshot_xmax(s)::text::bigint
+        // A transaction of its own, after the number was read: whoever was given that has begun, and has a lower
+        // id than we get now. The snapshot's xmax is none such: it follows the last that has ended, and whoever is
+        // under way may be beyond it. A standby gives no ids, and knows nothing better.
+        let running = "SELECT pg_snapshot_xmin(s)::text::bigint,
+                           (CASE WHEN pg_is_in_recovery() THEN pg_snapshot_xmax(s) ELSE pg_current_xact_id() END)
+                               ::text::bigint
                        FROM pg_current_snapshot() s";
         let (oldest, next): (i64, i64) =
             self.read(move |session| session.one(running, (), |row| Ok((row.get(0)?, row.get(1)?)))).await?;

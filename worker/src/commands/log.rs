@@ -10,10 +10,12 @@ use carom_common::store::{AttemptRecord, Horizon, LogFilter, Store};
 use clap::Args;
 use sieve::Sieve;
 use std::fmt::Write as _;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 const PAGE: u32 = 500;
+/// How long following waits for those who were writing when it began: longer than any of ours may write.
+const PATIENCE: Duration = Duration::from_secs(25);
 
 /// What `log` lists.
 #[derive(Args)]
@@ -83,7 +85,7 @@ pub async fn run(config: &Config, args: &LogArgs) -> anyhow::Result<()> {
     }
     // What is settled from here on is either listed or followed, and nothing is both.
     let mut horizon = Horizon::default();
-    let mut last = store.horizon(&mut horizon).await?;
+    let mut last = begin(&store, &mut horizon, PATIENCE).await?;
     let listed = LogFilter { before: Some(last.saturating_add(1)), ..filter.clone() };
     for attempt in &newest_of(&store, &listed, &sieve, args.limit).await? {
         tell(attempt, args.json, verbose)?;
@@ -101,6 +103,27 @@ pub async fn run(config: &Config, args: &LogArgs) -> anyhow::Result<()> {
         for attempt in page.iter().filter(|attempt| sieve.lets(attempt)) {
             tell(attempt, args.json, verbose)?;
         }
+    }
+}
+
+/// Where following begins: at what had a number when we came, as soon as it is settled. Before that the horizon
+/// may be anywhere, and from there the whole log might come.
+async fn begin(store: &Store, horizon: &mut Horizon, patience: Duration) -> anyhow::Result<i64> {
+    let deadline = Instant::now() + patience;
+    loop {
+        let reached = store.horizon(horizon).await?;
+        if horizon.has_begun() {
+            return Ok(reached);
+        }
+        if Instant::now() >= deadline {
+            // Whatever holds it up is not ours: we write for no longer than that.
+            eprintln!(
+                "a transaction on the server has lasted for {} s: until it ends, nothing is followed",
+                patience.as_secs()
+            );
+            return Ok(horizon.began_at());
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
