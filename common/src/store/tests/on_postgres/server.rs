@@ -215,7 +215,7 @@ async fn whoever_follows_the_log_misses_nothing_that_commits_late_under_a_lower_
 
 /// Looks until all up to this is settled: other tests have transactions on the same server.
 async fn reaches(store: &Store, horizon: &mut Horizon, number: i64) {
-    for _ in 0..200 {
+    for _ in 0..1_800 {
         if store.horizon(horizon).await.unwrap() == number {
             return;
         }
