@@ -270,6 +270,13 @@ impl Stack {
         self.start_binary(Binary::Worker)?;
         self.start_binary(Binary::Ingest)?;
         self.ready().await?;
+        // With a spool it is ready before its broker is there.
+        eventually(secs(30), "ingest has its broker", async || {
+            let answer = self.client.get(&self.ops_url(Binary::Ingest, "/readyz")).await?;
+            ensure!(!answer.body.contains("degraded"), "it says {}", answer.body.trim());
+            Ok(())
+        })
+        .await?;
         Ok(self)
     }
 
