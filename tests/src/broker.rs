@@ -3,7 +3,7 @@
 use crate::eventually::{eventually, secs};
 use crate::management::{Management, encoded};
 use crate::node::Node;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use reqwest::Url;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -154,20 +154,35 @@ impl Vhost {
     }
 
     /// Cuts the oldest connection of this vhost that its client gave this name. One that was just opened is not
-    /// listed yet, so this waits for it.
+    /// listed yet, and one that has just gone may be listed still.
     pub async fn cut(&self, client: &str) -> Result<()> {
-        // One that has just gone may be listed still.
         eventually(secs(15), format!("{client} is listed and cut"), async || {
-            let listed = self.broker.management.get("/api/connections").await?;
-            let named = |one: &&Value| {
-                one["client_properties"]["connection_name"] == client && one["vhost"] == self.name.as_str()
-            };
-            let mut all: Vec<_> = listed.as_array().context("no list")?.iter().filter(named).collect();
-            all.sort_by_key(|one| one["connected_at"].as_u64());
-            let oldest = all.first().and_then(|one| one["name"].as_str()).context("it is not")?;
+            let listed = self.connections(client).await?;
+            let oldest = listed.first().context("it is not")?;
             self.broker.management.delete(&format!("/api/connections/{}", encoded(oldest))).await
         })
         .await
+    }
+
+    /// Waits until so many connections of this name are listed, so that one can be cut at once.
+    pub async fn lists(&self, client: &str, count: usize) -> Result<()> {
+        eventually(secs(20), format!("{count} of {client} are listed"), async || {
+            let listed = self.connections(client).await?.len();
+            ensure!(listed >= count, "{listed} are");
+            Ok(())
+        })
+        .await
+    }
+
+    /// The connections of this vhost that their clients gave this name, the oldest first.
+    async fn connections(&self, client: &str) -> Result<Vec<String>> {
+        let listed = self.broker.management.get("/api/connections").await?;
+        let named = |one: &&Value| {
+            one["client_properties"]["connection_name"] == client && one["vhost"] == self.name.as_str()
+        };
+        let mut all: Vec<_> = listed.as_array().context("no list")?.iter().filter(named).collect();
+        all.sort_by_key(|one| one["connected_at"].as_u64());
+        Ok(all.iter().filter_map(|one| Some(one["name"].as_str()?.to_owned())).collect())
     }
 
     /// Up to `count` bodies from the head of a queue, which are put back.

@@ -107,6 +107,7 @@ async fn what_a_worker_has_in_hand_when_its_connection_is_cut_is_not_sent_by_ano
         .start(&broker)
         .await?;
     let other = stack.start_another(Binary::Worker).await?;
+    stack.vhost()?.lists(CONSUMING, 2).await?;
     let count = 60;
     let load = Load::plain(&stack, "load", Amount::Of(count), 16);
     let in_flight = |text: String| metrics::sum(&text, "carom_attempts_in_flight", &[]).unwrap_or(0.0);
