@@ -47,7 +47,6 @@ pub mod prometheus;
 // What those stand on.
 pub mod management;
 pub mod node;
-pub mod certificates;
 pub mod postgres;
 pub mod process;
 pub mod ports;

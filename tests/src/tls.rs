@@ -1,14 +1,18 @@
 //! A certificate authority of a scenario's own, and what its servers show: good certificates and bad ones.
 
-use anyhow::Result;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
+use anyhow::{Context, Result};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    date_time_ymd,
+};
 use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use std::path::Path;
 use std::sync::Arc;
 
 /// An authority that nobody knows but whom it is named to.
 pub struct Authority {
-    issuer: Issuer<'static, KeyPair>,
+    issuer: CertifiedIssuer<'static, KeyPair>,
     /// Its certificate, as `egress.ca_file` takes it.
     pub pem: String,
 }
@@ -29,9 +33,28 @@ impl Authority {
         let mut params = CertificateParams::new(Vec::new())?;
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.distinguished_name.push(DnType::CommonName, "Scenario's own authority");
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
+        Ok(Self { pem: issuer.pem(), issuer })
+    }
+
+    /// Writes `ca.pem`, and `cert.pem` and `key.pem` of whoever has this common name and these host names, into a
+    /// folder that is made.
+    pub fn write(&self, folder: &Path, common_name: &str, hosts: &[&str]) -> Result<()> {
         let key = KeyPair::generate()?;
-        let pem = params.self_signed(&key)?.pem();
-        Ok(Self { issuer: Issuer::new(params, key), pem })
+        let hosts: Vec<_> = hosts.iter().map(ToString::to_string).collect();
+        let mut params = CertificateParams::new(hosts)?;
+        params.distinguished_name.push(DnType::CommonName, common_name);
+        params.extended_key_usages =
+            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        let certificate = params.signed_by(&key, &self.issuer)?;
+        std::fs::create_dir_all(folder)?;
+        for (name, text) in
+            [("ca.pem", self.pem.clone()), ("cert.pem", certificate.pem()), ("key.pem", key.serialize_pem())]
+        {
+            let path = folder.join(name);
+            std::fs::write(&path, text).with_context(|| format!("{}", path.display()))?;
+        }
+        Ok(())
     }
 
     /// How a server on 127.0.0.1 shakes hands, speaking these protocols.

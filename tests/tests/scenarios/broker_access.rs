@@ -3,13 +3,13 @@
 
 use anyhow::{Context, Result, ensure};
 use carom_tests::broker::{Broker, Vhost};
-use carom_tests::certificates::Authority;
 use carom_tests::eventually::{eventually, secs};
 use carom_tests::management::encoded;
 use carom_tests::node::Node;
 use carom_tests::receiver::{Answer, Received, Receiver};
 use carom_tests::resources::{Connector, Resources};
 use carom_tests::stack::{Binary, Setup, Stack};
+use carom_tests::tls::Authority;
 use reqwest::Url;
 use serde_json::{Value, json};
 use std::path::Path;
