@@ -15,7 +15,7 @@ use crate::load::{Accepted, Sent};
 use crate::metrics;
 use crate::receiver::{Mark, Receiver};
 use crate::stack::{Binary, Stack};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use ledger::{Event, Ledger};
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -192,20 +192,31 @@ impl Account {
         }
     }
 
-    /// Nothing is lost or left over, retries kept their tiers, and states their order.
+    /// Nothing is lost or left over, retries kept their tiers, and states their order. A loss is told to `deploy/test`.
     pub fn must_be_whole(&self) -> Result<()> {
-        let some = |all: &[String]| all.iter().take(TOLD).cloned().collect::<Vec<_>>().join("\n  ");
-        let clicks_lost = if self.spools { self.clicks_lost } else { 0 };
-        if !self.lost.is_empty() || clicks_lost > 0 {
-            let (events, told) = (self.lost.len(), some(&self.lost));
-            let lost = format!("{events} events and {clicks_lost} clicks are lost:\n  {told}");
-            tell_of_loss(&lost)?;
-            bail!(lost);
+        let whole = self.whole();
+        if let Err(lost) = &whole
+            && (!self.lost.is_empty() || self.clicks_missed() > 0)
+        {
+            tell_of_loss(&format!("{lost:#}"))?;
         }
+        whole
+    }
+
+    /// The same, for whoever makes a loss to see it found.
+    pub fn whole(&self) -> Result<()> {
+        let some = |all: &[String]| all.iter().take(TOLD).cloned().collect::<Vec<_>>().join("\n  ");
+        ensure!(self.lost.is_empty(), "{} are lost:\n  {}", self.lost.len(), some(&self.lost));
         ensure!(self.queued == 0, "{} have come to no end", self.queued);
         ensure!(self.early.is_empty(), "{} retries were early:\n  {}", self.early.len(), some(&self.early));
         ensure!(self.disorder.is_empty(), "out of order:\n  {}", some(&self.disorder));
+        ensure!(self.clicks_missed() == 0, "{} clicks are lost", self.clicks_missed());
         Ok(())
+    }
+
+    /// Clicks that were redirected, and had to be kept.
+    fn clicks_missed(&self) -> usize {
+        if self.spools { self.clicks_lost } else { 0 }
     }
 
     /// And each event has ended as its kind does.

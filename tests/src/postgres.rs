@@ -47,6 +47,12 @@ impl Server {
         Ok(server)
     }
 
+    /// The process that all its others are children of.
+    pub fn process(&self) -> Result<u32> {
+        let told = std::fs::read_to_string(self.dir.path().join("server.pid"))?;
+        Ok(told.split_whitespace().next().context("no process is recorded")?.parse()?)
+    }
+
     /// SIGKILL of all its processes.
     pub async fn kill(&self) -> Result<()> {
         run(&["kill"], self.dir.path(), &[]).await.map(drop)

@@ -49,7 +49,8 @@ mod stage;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Shorter than the keep-alive of usual servers, so that they seldom close a connection as we reuse it.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
-const IDLE_PER_HOST: usize = 8;
+/// As many as a busy connector has attempts under way: one that is closed for want of a place is opened again at once.
+const IDLE_PER_HOST: usize = 64;
 const HTTP2_HEADERS: u32 = 64 * 1024;
 const HTTP2_WINDOW: u32 = 256 * 1024;
 /// A shared HTTP/2 connection whose other end is gone would fail every attempt to that host until TCP

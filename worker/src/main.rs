@@ -54,6 +54,10 @@ mod commands;
 use clap::Parser;
 use std::process::ExitCode;
 
+/// An event is hundreds of small allocations, made by one thread and freed by another.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> ExitCode {
     cli::run(cli::Cli::parse()).await

@@ -3,7 +3,8 @@
 
 use crate::problem::{Kind, Problem};
 use carom_common::source;
-use serde_json::Value;
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use std::fmt;
 
 /// Looks at a body, and at nothing that it means.
 ///
@@ -37,8 +38,8 @@ pub fn judge(
 
 fn object(body: &[u8]) -> Result<(), Problem> {
     match serde_json::from_slice(body) {
-        Ok(Value::Object(_)) => Ok(()),
-        Ok(_) => Err(Problem::new(Kind::NotAnObject, "Send one event as one JSON object: {…}.")),
+        Ok(ReadThrough) if body.trim_ascii_start().starts_with(b"{") => Ok(()),
+        Ok(ReadThrough) => Err(Problem::new(Kind::NotAnObject, "Send one event as one JSON object: {…}.")),
         Err(error) => {
             let place = format!("line {}, column {}", error.line(), error.column());
             let detail = if error.is_eof() {
@@ -48,6 +49,68 @@ fn object(body: &[u8]) -> Result<(), Problem> {
             };
             Err(Problem::new(Kind::NotJson, detail))
         }
+    }
+}
+
+/// A JSON text that was read to its end as the decoder will read it (its depth, its texts, its numbers), with nothing
+/// of it kept: a tree of its values would cost more than the rest of a request.
+struct ReadThrough;
+
+impl<'de> Deserialize<'de> for ReadThrough {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Self)
+    }
+}
+
+impl<'de> Visitor<'de> for ReadThrough {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any JSON")
+    }
+
+    // Numbers come this way too, with all their digits.
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self, A::Error> {
+        while members.next_entry::<Name, Self>()?.is_some() {}
+        Ok(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Self, A::Error> {
+        while elements.next_element::<Self>()?.is_some() {}
+        Ok(self)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_unit<E>(self) -> Result<Self, E> {
+        Ok(self)
+    }
+}
+
+/// A member's name, read as a text.
+struct Name;
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl Visitor<'_> for Text {
+            type Value = Name;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text")
+            }
+
+            fn visit_str<E>(self, _: &str) -> Result<Name, E> {
+                Ok(Name)
+            }
+        }
+        deserializer.deserialize_str(Text)
     }
 }
 

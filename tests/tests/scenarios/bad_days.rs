@@ -153,7 +153,7 @@ async fn the_account_finds_what_is_missing() -> Result<()> {
     receiver.forget();
     let account = Account::now(&stack, &receiver, &sent, Weather::Calm).await?;
     assert_eq!(account.lost.len(), whole.delivered, "{:?}", account.lost);
-    assert!(account.must_be_whole().is_err());
+    assert!(account.whole().is_err());
 
     // Dead letters that are listed and that the broker does not have.
     let vhost = stack.vhost()?;

@@ -1,0 +1,146 @@
+//! A Carom set up to be measured, on a broker of its own, with everything that it uses watched.
+
+use crate::clock::Clock;
+use crate::cost::{Meter, Watched};
+use crate::journey;
+use crate::receiver::{Profile, Receiver};
+use anyhow::{Context, Result, ensure};
+use carom_tests::broker::Broker;
+use carom_tests::eventually::eventually;
+use carom_tests::resources::{Connector, FUNNEL_TOKEN, Resources};
+use carom_tests::stack::{Binary, Setup, Stack};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Where the store is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum StoreKind {
+    Sqlite,
+    Postgres,
+}
+
+/// What is set up, beyond one connector that every event is told to.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    pub store: StoreKind,
+    /// How many connectors there are; one of them matches.
+    pub connectors: usize,
+    pub profile: Profile,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self { store: StoreKind::Sqlite, connectors: 1, profile: Profile::default() }
+    }
+}
+
+/// It, and who takes its postbacks.
+pub struct Bench {
+    pub stack: Stack,
+    pub receiver: Receiver,
+    pub clock: Arc<Clock>,
+    /// A server of its own, where the store is one.
+    postgres: Option<carom_tests::postgres::Server>,
+}
+
+impl Bench {
+    /// Sets it up with room for `most` events, and starts what is wanted of it.
+    pub async fn start(broker: &Broker, plan: Plan, most: usize, with_worker: bool) -> Result<Self> {
+        let clock = Arc::new(Clock::new(most));
+        let receiver = Receiver::start(clock.clone(), plan.profile)?;
+        let target = format!("http://{}/postback", receiver.address());
+        let mut setup = Setup::new(&resources(&target, plan.connectors))
+            // One sender may send as fast as it can here.
+            .env("CAROM_LOG_LEVEL", "warn");
+        let postgres = match plan.store {
+            StoreKind::Sqlite => None,
+            StoreKind::Postgres => {
+                let server = carom_tests::postgres::Server::start().await?;
+                setup = setup.env("CAROM_STORE_URL", &server.url);
+                Some(server)
+            }
+        };
+        let stack = setup.start(broker).await?;
+        let mut bench = Self { stack, receiver, clock, postgres };
+        if !with_worker {
+            bench.stack.stop(Binary::Worker).await?;
+        }
+        Ok(bench)
+    }
+
+    /// Where events of the funnel go.
+    pub fn events(&self) -> Result<(SocketAddr, String)> {
+        journey::address(&self.stack.events_url(FUNNEL_TOKEN))
+    }
+
+    /// Where clicks go.
+    pub fn clicks(&self) -> Result<(SocketAddr, String)> {
+        journey::address(&self.stack.click_url("demo"))
+    }
+
+    /// Counts what everybody uses from now on.
+    pub async fn meter(&mut self) -> Result<Meter> {
+        let mut watched = Vec::new();
+        for binary in Binary::ALL {
+            if let Ok(process) = self.stack.process(binary) {
+                watched.push(Watched { name: binary.name().to_owned(), root: process.id() });
+            }
+        }
+        watched
+            .push(Watched { name: "rabbitmq".to_owned(), root: broker_process(self.stack.vhost()?).await? });
+        if let Some(server) = &self.postgres {
+            watched.push(Watched { name: "postgresql".to_owned(), root: server.process()? });
+        }
+        Meter::start(watched)
+    }
+
+    /// Waits until every event that was accepted is delivered.
+    pub async fn all_delivered(&self, limit: Duration) -> Result<()> {
+        eventually(limit, "every accepted event is delivered", async || {
+            let counts = self.clock.counts();
+            ensure!(counts.lost() == 0, "{} of {} are not", counts.lost(), counts.accepted);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Ends it in order.
+    pub async fn finish(self) -> Result<()> {
+        self.stack.finish().await
+    }
+}
+
+/// The broker's process.
+pub async fn broker_process(vhost: &carom_tests::broker::Vhost) -> Result<u32> {
+    eventually(Duration::from_secs(20), "the broker tells its process", async || {
+        let nodes = vhost.broker.management.get("/api/nodes").await?;
+        Ok(nodes[0]["os_pid"].as_str().context("it tells none")?.parse()?)
+    })
+    .await
+}
+
+/// What holds for no event of ours.
+const ELSEWHERE: &str = r#"
+[[connector.condition]]
+field = "utm_campaign"
+operator = "equals"
+value = "another"
+"#;
+
+/// One connector for every event, and others that no event matches.
+fn resources(target: &str, connectors: usize) -> Resources {
+    let of = |id: &str| {
+        Connector::get(id, target)
+            .triggers(&["conversion"])
+            .parameter("n", "{{SOURCE_EVENT_ID}}")
+            .line("concurrency = 64")
+    };
+    let mut resources = Resources::new().with(of("network"));
+    for number in 1..connectors {
+        let other = of(&format!("other-{number}"));
+        // Looked at for every event, as a marketer's are: it is of another campaign.
+        resources = resources.with(other.field(ELSEWHERE));
+    }
+    resources
+}

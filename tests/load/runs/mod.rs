@@ -1,0 +1,5 @@
+//! The runs, each a question with its figures.
+
+pub mod limits;
+pub mod accept;
+pub mod deliver;
