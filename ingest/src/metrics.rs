@@ -2,7 +2,9 @@
 
 use carom_common::amqp;
 use carom_common::telemetry::{FAST, Metrics};
-use prometheus::{Histogram, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec};
+use http::StatusCode;
+use prometheus::{Histogram, HistogramVec, IntCounterVec, IntGauge};
+use std::time::Duration;
 
 /// The label of whatever no configuration names.
 pub const UNKNOWN: &str = "unknown";
@@ -21,12 +23,10 @@ pub struct Ingest {
     pub confirm: Histogram,
     /// Items per message.
     pub batch: HistogramVec,
-    /// Requests in work, by route.
-    pub in_flight: IntGaugeVec,
+    /// Requests, by route.
+    pub requests: Requests,
     /// Bytes of memory that events take.
     pub bytes_in_flight: IntGauge,
-    /// From a request's head to its answer.
-    pub request: HistogramVec,
     /// Open connections.
     pub connections: IntGauge,
     /// Connections that ended in an error, by reason.
@@ -90,14 +90,8 @@ impl Ingest {
                 &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0],
                 &["queue"],
             ),
-            in_flight: metrics.gauges("requests_in_flight", "Requests in work, by route.", &["route"]),
+            requests: Requests::new(metrics),
             bytes_in_flight: metrics.gauge("bytes_in_flight", "Memory that events in work take, in bytes."),
-            request: metrics.seconds_by(
-                "request_duration_seconds",
-                "From a request's head to its answer, the wait for the confirm included, by route and status class.",
-                FAST,
-                &["route", "status"],
-            ),
             connections: metrics.gauge("connections_open", "Open connections to the public listener."),
             connections_failed: metrics.counters(
                 "connections_failed_total",
@@ -158,5 +152,48 @@ impl Ingest {
     /// Counts a request to the redirect.
     pub fn click(&self, offer: &str, outcome: &str) {
         self.clicks.with_label_values(&[offer, outcome]).inc();
+    }
+}
+
+/// What every request is counted by. Looked up once: a request would look up each of them by its labels.
+pub struct Requests {
+    /// `/c/{offer}`.
+    pub click: Route,
+    /// `/api/v1/events` and what is below it.
+    pub events: Route,
+    /// Anything else.
+    pub other: Route,
+}
+
+impl Requests {
+    fn new(metrics: &Metrics) -> Self {
+        let in_flight = metrics.gauges("requests_in_flight", "Requests in work, by route.", &["route"]);
+        let took = metrics.seconds_by(
+            "request_duration_seconds",
+            "From a request's head to its answer, the wait for the confirm included, by route and status class.",
+            FAST,
+            &["route", "status"],
+        );
+        let route = |name| Route {
+            in_flight: in_flight.with_label_values(&[name]),
+            took: ["2xx", "3xx", "4xx", "5xx"].map(|class| took.with_label_values(&[name, class])),
+        };
+        Self { click: route("click"), events: route("events"), other: route("other") }
+    }
+}
+
+/// The requests of one route.
+pub struct Route {
+    /// Those in work.
+    pub in_flight: IntGauge,
+    /// From head to answer, by the class of the status, from 2xx on.
+    took: [Histogram; 4],
+}
+
+impl Route {
+    /// Counts a request that was answered.
+    pub fn took(&self, status: StatusCode, time: Duration) {
+        let class = usize::from(status.as_u16() / 100).clamp(2, 5) - 2;
+        self.took[class].observe(time.as_secs_f64());
     }
 }

@@ -9,6 +9,7 @@ use carom_common::amqp::PublishError;
 use carom_common::envelope::{self, BATCH_BYTES};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
@@ -19,6 +20,9 @@ pub const BATCH_ITEMS: usize = 64;
 /// How many messages of one queue may be without their confirm. Two keep the broker busy while the next
 /// batch gathers; more would only make batches smaller.
 const OUTSTANDING: usize = 2;
+
+/// With how many items a message goes out beside one that is not confirmed yet.
+const WORTH_ITEMS: usize = BATCH_ITEMS / 2;
 
 /// The answer for one item.
 pub type Answer = Result<(), PublishError>;
@@ -77,7 +81,8 @@ impl Line {
         let capacity = capacity.clamp(1, Semaphore::MAX_PERMITS);
         let (entries, waiting) = mpsc::channel(capacity);
         let trouble = Trouble::default();
-        tokio::spawn(Gathering { kind, waiting, next: None, trouble: trouble.clone() }.run(publish, observe));
+        let taken = VecDeque::with_capacity(BATCH_ITEMS);
+        tokio::spawn(Gathering { kind, waiting, taken, trouble: trouble.clone() }.run(publish, observe));
         Self { entries, places: Arc::new(Semaphore::new(capacity)), trouble }
     }
 
@@ -107,8 +112,8 @@ struct Batch {
 struct Gathering {
     kind: &'static str,
     waiting: mpsc::Receiver<Entry>,
-    /// What did not fit into the last batch.
-    next: Option<Entry>,
+    /// What was taken from the line and is in no message yet.
+    taken: VecDeque<Entry>,
     trouble: Trouble,
 }
 
@@ -120,48 +125,61 @@ impl Gathering {
     {
         let (kind, trouble) = (self.kind, self.trouble.clone());
         let mut outstanding = FuturesUnordered::new();
+        let mut open = true;
         loop {
+            while self.goes(outstanding.len()) {
+                if let Some(batch) = self.gather() {
+                    observe(batch.items.len());
+                    outstanding.push(send(kind, batch, &publish, &trouble));
+                }
+            }
+            if !open && outstanding.is_empty() {
+                break;
+            }
+            let mut new = Vec::new();
+            let room = BATCH_ITEMS.saturating_sub(self.taken.len());
             tokio::select! {
                 biased;
                 Some(()) = outstanding.next(), if !outstanding.is_empty() => {}
-                first = self.first(), if outstanding.len() < OUTSTANDING => match first {
-                    Some(first) => if let Some(batch) = self.gather(first) {
-                        observe(batch.items.len());
-                        outstanding.push(send(kind, batch, &publish, &trouble));
-                    },
-                    None => break,
-                },
+                count = self.waiting.recv_many(&mut new, room), if open && room > 0 => {
+                    open = count > 0;
+                    self.taken.extend(new);
+                }
             }
         }
-        while outstanding.next().await.is_some() {}
     }
 
-    async fn first(&mut self) -> Option<Entry> {
-        match self.next.take() {
-            Some(next) => Some(next),
-            None => self.waiting.recv().await,
+    /// Whether the next message goes out now: at once where nothing is outstanding, and beside others when it is worth
+    /// its own confirm. A message costs the broker about the same whatever it carries.
+    fn goes(&self, outstanding: usize) -> bool {
+        match outstanding {
+            0 => !self.taken.is_empty(),
+            OUTSTANDING.. => false,
+            _ => {
+                let bytes = || self.taken.iter().map(|entry| entry.item.as_ref().len()).sum::<usize>();
+                self.taken.len() >= WORTH_ITEMS || bytes() >= BATCH_BYTES
+            }
         }
     }
 
-    /// Takes what waits, as far as it fits. Nothing when nobody wants any of it.
-    fn gather(&mut self, first: Entry) -> Option<Batch> {
+    /// Takes as much as fits into a message. Nothing when nobody wants any of it any more.
+    fn gather(&mut self) -> Option<Batch> {
         let mut batch = Batch { items: Vec::new(), again: false, answers: Vec::new() };
         let mut bytes = 0;
-        let mut candidate = Some(first);
-        while let Some(entry) = candidate {
-            if !entry.answer.is_closed() {
-                let weight = entry.item.as_ref().len();
-                let full = batch.items.len() == BATCH_ITEMS || bytes + weight > BATCH_BYTES;
-                if full && !batch.items.is_empty() {
-                    self.next = Some(entry);
-                    break;
-                }
-                bytes += weight;
-                batch.items.push(entry.item);
-                batch.again |= entry.again;
-                batch.answers.push((entry.answer, entry.place));
+        while let Some(entry) = self.taken.pop_front() {
+            if entry.answer.is_closed() {
+                continue;
             }
-            candidate = self.waiting.try_recv().ok();
+            let weight = entry.item.as_ref().len();
+            let full = batch.items.len() == BATCH_ITEMS || bytes + weight > BATCH_BYTES;
+            if full && !batch.items.is_empty() {
+                self.taken.push_front(entry);
+                break;
+            }
+            bytes += weight;
+            batch.items.push(entry.item);
+            batch.again |= entry.again;
+            batch.answers.push((entry.answer, entry.place));
         }
         (!batch.items.is_empty()).then_some(batch)
     }

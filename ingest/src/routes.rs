@@ -1,7 +1,6 @@
 //! Which path leads where, and what every answer has in common.
 
 use crate::app::App;
-use crate::metrics::Ingest;
 use crate::problem::{Kind, Problem};
 use crate::webhook::Caller;
 use crate::{click, webhook};
@@ -13,6 +12,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use http::{HeaderValue, Method, Request, header};
+use prometheus::IntGauge;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -68,36 +68,29 @@ async fn nowhere() -> Response {
 /// What surrounds every request: the figures, and that no answer is ever kept by a cache.
 async fn around(State(app): State<Arc<App>>, request: Request<Body>, next: Next) -> Response {
     let route = match request.extensions().get::<MatchedPath>().map(MatchedPath::as_str) {
-        Some(CLICK) => "click",
-        Some(EVENTS | EVENTS_BY_TOKEN) => "events",
-        _ => "other",
+        Some(CLICK) => &app.metrics.requests.click,
+        Some(EVENTS | EVENTS_BY_TOKEN) => &app.metrics.requests.events,
+        _ => &app.metrics.requests.other,
     };
-    let _in_work = InWork::new(&app.metrics, route);
+    let _in_work = InWork::new(&route.in_flight);
     let started = Instant::now();
     let mut response = next.run(request).await;
-    let class = match response.status().as_u16() / 100 {
-        2 => "2xx",
-        3 => "3xx",
-        4 => "4xx",
-        _ => "5xx",
-    };
-    app.metrics.request.with_label_values(&[route, class]).observe(started.elapsed().as_secs_f64());
+    route.took(response.status(), started.elapsed());
     response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
 }
 
 /// A request in work, counted as such until it is answered or its client has gone.
-struct InWork(prometheus::IntGauge);
+struct InWork<'a>(&'a IntGauge);
 
-impl InWork {
-    fn new(metrics: &Ingest, route: &str) -> Self {
-        let gauge = metrics.in_flight.with_label_values(&[route]);
+impl<'a> InWork<'a> {
+    fn new(gauge: &'a IntGauge) -> Self {
         gauge.inc();
         Self(gauge)
     }
 }
 
-impl Drop for InWork {
+impl Drop for InWork<'_> {
     fn drop(&mut self) {
         self.0.dec();
     }

@@ -22,6 +22,7 @@ mod gate;
 mod shares;
 mod deliver;
 mod settle;
+mod together;
 mod bury;
 mod unrouted;
 

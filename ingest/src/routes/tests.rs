@@ -167,7 +167,7 @@ fn relay_with(broker: Broker, disk: Disk, limits: impl FnOnce(&mut config::Inges
         sources: Limits::new(ingest.max_in_flight_per_source, room::share(&ingest)),
         confirm_timeout: Duration::from_millis(200),
         limits: ingest,
-        metrics: Arc::new(Ingest::new(&carom_common::telemetry::Metrics::new("test"))),
+        metrics: Arc::new(crate::metrics::Ingest::new(&carom_common::telemetry::Metrics::new("test"))),
     });
     Relay { router: router(app.clone()), app, intakes, clicks, _index: sender, _folder: folder }
 }
