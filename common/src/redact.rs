@@ -70,7 +70,7 @@ pub fn parameters(given: &mut [(String, String)], spared: &[String]) -> usize {
 
 /// Whether a parameter says who somebody is, or how they are reached: by its name, or as an e-mail address.
 pub fn is_personal(name: &str, value: &str) -> bool {
-    name::is_personal(name) || crate::identity::email(value).is_some()
+    name::said(name).personal || crate::identity::email(value).is_some()
 }
 
 /// Masks bytes of whatever kind, and says how many values were: as JSON where they are, as a form where they
@@ -130,7 +130,7 @@ fn masked_pair(pair: &str, spared: &[String]) -> Option<String> {
 }
 
 fn is_secret(name: &str, spared: &[String]) -> bool {
-    name::is_secret(name) && !spared.iter().any(|spared| spared.eq_ignore_ascii_case(name))
+    name::said(name).secret && !spared.iter().any(|spared| spared.eq_ignore_ascii_case(name))
 }
 
 fn walk(value: &mut Value, key: &str, spared: &[String], deepest: usize) -> usize {
@@ -152,7 +152,7 @@ fn walk(value: &mut Value, key: &str, spared: &[String], deepest: usize) -> usiz
             fields.iter_mut().map(field).sum()
         }
         Value::Number(number) => {
-            let masked = card::mask(&number.to_string(), name::solid(key));
+            let masked = card::mask(&number.to_string(), name::said(key).solid);
             replace(value, (masked.1 > 0).then_some(masked))
         }
         Value::String(text) => {
@@ -194,7 +194,7 @@ fn string(given: &str, key: &str, spared: &[String], deepest: usize) -> Option<(
         return (count > 0).then(|| (inner.to_string(), count));
     }
     let (text, by_name) = address(given, spared).unwrap_or_else(|| (given.to_owned(), 0));
-    let (masked, cards) = card::mask(&text, name::solid(key));
+    let (masked, cards) = card::mask(&text, name::said(key).solid);
     (by_name + cards > 0).then_some((masked, by_name + cards))
 }
 

@@ -42,7 +42,7 @@ impl View {
             Envelope::V2 | Envelope::V2Older | Envelope::Api => &["/created_at", "/data/updated_at"][..],
             _ => &["/created_at", "/data/updated_at", "/data/created_at"],
         };
-        let at = stated.iter().find_map(|at| time(body.pointer(at)?.as_str()?));
+        let at = stated.iter().find_map(|at| time(pointed(&body, at)?.as_str()?));
         let hash = hex(&Sha256::digest(bytes));
         Self { envelope, raw_type, event_id, hash, at, origin: origin(&body), body }
     }
@@ -54,7 +54,7 @@ impl View {
 
     /// What stands at a pointer.
     pub fn at(&self, pointer: &str) -> Option<&Value> {
-        self.body.pointer(pointer)
+        pointed(&self.body, pointer)
     }
 
     /// The first text, number or truth at these pointers that is not blank, trimmed.
@@ -213,9 +213,22 @@ pub(super) fn time(text: &str) -> Option<Timestamp> {
 }
 
 fn text(body: &Value, pointer: &str) -> Option<String> {
-    let text = placeholder::text(body.pointer(pointer)?)?;
+    let text = placeholder::text(pointed(body, pointer)?)?;
     let trimmed = text.trim();
     (!trimmed.is_empty()).then(|| trimmed.to_owned())
+}
+
+/// What stands at a pointer. As serde_json's, which makes two texts of each step to look for escapes that ours never
+/// have.
+fn pointed<'a>(value: &'a Value, pointer: &str) -> Option<&'a Value> {
+    if pointer.contains('~') {
+        return value.pointer(pointer);
+    }
+    pointer.split('/').skip(1).try_fold(value, |value, step| match value {
+        Value::Object(members) => members.get(step),
+        Value::Array(elements) => elements.get(step.parse::<usize>().ok()?),
+        _ => None,
+    })
 }
 
 /// Older forms name the page and the funnel by their ids alone; forms and orders name them in themselves.

@@ -4,6 +4,8 @@
 //! same, and `pinned`, `secretary` or `token_count` are no secrets.
 
 use super::card::Solid;
+use std::cell::RefCell;
+use std::collections::HashMap;
 
 /// Secret wherever these words follow each other in a name.
 const ANYWHERE: [&str; 40] = [
@@ -119,9 +121,52 @@ const PERSONAL: [&str; 22] = [
 /// How many words of a name are looked at together.
 const TOGETHER: usize = 4;
 
-/// Whether a name says that its value is a secret.
-pub(super) fn is_secret(name: &str) -> bool {
+/// What a name says of its value.
+#[derive(Clone, Copy)]
+pub(super) struct Said {
+    /// It is a secret.
+    pub(super) secret: bool,
+    /// It is of a person. `campaign_name` and `ad_name` are not.
+    pub(super) personal: bool,
+    /// How digits without anything between them are to be read: an id is no card, and a telephone number is none in
+    /// any form.
+    pub(super) solid: Solid,
+}
+
+/// How many names are remembered: those of all the sources that a worker has, and not what a stranger makes up.
+const REMEMBERED: usize = 2_048;
+/// Longer names are not.
+const SHORT: usize = 64;
+
+thread_local! {
+    /// A source sends the same few dozen names with every event.
+    static SAID: RefCell<HashMap<Box<str>, Said>> = RefCell::default();
+}
+
+/// What a name says.
+pub(super) fn said(name: &str) -> Said {
+    if name.len() > SHORT {
+        return read(name);
+    }
+    SAID.with_borrow_mut(|known| {
+        if let Some(said) = known.get(name) {
+            return *said;
+        }
+        if known.len() >= REMEMBERED {
+            known.clear();
+        }
+        let said = read(name);
+        known.insert(name.into(), said);
+        said
+    })
+}
+
+fn read(name: &str) -> Said {
     let words = words(name);
+    Said { secret: is_secret(&words), personal: is_personal(&words), solid: solid(&words) }
+}
+
+fn is_secret(words: &[String]) -> bool {
     let last = words.len();
     for from in 0..last {
         let mut joined = String::new();
@@ -142,9 +187,7 @@ pub(super) fn is_secret(name: &str) -> bool {
     })
 }
 
-/// Whether a name says that its value is of a person. `campaign_name` and `ad_name` are not.
-pub(super) fn is_personal(name: &str) -> bool {
-    let words = words(name);
+fn is_personal(words: &[String]) -> bool {
     let of_person = |word: &String| PERSONAL.contains(&word.as_str());
     let named =
         |pair: &[String]| ["first", "last", "full", "middle"].contains(&&*pair[0]) && pair[1] == "name";
@@ -152,10 +195,7 @@ pub(super) fn is_personal(name: &str) -> bool {
     whole || words.iter().any(of_person) || words.windows(2).any(named)
 }
 
-/// How digits without anything between them are to be read under this name: an id is no card, and a
-/// telephone number is none in any form.
-pub(super) fn solid(name: &str) -> Solid {
-    let words = words(name);
+fn solid(words: &[String]) -> Solid {
     if words.iter().any(|word| ["phone", "mobile", "telephone", "fax", "msisdn"].contains(&word.as_str())) {
         return Solid::Phone;
     }

@@ -4,12 +4,15 @@
 //! visitor is asked when it is counted, so that persons that turn out to be one have both their counts.
 
 use super::column::millis;
-use super::session::Session;
+use super::session::{Bind, Session};
 use crate::click::Click;
 use crate::event::Event;
 use crate::identity::{Who, visitor_key};
 use crate::store::{Error, MOST_COUNTED};
 use std::collections::BTreeSet;
+
+/// How many holders are asked for in one look: all that a visitor usually has.
+const AT_ONCE: usize = 8;
 
 /// What can be counted.
 #[derive(Clone, Copy, Debug)]
@@ -34,24 +37,30 @@ pub(super) fn holder(who: &Who, named: Option<&Click>) -> Option<String> {
     who.contact.clone().or(browser).or_else(|| who.email.clone()).or_else(|| who.phone.clone())
 }
 
-/// The keys that these holders have, at most [`MOST_COUNTED`] of them.
+/// The conversions and the events that these holders have, at most [`MOST_COUNTED`] of each.
 pub(super) fn of(
     session: &Session<'_>,
     event: &Event,
     holders: &[String],
-    what: What,
-) -> Result<BTreeSet<String>, Error> {
-    let sql = "SELECT key FROM counted WHERE advertiser = ?1 AND holder = ?2 AND what = ?3 LIMIT ?4";
-    let mut keys = BTreeSet::new();
+) -> Result<(BTreeSet<String>, BTreeSet<String>), Error> {
+    let (mut conversions, mut events) = (BTreeSet::new(), BTreeSet::new());
     let most = i64::try_from(MOST_COUNTED).unwrap_or(i64::MAX);
-    for holder in holders {
-        let of_holder = (event.advertiser.as_str(), holder, what.as_str(), most);
-        keys.extend(session.rows(sql, of_holder, |row| row.get::<_, String>(0))?);
-        if keys.len() >= MOST_COUNTED {
-            break;
+    for some in holders.chunks(AT_ONCE) {
+        for (what, keys) in [(What::Conversion, &mut conversions), (What::Event, &mut events)] {
+            if keys.len() >= MOST_COUNTED {
+                continue;
+            }
+            let mut cells = vec![event.advertiser.as_str().cell(), what.as_str().cell(), most.cell()];
+            cells.extend(some.iter().map(Bind::cell));
+            let places: Vec<_> = (4..=cells.len()).map(|place| format!("?{place}")).collect();
+            let places = places.join(", ");
+            let sql = format!(
+                "SELECT key FROM counted WHERE advertiser = ?1 AND holder IN ({places}) AND what = ?2 LIMIT ?3"
+            );
+            keys.extend(session.rows(&sql, cells.as_slice(), |row| row.get::<_, String>(0))?);
         }
     }
-    Ok(keys)
+    Ok((conversions, events))
 }
 
 /// Counts something under a holder. Twice is once.

@@ -161,13 +161,9 @@ pub(super) fn is_of_the_erased(session: &Session<'_>, candidate: &Candidate) -> 
     if is_erased(session, event.id)? {
         return Ok(true);
     }
-    let sql = "SELECT 1 FROM tombstones WHERE advertiser = ?1 AND key = ?2 AND at >= ?3";
-    for key in [&who.contact, &who.email, &who.phone].into_iter().flatten() {
-        if session.exists(sql, (event.advertiser.as_str(), key, millis(event.at)))? {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+    let sql = "SELECT 1 FROM tombstones WHERE advertiser = ?1 AND key IN (?2, ?3, ?4) AND at >= ?5";
+    let (contact, email, phone) = (&who.contact, &who.email, &who.phone);
+    session.exists(sql, (event.advertiser.as_str(), contact, email, phone, millis(event.at)))
 }
 
 /// Notes that an event, which was just kept without a person, is an erased one's.

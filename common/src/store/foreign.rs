@@ -14,7 +14,9 @@ pub(super) fn find(
     advertiser: &str,
     who: &Who,
 ) -> Result<Option<(String, FoundBy)>, Error> {
-    let sql = "SELECT click FROM foreign_clicks WHERE advertiser = ?1 AND key = ?2";
+    let sql = "SELECT key, click FROM foreign_clicks WHERE advertiser = ?1 AND key IN (?2, ?3, ?4, ?5)";
+    let named = (advertiser, &who.order, &who.contact, &who.email, &who.phone);
+    let found: Vec<(String, String)> = session.rows(sql, named, |row| Ok((row.get(0)?, row.get(1)?)))?;
     let keys = [
         (&who.order, FoundBy::Order),
         (&who.contact, FoundBy::Contact),
@@ -22,10 +24,8 @@ pub(super) fn find(
         (&who.phone, FoundBy::Phone),
     ];
     for (key, found_by) in keys {
-        let Some(key) = key else { continue };
-        let found: Option<String> = session.first(sql, (advertiser, key), |row| row.get(0))?;
-        if let Some(click) = found {
-            return Ok(Some((click, found_by)));
+        if let Some((_, click)) = found.iter().find(|(found, _)| key.as_ref() == Some(found)) {
+            return Ok(Some((click.clone(), found_by)));
         }
     }
     Ok(None)

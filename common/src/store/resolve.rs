@@ -19,7 +19,9 @@ use crate::store::{
     Somebody, Verdict, sale_key,
 };
 use crate::trace::{Code, Decision};
+use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use uuid::Uuid;
 
 impl Store {
@@ -28,10 +30,15 @@ impl Store {
     ///
     /// # Errors
     /// The database failed; nothing was kept of any of them.
-    pub async fn resolve<F>(&self, candidates: Vec<Candidate>, decide: F) -> Result<Vec<Resolved>, Error>
+    pub async fn resolve<F>(
+        &self,
+        candidates: impl Into<Arc<[Candidate]>>,
+        decide: F,
+    ) -> Result<Vec<Resolved>, Error>
     where
         F: Fn(&Candidate, &Known) -> Resolution + Send + 'static,
     {
+        let candidates = candidates.into();
         let reach = Reach::of(candidates.iter().map(|one| &one.event.advertiser), Hold::Alone);
         self.write(reach, move |session| {
             let resolve = |candidate: &Candidate| {
@@ -123,11 +130,8 @@ fn known(session: &Session<'_>, candidate: &Candidate) -> Result<Known, Error> {
     let own_click = named_click.as_ref().filter(|_| ours);
     let visitor = identities::visitor(session, event, who, own_click)?;
     let gathered = touches::gather(session, event, &visitor, &candidate.visits, own_click)?;
-    let past = Past {
-        touches: gathered.touches,
-        conversions: counted::of(session, event, &visitor.holders, counted::What::Conversion)?,
-        events: counted::of(session, event, &visitor.holders, counted::What::Event)?,
-    };
+    let (conversions, events) = counted::of(session, event, &visitor.holders)?;
+    let past = Past { touches: gathered.touches, conversions, events };
     let mut known = Known {
         touches: if ours { Vec::new() } else { gathered.clicks },
         past,
@@ -260,7 +264,9 @@ fn keep(
             if let Some(conversion) = &decided.conversion {
                 conversions::keep(session, conversion, candidate.event.received_at)?;
             }
-            parking::unpark(session, event)?;
+            if known.marker.is_some() || candidate.intake.parked.is_some() {
+                parking::unpark(session, event)?;
+            }
             keep_ties(session, candidate, known, &decided)?;
             resolved.released = brought(session, candidate)?;
             let at = decisions.last().map_or(candidate.event.received_at, |last| last.at);
@@ -372,7 +378,10 @@ fn keep_event(
     let attributed = decided.and_then(|decided| decided.click.as_ref()).map(|click| click.id.to_string());
     // With another tracker's id that was joined to it: a delivery that is handed over again tells the same.
     let joined = decided.and_then(|decided| decided.foreign_click.clone());
-    let event = &Event { foreign_click: joined.or_else(|| event.foreign_click.clone()), ..event.clone() };
+    let event = &match joined {
+        Some(joined) => Cow::Owned(Event { foreign_click: Some(joined), ..event.clone() }),
+        None => Cow::Borrowed(event),
+    };
     subjects::note(session, event, &candidate.who, attributed.as_deref().or(click.as_deref()))?;
     session.execute(
         sql,

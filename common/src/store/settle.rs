@@ -3,7 +3,7 @@
 use super::column::millis;
 use super::reach::{Hold, Reach};
 use super::session::Session;
-use super::{Store, deliveries, erase, letters, trace};
+use super::{Store, deliveries, letters, trace};
 use crate::delivery::Reason;
 use crate::id::EventId;
 use crate::store::{AttemptKey, AttemptStanding, End, Error, ExchangeRecord, Settlement};
@@ -19,18 +19,19 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn attempt_standing(&self, key: AttemptKey, event: EventId) -> Result<AttemptStanding, Error> {
+        self.read(move |session| attempt_standing(session, key, event)).await
+    }
+
+    /// The same of several, in their order, by one reading.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn attempt_standings(
+        &self,
+        attempts: Vec<(AttemptKey, EventId)>,
+    ) -> Result<Vec<AttemptStanding>, Error> {
         self.read(move |session| {
-            let sql = "SELECT EXISTS (SELECT 1 FROM attempts WHERE delivery_id = ?1 AND round = ?2 AND attempt = ?3)
-                           OR EXISTS (SELECT 1 FROM deliveries WHERE id = ?1
-                                      AND (round > ?2 OR (round = ?2 AND standing IN ('delivered', 'tested')))),
-                           EXISTS (SELECT 1 FROM events WHERE id = ?4 AND erased = 1)";
-            let parameters = (key.delivery.0.as_bytes(), key.round, key.attempt, event.0.as_bytes());
-            let found = session.one(sql, parameters, |row| Ok((row.get(0)?, row.get(1)?)));
-            Ok(match found? {
-                (true, _) => AttemptStanding::Settled,
-                (false, true) => AttemptStanding::Erased,
-                (false, false) => AttemptStanding::Due,
-            })
+            attempts.into_iter().map(|(key, event)| attempt_standing(session, key, event)).collect()
         })
         .await
     }
@@ -47,9 +48,31 @@ impl Store {
     }
 }
 
+fn attempt_standing(
+    session: &Session<'_>,
+    key: AttemptKey,
+    event: EventId,
+) -> Result<AttemptStanding, Error> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM attempts WHERE delivery_id = ?1 AND round = ?2 AND attempt = ?3)
+                   OR EXISTS (SELECT 1 FROM deliveries WHERE id = ?1
+                              AND (round > ?2 OR (round = ?2 AND standing IN ('delivered', 'tested')))),
+                   EXISTS (SELECT 1 FROM events WHERE id = ?4 AND erased = 1)";
+    let parameters = (key.delivery.0.as_bytes(), key.round, key.attempt, event.0.as_bytes());
+    let found = session.one(sql, parameters, |row| Ok((row.get(0)?, row.get(1)?)));
+    Ok(match found? {
+        (true, _) => AttemptStanding::Settled,
+        (false, true) => AttemptStanding::Erased,
+        (false, false) => AttemptStanding::Due,
+    })
+}
+
 pub(super) fn settle(session: &Session<'_>, settlement: &Settlement) -> Result<bool, Error> {
     let delivery = &settlement.delivery;
-    if deliveries::stands(session, delivery.id)?.is_some_and(|(round, _)| round > delivery.round) {
+    let sql = "SELECT (SELECT round FROM deliveries WHERE id = ?1),
+                      EXISTS (SELECT 1 FROM events WHERE id = ?2 AND erased = 1)";
+    let key = (delivery.id.0.as_bytes(), delivery.facts.event.id.0.as_bytes());
+    let (round, erased): (Option<u32>, bool) = session.one(sql, key, |row| Ok((row.get(0)?, row.get(1)?)))?;
+    if round.is_some_and(|round| round > delivery.round) {
         return Ok(false);
     }
     let (outcome, detail) = match &settlement.end {
@@ -58,7 +81,7 @@ pub(super) fn settle(session: &Session<'_>, settlement: &Settlement) -> Result<b
         End::Retry(tier) => ("retry", tier.to_string()),
         End::Dead(letter) => ("dead", letter.reason.as_str().to_owned()),
     };
-    let fresh = insert_attempt(session, settlement, outcome, &detail)?;
+    let fresh = insert_attempt(session, settlement, outcome, &detail, erased)?;
     // Two copies may have been tried at once: what one of them delivered is delivered, whatever came of
     // the other.
     if !fresh && !matches!(settlement.end, End::Delivered) {
@@ -98,6 +121,7 @@ fn insert_attempt(
     settlement: &Settlement,
     outcome: &str,
     detail: &str,
+    erased: bool,
 ) -> Result<bool, Error> {
     let sql =
         "INSERT INTO attempts (delivery_id, round, attempt, connector, event_id, event_type, at, outcome,
@@ -106,7 +130,6 @@ fn insert_attempt(
                ON CONFLICT (delivery_id, round, attempt) DO NOTHING";
     let delivery = &settlement.delivery;
     // It may have been under way while its person was erased.
-    let erased = erase::is_erased(session, delivery.facts.event.id)?;
     let blanked = settlement.exchange.clone().map(|exchange| match erased {
         true => exchange.without_content(),
         false => exchange,

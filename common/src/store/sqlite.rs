@@ -5,6 +5,7 @@ use super::readers::{Open, Read};
 use super::schema::{self, Step};
 use super::session::Session;
 use super::{Error, Failure, writer};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, ffi};
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::ErrorKind;
@@ -33,6 +34,7 @@ impl Open for File {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&self.path, flags)?;
         connection.busy_timeout(BUSY)?;
+        plan_once(&connection)?;
         connection.set_prepared_statement_cache_capacity(64);
         Ok(connection)
     }
@@ -169,9 +171,12 @@ fn open_to_write(path: &Path) -> Result<Connection, Error> {
         return Err(rusqlite::Error::SqliteFailure(only_read, Some(text)).into());
     }
     connection.busy_timeout(BUSY)?;
+    plan_once(&connection)?;
     connection.set_prepared_statement_cache_capacity(128);
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "cache_size", -65_536)?;
+    // What undoes a failed job is kept in memory; in a file, each page that a job touches was written twice.
+    connection.pragma_update(None, "temp_store", "memory")?;
     // What is deleted is overwritten: an erased person is not to be found in the file's free pages.
     connection.pragma_update(None, "secure_delete", "on")?;
     // A checkpoint syncs twice and writes all over the file: worth it every 32 MiB, not every 4. The log
@@ -179,6 +184,12 @@ fn open_to_write(path: &Path) -> Result<Connection, Error> {
     connection.pragma_update(None, "wal_autocheckpoint", 8_192)?;
     connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)?;
     Ok(connection)
+}
+
+/// A statement is planned when it is prepared, and not again for the values that it is given: with partial indexes SQLite
+/// would look whether these values fit one, and prepare most of our statements anew each time they run.
+fn plan_once(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(|_| ())
 }
 
 fn identity(path: &Path) -> std::io::Result<(u64, u64)> {

@@ -2,7 +2,7 @@
 
 use super::Store;
 use super::column::fit;
-use super::session::{Row, Session};
+use super::session::{Bind, Row, Session};
 use crate::event::Event;
 use crate::id::EventId;
 use crate::identity::{Hasher, Who};
@@ -71,10 +71,17 @@ pub(super) fn note(
         who.phone.clone(),
         who.visitor.clone(),
     ];
-    let sql = "INSERT INTO subjects (subject, event_id) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
-    for subject in subjects.into_iter().flatten() {
-        session.execute(sql, (fit(&subject), event.id.0.as_bytes()))?;
+    // Of two that are cut to the same, one is enough.
+    let subjects: BTreeSet<_> = subjects.iter().flatten().map(|subject| fit(subject)).collect();
+    if subjects.is_empty() {
+        return Ok(());
     }
+    let rows: Vec<_> = (2..=subjects.len() + 1).map(|at| format!("(?{at}, ?1)")).collect();
+    let sql =
+        format!("INSERT INTO subjects (subject, event_id) VALUES {} ON CONFLICT DO NOTHING", rows.join(", "));
+    let mut cells = vec![event.id.0.as_bytes().cell()];
+    cells.extend(subjects.iter().map(Bind::cell));
+    session.execute(&sql, cells.as_slice())?;
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! Traces: decisions in their order, and an event with all that came of it.
 
 use super::column::{document, millis, time, word};
-use super::session::{Params, Row, Session};
+use super::session::{Bind, Cell, Params, Row, Session};
 use super::{Store, attempts, clicks, conversions, deliveries};
 use crate::conversion::Conversion;
 use crate::event::Event;
@@ -13,6 +13,8 @@ use uuid::Uuid;
 
 /// How many events a key may name in an answer.
 const KEYED: i64 = 100;
+/// How many decisions are written by one statement: all that an event usually has.
+const AT_ONCE: usize = 16;
 
 impl Store {
     /// An event with its decisions, deliveries and attempts.
@@ -67,12 +69,21 @@ pub(super) fn append(session: &Session<'_>, event: EventId, decisions: &[Decisio
     if decisions.is_empty() {
         return Ok(());
     }
-    let event = event.0.as_bytes();
     let sql = "SELECT coalesce(max(seq) + 1, 0) FROM decisions WHERE event_id = ?1";
-    let next: i64 = session.one(sql, [event], |row| row.get(0))?;
-    let sql = "INSERT INTO decisions (event_id, seq, at, code, detail) VALUES (?1, ?2, ?3, ?4, ?5)";
-    for (seq, decision) in (next..).zip(decisions) {
-        session.execute(sql, (event, seq, millis(decision.at), decision.code.as_str(), &decision.detail))?;
+    let mut next: i64 = session.one(sql, [event.0.as_bytes()], |row| row.get(0))?;
+    for some in decisions.chunks(AT_ONCE) {
+        let mut cells = vec![event.0.as_bytes().cell()];
+        let mut rows = Vec::with_capacity(some.len());
+        for (seq, decision) in (next..).zip(some) {
+            let at = cells.len();
+            rows.push(format!("(?1, ?{}, ?{}, ?{}, ?{})", at + 1, at + 2, at + 3, at + 4));
+            let code = Cell::Text(decision.code.as_str().into());
+            cells.extend([seq.into(), millis(decision.at).into(), code, decision.detail.cell()]);
+        }
+        let rows = rows.join(", ");
+        let sql = format!("INSERT INTO decisions (event_id, seq, at, code, detail) VALUES {rows}");
+        session.execute(&sql, cells.as_slice())?;
+        next += i64::try_from(some.len()).unwrap_or(i64::MAX);
     }
     Ok(())
 }

@@ -12,7 +12,7 @@ async fn many_events_at_once_are_all_resolved() {
         resolving.spawn(async move {
             for batch in 0..8 {
                 let batch = (0..16).map(|n| candidate(&event(&format!("order:{worker}-{batch}-{n}"))));
-                store.resolve(batch.collect(), as_the_worker(&["meta"])).await.unwrap();
+                store.resolve(batch.collect::<Vec<_>>(), as_the_worker(&["meta"])).await.unwrap();
             }
         });
     }

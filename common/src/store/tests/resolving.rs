@@ -208,7 +208,7 @@ async fn old_markers_are_forgotten_and_their_events_are_not() {
     let (_place, store) = store();
     let mut events: Vec<_> = (0..2_500).map(|n| event(&format!("k{n}"))).collect();
     events[0].received_at = at(100);
-    let candidates = events.iter().map(candidate).collect();
+    let candidates: Vec<_> = events.iter().map(candidate).collect();
     store.resolve(candidates, as_the_worker(&[])).await.unwrap();
     assert_eq!(store.prune(at(50)).await.unwrap(), 2_499);
     assert_eq!(store.prune(at(50)).await.unwrap(), 0);
