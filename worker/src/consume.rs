@@ -21,10 +21,13 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 
-/// How many messages are worked on as one group.
+/// How many messages are worked on as one group at most.
 const GROUP: usize = 64;
+/// How many bytes they may have together, where there are several: a message holds up to 64 events, and what is decided
+/// in one transaction holds back everybody else who writes, and stands in memory all at once.
+const GROUP_BYTES: usize = 512 * 1024;
 /// How many groups are under way at once: one waits for confirms while the next is decided.
-const GROUPS: usize = 4;
+const GROUPS: usize = 3;
 
 /// Consumes `carom.events` until its stream ends.
 pub async fn events(shared: Arc<Shared>, taken: mpsc::Receiver<Taken>) {
@@ -47,10 +50,15 @@ async fn groups(
 ) {
     let slots = Arc::new(Semaphore::new(GROUPS));
     let tasks = TaskTracker::new();
-    loop {
-        let mut waiting = Vec::new();
-        if taken.recv_many(&mut waiting, GROUP).await == 0 {
-            break;
+    while let Some(first) = taken.recv().await {
+        let mut bytes = first.body.len();
+        let mut waiting = vec![first];
+        while waiting.len() < GROUP
+            && bytes < GROUP_BYTES
+            && let Ok(next) = taken.try_recv()
+        {
+            bytes += next.body.len();
+            waiting.push(next);
         }
         let (suspects, group): (Vec<_>, Vec<_>) = waiting
             .into_iter()
@@ -154,6 +162,7 @@ async fn resolve(shared: Arc<Shared>, group: Vec<Taken>) -> Result<(), PublishEr
             }
         }
     }
+    let candidates: Arc<[_]> = candidates.into();
     let resolved = crate::settle::surely("resolve", || {
         let rules = rules.clone();
         shared.store.resolve(candidates.clone(), move |candidate, known| {

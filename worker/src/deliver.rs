@@ -137,7 +137,7 @@ async fn one(
     }
     let key = key(&delivery);
     let event = delivery.facts.event.id;
-    match settle::surely("attempt_standing", || shared.store.attempt_standing(key, event)).await {
+    match shared.together.standing(key, event).await {
         AttemptStanding::Due => deliver(shared, attendance, taken, taking, delivery, false).await,
         // Its letter is storage too: it carries nothing of who was erased.
         AttemptStanding::Erased => {
@@ -161,10 +161,7 @@ async fn settled_elsewhere(
     let webhook = resources.connector(&delivery.connector).map(|connector| &connector.webhook);
     let longest = elsewhere::longest_attempt(&shared.config, webhook);
     let (key, event) = (key(delivery), delivery.facts.event.id);
-    let settled = || async move {
-        let standing = settle::surely("attempt_standing", || shared.store.attempt_standing(key, event));
-        standing.await == AttemptStanding::Settled
-    };
+    let settled = || async move { shared.together.standing(key, event).await == AttemptStanding::Settled };
     elsewhere::outwait(shared, taken, longest, settled).await
 }
 
@@ -221,7 +218,7 @@ async fn deliver(
     shared.metrics.attempt(&delivery, &tried.class, tried.exchange.as_ref(), &outcome);
     let end = hand_off(shared, &delivery, &tried, outcome).await?;
     let settlement = Settlement { delivery, at, exchange: tried.exchange, end };
-    settle::surely("settle", || shared.store.settle(vec![settlement.clone()])).await;
+    shared.together.settle(settlement).await;
     Ok(sign)
 }
 
@@ -267,7 +264,7 @@ async fn attempt(
     }
     if asked.elapsed() >= STALE {
         let (key, event) = (key(delivery), delivery.facts.event.id);
-        match settle::surely("attempt_standing", || shared.store.attempt_standing(key, event)).await {
+        match shared.together.standing(key, event).await {
             AttemptStanding::Due => {}
             AttemptStanding::Settled => return Ok(Attempted::Copy),
             AttemptStanding::Erased => return Ok(Attempted::Erased),

@@ -12,6 +12,7 @@ use crate::metrics::Metrics;
 use crate::pauses::Pauses;
 use crate::shared::Shared;
 use crate::shares::{self, Shares};
+use crate::together::Together;
 use crate::tokens::Tokens;
 use crate::{clickfunnels, connectors, consume, follow, housekeeping, measure, overdue, unrouted};
 use anyhow::Context;
@@ -104,6 +105,7 @@ async fn start(
         confirms.observe(took.as_secs_f64());
     });
     let company = company(&settings);
+    let together = Together::start(&store);
     Ok(Shared {
         config,
         store,
@@ -118,6 +120,7 @@ async fn start(
         attending: AtomicBool::new(false),
         company,
         shares: Shares::default(),
+        together,
         events: InHand::default(),
         deliveries: InHand::default(),
     })

@@ -6,6 +6,7 @@ use crate::in_hand::InHand;
 use crate::metrics::Metrics;
 use crate::pauses::Pauses;
 use crate::shares::Shares;
+use crate::together::Together;
 use crate::tokens::Tokens;
 use carom_common::amqp::{Link, Publisher};
 use carom_common::config::Config;
@@ -45,6 +46,8 @@ pub struct Shared {
     pub company: Company,
     /// How many workers take from each connector's queue.
     pub shares: Shares,
+    /// What deliveries ask of the store, together.
+    pub together: Together,
     /// The events that are being resolved.
     pub events: InHand<EventId>,
     /// The deliveries that are being tried.
