@@ -14,13 +14,15 @@ mod cost;
 mod raw;
 mod bench;
 mod report;
+mod svg;
 mod runs;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use report::Report;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// Loads Carom and measures it. Figures are printed, and kept as JSON.
 #[derive(Parser)]
@@ -29,6 +31,9 @@ struct Cli {
     /// Where the figures are kept.
     #[arg(long, default_value = "target/load", global = true)]
     out: PathBuf,
+    /// After so many minutes a run is given up.
+    #[arg(long, default_value_t = 120, global = true)]
+    minutes: u64,
     #[command(subcommand)]
     run: Run,
 }
@@ -43,10 +48,27 @@ enum Run {
     Deliver(runs::deliver::Options),
 }
 
+impl Run {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Limits(_) => "limits",
+            Self::Accept(_) => "accept",
+            Self::Deliver(_) => "deliver",
+        }
+    }
+
+    async fn measure(&self, report: &mut Report) -> Result<()> {
+        match self {
+            Self::Limits(options) => runs::limits::run(options, report).await,
+            Self::Accept(options) => runs::accept::run(options, report).await,
+            Self::Deliver(options) => runs::deliver::run(options, report).await,
+        }
+    }
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
-    let cli = Cli::parse();
-    match measure(cli).await {
+    match measure(Cli::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             #[allow(clippy::print_stderr, reason = "a console program says why it failed")]
@@ -59,23 +81,10 @@ async fn main() -> ExitCode {
 }
 
 async fn measure(cli: Cli) -> Result<()> {
-    let report = match cli.run {
-        Run::Limits(options) => {
-            let mut report = Report::new("limits");
-            runs::limits::run(&options, &mut report).await?;
-            report
-        }
-        Run::Accept(options) => {
-            let mut report = Report::new("accept");
-            runs::accept::run(&options, &mut report).await?;
-            report
-        }
-        Run::Deliver(options) => {
-            let mut report = Report::new("deliver");
-            runs::deliver::run(&options, &mut report).await?;
-            report
-        }
-    };
+    let mut report = Report::new(cli.run.name());
+    let limit = Duration::from_secs(cli.minutes * 60);
+    let measured = tokio::time::timeout(limit, Box::pin(cli.run.measure(&mut report))).await;
+    // What was measured before a failure is kept as well.
     report.keep(&cli.out)?;
-    Ok(())
+    measured.with_context(|| format!("given up after {} minutes", cli.minutes))?
 }
