@@ -6,6 +6,8 @@
 #![allow(clippy::print_stdout, missing_docs, reason = "a console program whose figures are its output")]
 
 mod journey;
+mod filled;
+mod mix;
 mod http;
 mod sender;
 mod receiver;
@@ -13,6 +15,7 @@ mod clock;
 mod cost;
 mod raw;
 mod bench;
+mod passage;
 mod report;
 mod svg;
 mod runs;
