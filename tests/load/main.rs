@@ -49,6 +49,8 @@ enum Run {
     Accept(runs::accept::Options),
     /// R2: events accepted and delivered per second.
     Deliver(runs::deliver::Options),
+    /// R3: how long an event takes at a steady rate, and at next to none.
+    Latency(runs::latency::Options),
 }
 
 impl Run {
@@ -57,6 +59,7 @@ impl Run {
             Self::Limits(_) => "limits",
             Self::Accept(_) => "accept",
             Self::Deliver(_) => "deliver",
+            Self::Latency(_) => "latency",
         }
     }
 
@@ -65,6 +68,7 @@ impl Run {
             Self::Limits(options) => runs::limits::run(options, report).await,
             Self::Accept(options) => runs::accept::run(options, report).await,
             Self::Deliver(options) => runs::deliver::run(options, report).await,
+            Self::Latency(options) => runs::latency::run(options, report).await,
         }
     }
 }
