@@ -14,6 +14,8 @@ mod receiver;
 mod clock;
 mod cost;
 mod raw;
+mod nginx;
+mod rows;
 mod bench;
 mod passage;
 mod report;
@@ -51,6 +53,8 @@ enum Run {
     Deliver(runs::deliver::Options),
     /// R3: how long an event takes at a steady rate, and at next to none.
     Latency(runs::latency::Options),
+    /// R4: how long a click's redirect takes, beside nginx.
+    Redirect(runs::redirect::Options),
 }
 
 impl Run {
@@ -60,6 +64,7 @@ impl Run {
             Self::Accept(_) => "accept",
             Self::Deliver(_) => "deliver",
             Self::Latency(_) => "latency",
+            Self::Redirect(_) => "redirect",
         }
     }
 
@@ -69,6 +74,7 @@ impl Run {
             Self::Accept(options) => runs::accept::run(options, report).await,
             Self::Deliver(options) => runs::deliver::run(options, report).await,
             Self::Latency(options) => runs::latency::run(options, report).await,
+            Self::Redirect(options) => runs::redirect::run(options, report).await,
         }
     }
 }

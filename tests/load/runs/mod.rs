@@ -4,3 +4,4 @@ pub mod limits;
 pub mod accept;
 pub mod deliver;
 pub mod latency;
+pub mod redirect;
