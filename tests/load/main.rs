@@ -55,6 +55,8 @@ enum Run {
     Latency(runs::latency::Options),
     /// R4: how long a click's redirect takes, beside nginx.
     Redirect(runs::redirect::Options),
+    /// R5: what many connectors, many clicks and many waiting deliveries cost.
+    Flat(runs::flat::Options),
 }
 
 impl Run {
@@ -65,6 +67,7 @@ impl Run {
             Self::Deliver(_) => "deliver",
             Self::Latency(_) => "latency",
             Self::Redirect(_) => "redirect",
+            Self::Flat(_) => "flat",
         }
     }
 
@@ -75,6 +78,7 @@ impl Run {
             Self::Deliver(options) => runs::deliver::run(options, report).await,
             Self::Latency(options) => runs::latency::run(options, report).await,
             Self::Redirect(options) => runs::redirect::run(options, report).await,
+            Self::Flat(options) => runs::flat::run(options, report).await,
         }
     }
 }

@@ -5,3 +5,4 @@ pub mod accept;
 pub mod deliver;
 pub mod latency;
 pub mod redirect;
+pub mod flat;
