@@ -57,6 +57,8 @@ enum Run {
     Redirect(runs::redirect::Options),
     /// R5: what many connectors, many clicks and many waiting deliveries cost.
     Flat(runs::flat::Options),
+    /// R6: memory at full load, and with a backlog.
+    Memory(runs::memory::Options),
 }
 
 impl Run {
@@ -68,6 +70,7 @@ impl Run {
             Self::Latency(_) => "latency",
             Self::Redirect(_) => "redirect",
             Self::Flat(_) => "flat",
+            Self::Memory(_) => "memory",
         }
     }
 
@@ -79,6 +82,7 @@ impl Run {
             Self::Latency(options) => runs::latency::run(options, report).await,
             Self::Redirect(options) => runs::redirect::run(options, report).await,
             Self::Flat(options) => runs::flat::run(options, report).await,
+            Self::Memory(options) => runs::memory::run(options, report).await,
         }
     }
 }

@@ -6,3 +6,4 @@ pub mod deliver;
 pub mod latency;
 pub mod redirect;
 pub mod flat;
+pub mod memory;
