@@ -59,6 +59,8 @@ enum Run {
     Flat(runs::flat::Options),
     /// R6: memory at full load, and with a backlog.
     Memory(runs::memory::Options),
+    /// Clicks and webhooks together, as they are wanted.
+    Journeys(runs::journeys::Options),
 }
 
 impl Run {
@@ -71,6 +73,7 @@ impl Run {
             Self::Redirect(_) => "redirect",
             Self::Flat(_) => "flat",
             Self::Memory(_) => "memory",
+            Self::Journeys(_) => "journeys",
         }
     }
 
@@ -83,6 +86,7 @@ impl Run {
             Self::Redirect(options) => runs::redirect::run(options, report).await,
             Self::Flat(options) => runs::flat::run(options, report).await,
             Self::Memory(options) => runs::memory::run(options, report).await,
+            Self::Journeys(options) => runs::journeys::run(options, report).await,
         }
     }
 }

@@ -7,3 +7,4 @@ pub mod latency;
 pub mod redirect;
 pub mod flat;
 pub mod memory;
+pub mod journeys;
