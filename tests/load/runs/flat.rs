@@ -57,6 +57,8 @@ enum Pair {
 
 /// The clicks that many are compared with, and as many are named by events in both.
 const FEW_CLICKS: usize = 10_000;
+/// How long the worker may take to make the queues of its connectors, and consume from them.
+const QUEUES: Duration = Duration::from_secs(300);
 /// How long the broker may take to count what it was given.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -153,6 +155,7 @@ impl Options {
         // Numbers that no round before has left in the store.
         let first = round * self.events;
         let mut bench = Bench::start(&broker, plan, first + self.events, true).await?;
+        consumed(&bench, side.connectors).await?;
         let tier = topology::retry(filled::last_tier()?);
         if side.waiting > 0 {
             wait_in(&bench, &tier, side.waiting).await?;
@@ -184,6 +187,25 @@ async fn fill(side: &Side, clicks: usize, waiting: usize) -> Result<()> {
     let (what, took) = (&side.what, begun.elapsed().as_secs_f64());
     println!("a store with {what}: {mib:.0} MiB, made in {took:.0} s");
     Ok(())
+}
+
+/// Waits until every connector's queue has its consumer: a worker is ready before it has made a thousand of them.
+async fn consumed(bench: &Bench, connectors: usize) -> Result<()> {
+    eventually(QUEUES, "every connector has its queue and its consumer", async || {
+        let queues = bench.stack.vhost()?.list("queues").await?;
+        let of_connectors = queues.iter().filter(|queue| {
+            let name = queue["name"].as_str().unwrap_or_default();
+            name.starts_with("carom.deliver.") && queue["consumers"].as_u64().unwrap_or(0) > 0
+        });
+        let count = of_connectors.count();
+        if count < connectors {
+            // The list is long, and the broker makes it no more often than this.
+            tokio::time::sleep(Duration::from_secs(2)).await;
+        }
+        ensure!(count >= connectors, "{count} of {connectors} have");
+        Ok(())
+    })
+    .await
 }
 
 /// Puts deliveries into a tier, one in a message as the worker does, for the connector that they come back to.
