@@ -1,6 +1,6 @@
 //! A Carom set up to be measured, on a broker of its own, with everything that it uses watched.
 
-use crate::clock::Clock;
+use crate::clock::{self, Clock};
 use crate::cost::{Meter, Watched};
 use crate::journey;
 use crate::receiver::{Profile, Receiver};
@@ -10,6 +10,7 @@ use carom_tests::eventually::eventually;
 use carom_tests::resources::{Connector, FUNNEL_TOKEN, Resources};
 use carom_tests::stack::{Binary, Setup, Stack};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,25 +22,28 @@ pub enum StoreKind {
 }
 
 /// What is set up, beyond one connector that every event is told to.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Plan {
     pub store: StoreKind,
     /// How many connectors there are; one of them matches.
     pub connectors: usize,
     pub profile: Profile,
+    /// A file that the store is in, made beforehand; none for an empty one.
+    pub file: Option<PathBuf>,
 }
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { store: StoreKind::Sqlite, connectors: 1, profile: Profile::default() }
+        Self { store: StoreKind::Sqlite, connectors: 1, profile: Profile::default(), file: None }
     }
 }
 
 /// It, and who takes its postbacks.
 pub struct Bench {
     pub stack: Stack,
-    pub receiver: Receiver,
     pub clock: Arc<Clock>,
+    /// It takes postbacks for as long as it is held.
+    _receiver: Receiver,
     /// A server of its own, where the store is one.
     postgres: Option<carom_tests::postgres::Server>,
 }
@@ -50,9 +54,7 @@ impl Bench {
         let clock = Arc::new(Clock::new(most));
         let receiver = Receiver::start(clock.clone(), plan.profile)?;
         let target = format!("http://{}/postback", receiver.address());
-        let mut setup = Setup::new(&resources(&target, plan.connectors))
-            // One sender may send as fast as it can here.
-            .env("CAROM_LOG_LEVEL", "warn");
+        let mut setup = Setup::new(&resources(&target, plan.connectors)).env("CAROM_LOG_LEVEL", "warn");
         let postgres = match plan.store {
             StoreKind::Sqlite => None,
             StoreKind::Postgres => {
@@ -61,8 +63,11 @@ impl Bench {
                 Some(server)
             }
         };
+        if let Some(file) = &plan.file {
+            setup = setup.env("CAROM_STORE_PATH", file.to_string_lossy());
+        }
         let stack = setup.start(broker).await?;
-        let mut bench = Self { stack, receiver, clock, postgres };
+        let mut bench = Self { stack, clock, _receiver: receiver, postgres };
         if !with_worker {
             bench.stack.stop(Binary::Worker).await?;
         }
@@ -97,8 +102,17 @@ impl Bench {
 
     /// Waits until every event that was accepted is delivered.
     pub async fn all_delivered(&self, limit: Duration) -> Result<()> {
+        self.these_delivered(limit, clock::ALL).await
+    }
+
+    /// The same of some of them.
+    pub async fn these_delivered(&self, limit: Duration, of: impl Fn(usize) -> bool) -> Result<()> {
+        let accepted = self.clock.counts_of(&of).accepted as u64;
         eventually(limit, "every accepted event is delivered", async || {
-            let counts = self.clock.counts();
+            // All are looked at only when they may be there: of a million that takes a while.
+            let delivered = self.clock.delivered_count();
+            ensure!(delivered >= accepted, "{delivered} postbacks came, and {accepted} were accepted");
+            let counts = self.clock.counts_of(&of);
             ensure!(counts.lost() == 0, "{} of {} are not", counts.lost(), counts.accepted);
             Ok(())
         })
@@ -120,6 +134,9 @@ pub async fn broker_process(vhost: &carom_tests::broker::Vhost) -> Result<u32> {
     .await
 }
 
+/// The connector that every event is told to.
+pub const MATCHING: &str = "network";
+
 /// What holds for no event of ours.
 const ELSEWHERE: &str = r#"
 [[connector.condition]]
@@ -136,7 +153,7 @@ fn resources(target: &str, connectors: usize) -> Resources {
             .parameter("n", "{{SOURCE_EVENT_ID}}")
             .line("concurrency = 64")
     };
-    let mut resources = Resources::new().with(of("network"));
+    let mut resources = Resources::new().with(of(MATCHING));
     for number in 1..connectors {
         let other = of(&format!("other-{number}"));
         // Looked at for every event, as a marketer's are: it is of another campaign.

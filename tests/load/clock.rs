@@ -3,6 +3,9 @@
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+/// Every number.
+pub const ALL: fn(usize) -> bool = |_| true;
+
 /// The slots of all events of a run.
 pub struct Clock {
     begun: Instant,
@@ -93,10 +96,15 @@ impl Clock {
         self.delivered.load(Relaxed)
     }
 
-    /// What became of them.
+    /// What became of them all.
     pub fn counts(&self) -> Counts {
+        self.counts_of(ALL)
+    }
+
+    /// What became of some of them. Duplicates and strangers are counted of all.
+    pub fn counts_of(&self, of: impl Fn(usize) -> bool) -> Counts {
         let mut counts = Counts::default();
-        for slot in &self.slots {
+        for (_, slot) in self.slots.iter().enumerate().filter(|(number, _)| of(*number)) {
             let (accepted, delivered) = (slot.accepted.load(Relaxed) > 0, slot.delivered.load(Relaxed) > 0);
             counts.accepted += usize::from(accepted);
             counts.delivered += usize::from(accepted && delivered);
@@ -108,19 +116,27 @@ impl Clock {
     }
 
     /// From when it was to be sent to its 202, sorted.
-    pub fn accepting(&self) -> Vec<Duration> {
-        self.spans(|slot| (&slot.due, &slot.accepted))
+    pub fn accepting(&self, of: impl Fn(usize) -> bool) -> Vec<Duration> {
+        self.spans(of, |slot| (&slot.due, &slot.accepted))
     }
 
     /// From when it was to be sent to its postback, sorted.
-    pub fn delivering(&self) -> Vec<Duration> {
-        self.spans(|slot| (&slot.due, &slot.delivered))
+    pub fn delivering(&self, of: impl Fn(usize) -> bool) -> Vec<Duration> {
+        self.spans(of, |slot| (&slot.due, &slot.delivered))
+    }
+
+    /// From its 202 to its postback, sorted. A postback can be there before the 202 is read: that is no time.
+    pub fn passing(&self, of: impl Fn(usize) -> bool) -> Vec<Duration> {
+        self.spans(of, |slot| (&slot.accepted, &slot.delivered))
+    }
+
+    fn first_due(&self) -> u64 {
+        self.slots.iter().map(|slot| slot.due.load(Relaxed)).filter(|at| *at > 0).min().unwrap_or(1)
     }
 
     /// From the first that was to be sent to the last 202, and to the last postback.
     pub fn took(&self) -> (Duration, Duration) {
-        let first =
-            self.slots.iter().map(|slot| slot.due.load(Relaxed)).filter(|at| *at > 0).min().unwrap_or(1);
+        let first = self.first_due();
         let last = |of: fn(&Slot) -> &AtomicU64| {
             self.slots.iter().map(|slot| of(slot).load(Relaxed)).max().unwrap_or(0)
         };
@@ -128,12 +144,14 @@ impl Clock {
         (since(last(|slot| &slot.accepted)), since(last(|slot| &slot.delivered)))
     }
 
-    /// Per second of the run, how many were accepted and delivered: what a picture shows.
+    /// Per second since the first was to be sent, how many were accepted and delivered: what a picture shows. The
+    /// last second is seldom a whole one.
     pub fn by_second(&self) -> Vec<(u64, u64)> {
+        let first = self.first_due();
         let mut seconds: Vec<(u64, u64)> = Vec::new();
         let mut count = |at: u64, of: fn(&mut (u64, u64)) -> &mut u64| {
             if at > 0 {
-                let second = usize::try_from(at / 1_000_000_000).unwrap_or(0);
+                let second = usize::try_from(at.saturating_sub(first) / 1_000_000_000).unwrap_or(0);
                 if seconds.len() <= second {
                     seconds.resize(second + 1, (0, 0));
                 }
@@ -147,8 +165,13 @@ impl Clock {
         seconds
     }
 
-    fn spans(&self, ends: fn(&Slot) -> (&AtomicU64, &AtomicU64)) -> Vec<Duration> {
-        let spans = self.slots.iter().filter_map(|slot| {
+    fn spans(
+        &self,
+        of: impl Fn(usize) -> bool,
+        ends: fn(&Slot) -> (&AtomicU64, &AtomicU64),
+    ) -> Vec<Duration> {
+        let some = self.slots.iter().enumerate().filter(|(number, _)| of(*number));
+        let spans = some.filter_map(|(_, slot)| {
             let (from, to) = ends(slot);
             let (from, to) = (from.load(Relaxed), to.load(Relaxed));
             (from > 0 && to > 0).then(|| Duration::from_nanos(to.saturating_sub(from)))
@@ -176,7 +199,9 @@ mod tests {
         let counts = clock.counts();
         assert_eq!(counts, Counts { accepted: 3, delivered: 2, duplicates: 1, unanswered: 2 });
         assert_eq!(counts.lost(), 1);
-        assert_eq!((clock.accepting().len(), clock.delivering().len()), (3, 2));
+        assert_eq!((clock.accepting(ALL).len(), clock.delivering(ALL).len()), (3, 2));
+        assert_eq!(clock.accepting(|number| number > 0).len(), 2);
+        assert_eq!(clock.counts_of(|number| number == 2).lost(), 1);
         let seconds = clock.by_second();
         assert_eq!(seconds.iter().map(|second| second.0).sum::<u64>(), 3);
     }

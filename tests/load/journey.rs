@@ -22,6 +22,24 @@ enum Piece {
     Text(Vec<u8>),
     /// The number, as so many digits.
     Number(usize),
+    /// The id of a click that is in the store.
+    Click(Named),
+}
+
+/// Which clicks of a filled store events name: so many of them, at even distances from the first to the last.
+#[derive(Clone, Copy, Debug)]
+pub struct Named {
+    /// How many clicks are in the store.
+    pub of: usize,
+    /// How many of them are named, in turn.
+    pub some: usize,
+}
+
+impl Named {
+    fn id(self, number: usize) -> uuid::Uuid {
+        let some = self.some.clamp(1, self.of.max(1));
+        crate::filled::click_id(number % some * (self.of / some), self.of)
+    }
 }
 
 /// Stands for the number while a template is made: no fixture holds it.
@@ -29,6 +47,13 @@ const MARK: &str = "\u{1}";
 /// Stands for the last digits of it, as many as a telephone number has room for.
 const SHORT: &str = "\u{2}";
 const SHORT_DIGITS: usize = 7;
+/// The same as it stands in a text of JSON.
+const CLICK_IN_JSON: &str = "\\u0003";
+/// Stands for a click's id.
+const CLICK: &str = "\u{3}";
+/// How long a UUID is with its dashes, and where its last part begins.
+const UUID: usize = 36;
+const UUID_HEAD: usize = 24;
 
 /// The bodies, by the names that `--body` takes.
 pub const BODIES: [&str; 3] = ["contact", "form", "order"];
@@ -44,9 +69,19 @@ impl Journey {
             "form" => "cf2_contact.identified.with_clickid.json",
             _ => "cf2_order.completed.one_time.json",
         };
-        let mut value: Value = serde_json::from_str(&fixture::raw(file)?)?;
+        Self::of_text(address, target, &fixture::raw(file)?, None)
+    }
+
+    /// The form's webhook, whose contact came by a click of ours.
+    pub fn joined(address: SocketAddr, target: &str, named: Named) -> Result<Self> {
+        let text = fixture::with_click("cf2_contact.identified.with_clickid.json", CLICK_IN_JSON)?;
+        Self::of_text(address, target, &text, Some(named))
+    }
+
+    fn of_text(address: SocketAddr, target: &str, text: &str, named: Option<Named>) -> Result<Self> {
+        let mut value: Value = serde_json::from_str(text)?;
         number(&mut value);
-        let pieces = pieces(&value.to_string());
+        let pieces = pieces(&value.to_string(), named);
         let bytes = pieces.iter().map(Piece::bytes).sum();
         Ok(Self { before: crate::http::post_head(address, target, bytes), pieces, bytes })
     }
@@ -55,7 +90,7 @@ impl Journey {
     pub fn click(address: SocketAddr, target: &str) -> Self {
         let separator = if target.contains('?') { '&' } else { '?' };
         let request = crate::http::get(address, &format!("{target}{separator}sub1={MARK}&utm_source=load"));
-        let pieces = pieces(&String::from_utf8_lossy(&request));
+        let pieces = pieces(&String::from_utf8_lossy(&request), None);
         Self { before: Vec::new(), pieces, bytes: 0 }
     }
 
@@ -86,6 +121,11 @@ impl Journey {
                     let number = number % 10_usize.pow(u32::try_from(*digits).unwrap_or(1));
                     let _ = write!(into, "{number:0digits$}");
                 }
+                Piece::Click(named) => {
+                    let mut room = uuid::Uuid::encode_buffer();
+                    let id = named.id(number).hyphenated();
+                    into.extend_from_slice(id.encode_lower(&mut room).as_bytes());
+                }
             }
         }
     }
@@ -96,6 +136,7 @@ impl Piece {
         match self {
             Self::Text(text) => text.len(),
             Self::Number(digits) => *digits,
+            Self::Click(_) => UUID,
         }
     }
 }
@@ -114,12 +155,17 @@ fn number(event: &mut Value) {
     let data = &mut event["data"];
     let subject = text("1", "");
     for key in ["email_address", "email"] {
-        in_all(data, key, &text("p", "@example.com"));
+        in_all(data, key, &|_| text("p", "@example.com"));
     }
-    in_all(data, "phone_number", &Value::String(format!("+1847{SHORT}")));
+    in_all(data, "phone_number", &|_| Value::String(format!("+1847{SHORT}")));
+    // Of the contact, and of each of the visits: what they begin with tells them apart.
+    in_all(data, "uuid", &|given| match given.as_str().and_then(|uuid| uuid.get(..UUID_HEAD)) {
+        Some(head) => text(head, ""),
+        None => given.clone(),
+    });
     data["id"] = subject.clone();
     for key in ["public_id", "order_number", "contact_id"] {
-        in_all(data, key, &subject);
+        in_all(data, key, &|_| subject.clone());
     }
     if let Some(contact) = data.get_mut("contact").filter(|contact| contact.is_object()) {
         contact["id"] = subject.clone();
@@ -128,12 +174,12 @@ fn number(event: &mut Value) {
 }
 
 /// Replaces every member of this name that is there and says something.
-fn in_all(value: &mut Value, key: &str, with: &Value) {
+fn in_all(value: &mut Value, key: &str, with: &dyn Fn(&Value) -> Value) {
     match value {
         Value::Object(members) => {
             for (name, member) in members.iter_mut() {
                 if name == key && !member.is_null() && !member.is_object() {
-                    *member = with.clone();
+                    *member = with(member);
                 } else {
                     in_all(member, key, with);
                 }
@@ -144,16 +190,20 @@ fn in_all(value: &mut Value, key: &str, with: &Value) {
     }
 }
 
-fn pieces(template: &str) -> Vec<Piece> {
+fn pieces(template: &str, named: Option<Named>) -> Vec<Piece> {
     // As JSON writes it.
-    let template = template.replace("\\u0001", MARK).replace("\\u0002", SHORT);
+    let template = template.replace("\\u0001", MARK).replace("\\u0002", SHORT).replace(CLICK_IN_JSON, CLICK);
     let marks: Vec<_> =
-        template.match_indices([MARK, SHORT].map(|mark| mark.chars().next().unwrap_or(' '))).collect();
+        template.match_indices([MARK, SHORT, CLICK].map(|mark| mark.chars().next().unwrap_or(' '))).collect();
     let mut pieces = Vec::new();
     let mut from = 0;
     for (at, mark) in marks {
         pieces.push(Piece::Text(template.as_bytes()[from..at].to_vec()));
-        pieces.push(Piece::Number(if mark == MARK { DIGITS } else { SHORT_DIGITS }));
+        pieces.push(match (mark, named) {
+            (CLICK, Some(named)) => Piece::Click(named),
+            (SHORT, _) => Piece::Number(SHORT_DIGITS),
+            _ => Piece::Number(DIGITS),
+        });
         from = at + mark.len();
     }
     pieces.push(Piece::Text(template.as_bytes()[from..].to_vec()));
@@ -183,6 +233,19 @@ mod tests {
             let value: Value = serde_json::from_slice(&one).unwrap();
             assert_eq!(value["event_id"], "00000000-0000-4000-8000-000000000007", "{body}");
         }
+    }
+
+    #[test]
+    fn an_event_names_a_click_of_the_store() {
+        let named = Named { of: 1_000, some: 10 };
+        let journey = Journey::joined("127.0.0.1:80".parse().unwrap(), "/e", named).unwrap();
+        let mut body = Vec::new();
+        journey.write_body(13, &mut body);
+        assert_eq!(body.len(), journey.bytes());
+        let value: Value = serde_json::from_slice(&body).unwrap();
+        let id = crate::filled::click_id(300, 1_000).to_string();
+        assert_eq!(value["data"]["custom_attributes"]["clickid"], id);
+        assert_eq!(value["data"]["uuid"], "80b7f903-76cd-4edf-94bf-000000000013");
     }
 
     #[test]

@@ -21,6 +21,8 @@ const PREFETCH: u16 = 1_000;
 pub struct Queue {
     connection: Connection,
     channel: Channel,
+    /// Where it publishes to: the default exchange, where it is the queue itself.
+    exchange: String,
     name: String,
 }
 
@@ -34,15 +36,21 @@ impl Queue {
         let mut arguments = FieldTable::default();
         arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
         channel.queue_declare(name.as_str().into(), QueueDeclareOptions::durable(), arguments).await?;
-        Ok(Self { connection, channel, name })
+        Ok(Self { connection, channel, exchange: String::new(), name })
     }
 
-    /// A queue that is there.
-    pub async fn of(url: &str, name: &str) -> Result<Self> {
+    /// One that is there, by an exchange: empty for the default one.
+    pub async fn behind(url: &str, exchange: &str, name: &str) -> Result<Self> {
         let connection = Connection::connect(url, ConnectionProperties::default()).await?;
         let channel = connection.create_channel().await?;
         channel.confirm_select(ConfirmSelectOptions::default()).await?;
-        Ok(Self { connection, channel, name: name.to_owned() })
+        Ok(Self { connection, channel, exchange: exchange.to_owned(), name: name.to_owned() })
+    }
+
+    /// Leaves it as it is.
+    pub async fn leave(self) -> Result<()> {
+        self.connection.close(200, "done".into()).await?;
+        Ok(())
     }
 
     /// Deletes it with what is in it.
@@ -56,8 +64,8 @@ impl Queue {
     pub async fn publish(&self, body: &[u8]) -> Result<()> {
         let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
         let properties = BasicProperties::default().with_delivery_mode(2);
-        let sent =
-            self.channel.basic_publish("".into(), self.name.as_str().into(), options, body, properties);
+        let (exchange, key) = (self.exchange.as_str().into(), self.name.as_str().into());
+        let sent = self.channel.basic_publish(exchange, key, options, body, properties);
         let confirmation = sent.await?.await?;
         ensure!(confirmation.is_ack(), "the broker refused a message");
         ensure!(confirmation.take_message().is_none(), "the broker returned a message");
@@ -172,7 +180,7 @@ pub async fn consumes(url: &str, journey: &Journey, count: usize) -> Result<f64>
 }
 
 /// How long a commit of one row takes in a file of SQLite that is set up as the store's, sorted.
-pub fn commits(dir: &std::path::Path, count: usize) -> Result<Vec<Duration>> {
+pub fn commits(dir: &std::path::Path, count: usize, every: Duration) -> Result<Vec<Duration>> {
     let connection = rusqlite::Connection::open(dir.join("raw.db")).context("a file of its own")?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
@@ -182,7 +190,7 @@ pub fn commits(dir: &std::path::Path, count: usize) -> Result<Vec<Duration>> {
     let mut took = Vec::with_capacity(count);
     for _ in 0..count {
         // As seldom as it happens at idle.
-        std::thread::sleep(Duration::from_millis(20));
+        std::thread::sleep(every);
         let at = Instant::now();
         connection.execute("INSERT INTO rows (body) VALUES (?1)", [&body])?;
         took.push(at.elapsed());

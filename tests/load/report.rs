@@ -1,6 +1,7 @@
 //! Figures: printed as lines, kept as JSON, drawn as SVG.
 
 use crate::clock::Counts;
+use crate::svg;
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
@@ -54,6 +55,32 @@ impl Report {
         self.tell(key, &line, value);
     }
 
+    /// What was redirected, and what of it the store has in the end.
+    pub fn clicks(&mut self, key: &str, redirected: usize, recorded: usize) {
+        // One that was recorded and whose answer never came is no loss.
+        let lost = redirected.saturating_sub(recorded);
+        let line = format!("{key}: redirected {redirected}, recorded {recorded}, lost {lost}");
+        let value = json!({"redirected": redirected, "recorded": recorded, "lost": lost});
+        self.tell(key, &line, value);
+    }
+
+    /// What was answered otherwise than it should be.
+    pub fn refused(&mut self, key: &str, refused: &crate::sender::Refused) {
+        let line = match refused.is_empty() {
+            true => format!("{key}: none"),
+            false => format!("{key}: {refused:?}"),
+        };
+        let value = refused.iter().map(|(status, count)| (status.to_string(), json!(count))).collect();
+        self.tell(key, &line, Value::Object(value));
+    }
+
+    /// How many were accepted and delivered in each second: kept for the picture, not printed.
+    pub fn seconds(&mut self, key: &str, seconds: &[(u64, u64)]) {
+        let (accepted, delivered): (Vec<_>, Vec<_>) = seconds.iter().copied().unzip();
+        let value = json!({"accepted_in_second": accepted, "delivered_in_second": delivered});
+        self.figures.insert(key.to_owned(), value);
+    }
+
     /// Quantiles of sorted times.
     pub fn latency(&mut self, key: &str, sorted: &[Duration]) {
         let [p50, p99, p999] = [0.5, 0.99, 0.999].map(|at| millis(quantile(sorted, at)));
@@ -62,8 +89,10 @@ impl Report {
             "{key}: p50 {p50:.2} ms, p99 {p99:.2} ms, p99.9 {p999:.2} ms, longest {longest:.2} ms ({} of them)",
             sorted.len()
         );
-        let value =
-            json!({"p50_ms": p50, "p99_ms": p99, "p999_ms": p999, "max_ms": longest, "count": sorted.len()});
+        let value = json!({
+            "p50_ms": p50, "p99_ms": p99, "p999_ms": p999, "max_ms": longest, "count": sorted.len(),
+            "curve": svg::curve(sorted),
+        });
         self.tell(key, &line, value);
     }
 
@@ -89,14 +118,17 @@ impl Report {
         self.tell(key, &format!("{key}:\n{}", line.join("\n")), crate::cost::json(costs, events));
     }
 
-    /// Keeps it as JSON beside the others; gives where.
+    /// Keeps it as JSON beside the others, and its pictures beside that; gives where.
     pub fn keep(self, dir: &Path) -> Result<PathBuf> {
         std::fs::create_dir_all(dir)?;
         let path = dir.join(format!("{}.json", self.name));
-        let text = serde_json::to_string_pretty(&Value::Object(self.figures))?;
-        std::fs::write(&path, text + "\n")
-            .with_context(|| format!("{} cannot be written", path.display()))?;
-        println!("kept in {}", path.display());
+        let text = serde_json::to_string_pretty(&self.figures)? + "\n";
+        let pictures = svg::pictures(self.name, &self.figures);
+        let pictures = pictures.into_iter().map(|(name, text)| (dir.join(name), text));
+        for (path, text) in std::iter::once((path.clone(), text)).chain(pictures) {
+            std::fs::write(&path, text).with_context(|| format!("{} cannot be written", path.display()))?;
+            println!("kept in {}", path.display());
+        }
         Ok(path)
     }
 }
@@ -125,15 +157,28 @@ pub fn millis(time: Duration) -> f64 {
     time.as_secs_f64() * 1_000.0
 }
 
-/// The middle of figures.
+/// The middle of figures; of two in the middle, what lies between them.
 pub fn median(mut figures: Vec<f64>) -> f64 {
     figures.sort_by(f64::total_cmp);
-    figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
+    let middle = figures.len() / 2;
+    let at = |place: usize| figures.get(place).copied().unwrap_or(f64::NAN);
+    if figures.len().is_multiple_of(2) {
+        f64::midpoint(at(middle.wrapping_sub(1)), at(middle))
+    } else {
+        at(middle)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_median_is_in_the_middle() {
+        assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]), 2.5);
+        assert!(median(Vec::new()).is_nan());
+    }
 
     #[test]
     fn a_quantile_is_one_of_the_times() {

@@ -5,8 +5,8 @@
 
 use crate::clock::Clock;
 use crate::http::Connection;
-use crate::journey::Journey;
-use anyhow::{Result, ensure};
+use crate::mix::Mix;
+use anyhow::{Context, Result, ensure};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -34,14 +34,18 @@ pub enum Until {
     Over(Duration),
 }
 
-/// What a load was answered otherwise than with `expected`, by status.
+/// What a load was answered otherwise than it should be, by status.
 pub type Refused = BTreeMap<u16, usize>;
+
+/// How long the last answers may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a number of requests may take that come as fast as they are answered.
+const LONGEST: Duration = Duration::from_secs(900);
 
 struct Shared {
     address: SocketAddr,
-    journey: Journey,
+    mix: Mix,
     clock: Arc<Clock>,
-    expected: u16,
     next: AtomicUsize,
     /// The first number that is not sent.
     end: usize,
@@ -55,9 +59,8 @@ struct Shared {
 /// A connection broke, or there are fewer numbers than there were requests.
 pub async fn send(
     address: SocketAddr,
-    journey: &Journey,
+    mix: &Mix,
     clock: &Arc<Clock>,
-    expected: u16,
     pace: Pace,
     until: Until,
     first: usize,
@@ -69,9 +72,8 @@ pub async fn send(
     ensure!(end <= clock.most(), "the clock has {} numbers, and {end} are wanted", clock.most());
     let shared = Arc::new(Shared {
         address,
-        journey: journey.clone(),
+        mix: mix.clone(),
         clock: clock.clone(),
-        expected,
         next: AtomicUsize::new(first),
         end,
         over: AtomicBool::new(false),
@@ -101,9 +103,18 @@ pub async fn send(
                 .spawn(move || paced(&pacer, rate, limit, &due))?;
         }
     }
-    while let Some(sender) = senders.join_next().await {
-        sender??;
-    }
+    let ended = async {
+        while let Some(sender) = senders.join_next().await {
+            sender??;
+        }
+        anyhow::Ok(())
+    };
+    let usual = match (limit, pace) {
+        (Some(limit), _) => limit,
+        (None, Pace::Open { rate, .. }) => Duration::from_secs_f64((end - first) as f64 / rate),
+        (None, Pace::Closed { .. }) => LONGEST,
+    };
+    tokio::time::timeout(usual + PATIENCE, ended).await.context("requests are not answered")??;
     let refused = shared.refused.lock().map(|refused| refused.clone()).unwrap_or_default();
     Ok(refused)
 }
@@ -159,10 +170,11 @@ impl Shared {
         number: usize,
         due: Instant,
     ) -> Result<()> {
-        self.journey.write(number, request);
+        let kind = self.mix.kind(number);
+        kind.journey.write(number, request);
         self.clock.due(number, due);
         let status = connection.exchange(request).await?;
-        if status == self.expected {
+        if status == kind.expected {
             self.clock.accepted(number);
         } else if let Ok(mut refused) = self.refused.lock() {
             *refused.entry(status).or_default() += 1;

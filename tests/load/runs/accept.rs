@@ -1,7 +1,9 @@
 //! How many events a second are accepted and confirmed over HTTP, beside what the broker takes from a publisher alone.
 
 use crate::bench::{Bench, Plan};
+use crate::clock::ALL;
 use crate::journey::Journey;
+use crate::mix::Mix;
 use crate::raw;
 use crate::report::{Goal, Ratio, Report, median};
 use crate::sender::{self, Pace, Until};
@@ -41,14 +43,14 @@ pub async fn run(options: &Options, report: &mut Report) -> Result<()> {
         let most = MOST_PER_SECOND * usize::try_from(options.seconds).unwrap_or(1);
         let mut bench = Bench::start(&broker, Plan::default(), most, false).await?;
         let (address, target) = bench.events()?;
-        let journey = Journey::webhook(address, &target, &options.body)?;
+        let mix = Mix::only(Journey::webhook(address, &target, &options.body)?, 202);
         let meter = bench.meter().await?;
         let pace = Pace::Closed { connections: options.connections };
-        let refused = sender::send(address, &journey, &bench.clock, 202, pace, Until::Over(over), 0).await?;
+        let refused = sender::send(address, &mix, &bench.clock, pace, Until::Over(over), 0).await?;
         let costs = meter.read()?;
         let (accepted, took) = (bench.clock.counts().accepted, bench.clock.took().0);
         let rate = accepted as f64 / took.as_secs_f64();
-        report.latency(&format!("accept_{round}"), &bench.clock.accepting());
+        report.latency(&format!("accept_{round}"), &bench.clock.accepting(ALL));
         report.costs(&format!("cost_{round}"), &costs, accepted);
         let line = format!("round {round}: raw {raw:.0}/s, accepted {rate:.0}/s, refused {refused:?}");
         report.tell(&format!("round_{round}"), &line, serde_json::json!({"raw": raw, "accepted": rate}));

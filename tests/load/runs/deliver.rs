@@ -2,10 +2,10 @@
 
 use crate::bench::{Bench, Plan, StoreKind};
 use crate::journey::Journey;
+use crate::passage::{self, Body, Load};
 use crate::raw;
 use crate::receiver::Profile;
 use crate::report::{Goal, Ratio, Report, median};
-use crate::sender::{self, Pace, Until};
 use anyhow::Result;
 use carom_tests::broker::Broker;
 use std::time::Duration;
@@ -34,13 +34,17 @@ pub struct Options {
 
 /// How long the raw publisher is measured.
 const RAW: Duration = Duration::from_secs(4);
-/// How long the last of them may take.
-const PATIENCE: Duration = Duration::from_secs(300);
 
 /// R2.
 pub async fn run(options: &Options, report: &mut Report) -> Result<()> {
     let broker = Broker::own().await?;
     let (mut raws, mut ours) = (Vec::new(), Vec::new());
+    let load = Load {
+        body: Body::Of(&options.body),
+        events: options.events,
+        first: 0,
+        connections: options.connections,
+    };
     for round in 1..=options.rounds {
         let vhost = broker.vhost("raw").await?;
         let journey = Journey::webhook(([127, 0, 0, 1], 1).into(), "/", &options.body)?;
@@ -48,7 +52,7 @@ pub async fn run(options: &Options, report: &mut Report) -> Result<()> {
         drop(vhost);
         let plan = Plan { store: options.store, profile: options.receiver, ..Plan::default() };
         let mut bench = Bench::start(&broker, plan, options.events, true).await?;
-        let rate = all_the_way(&mut bench, options, report, &round.to_string()).await?;
+        let rate = passage::all_the_way(&mut bench, load, report, &round.to_string()).await?;
         println!("round {round}: raw {raw:.0}/s, delivered {rate:.0}/s");
         raws.push(raw);
         ours.push(rate);
@@ -61,28 +65,4 @@ pub async fn run(options: &Options, report: &mut Report) -> Result<()> {
     };
     report.ratio("R2", ratio);
     Ok(())
-}
-
-async fn all_the_way(bench: &mut Bench, options: &Options, report: &mut Report, name: &str) -> Result<f64> {
-    let (address, target) = bench.events()?;
-    let journey = Journey::webhook(address, &target, &options.body)?;
-    let meter = bench.meter().await?;
-    let pace = Pace::Closed { connections: options.connections };
-    let refused =
-        sender::send(address, &journey, &bench.clock, 202, pace, Until::Count(options.events), 0).await?;
-    if !refused.is_empty() {
-        println!("refused: {refused:?}");
-    }
-    bench.all_delivered(PATIENCE).await?;
-    let costs = meter.read()?;
-    let counts = bench.clock.counts();
-    let (accepting, delivering) = bench.clock.took();
-    report.costs(&format!("cost_{name}"), &costs, counts.accepted);
-    report.account(&format!("account_{name}"), counts);
-    let rate = |over: Duration| counts.accepted as f64 / over.as_secs_f64();
-    let line = format!("{name}: accepted {:.0}/s, delivered {:.0}/s", rate(accepting), rate(delivering));
-    let value =
-        serde_json::json!({"accepted_per_second": rate(accepting), "delivered_per_second": rate(delivering)});
-    report.tell(&format!("round_{name}"), &line, value);
-    Ok(rate(delivering))
 }

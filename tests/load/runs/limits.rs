@@ -5,6 +5,7 @@ use crate::clock::Clock;
 use crate::cost::{Meter, Watched};
 use crate::http;
 use crate::journey::Journey;
+use crate::mix::Mix;
 use crate::raw;
 use crate::receiver::{Profile, Receiver};
 use crate::report::Report;
@@ -65,14 +66,14 @@ pub async fn run(options: &Options, report: &mut Report) -> Result<()> {
     queue.delete().await?;
 
     let dir = tempfile::tempdir()?;
-    report.latency("commit_idle", &raw::commits(dir.path(), 200)?);
+    report.latency("commit_idle", &raw::commits(dir.path(), 200, Duration::from_millis(20))?);
 
     let clock = Arc::new(Clock::new(1_000_000));
     let receiver = Receiver::start(Arc::new(Clock::new(1)), Profile::default())?;
     let request = http::get(receiver.address(), "/postback?x=1");
     let pace = Pace::Closed { connections: CONNECTIONS };
-    let journey = Journey::fixed(request);
-    sender::send(receiver.address(), &journey, &clock, 200, pace, Until::Over(over), 0).await?;
+    let mix = Mix::only(Journey::fixed(request), 200);
+    sender::send(receiver.address(), &mix, &clock, pace, Until::Over(over), 0).await?;
     let rate = clock.counts().accepted as f64 / clock.took().0.as_secs_f64();
     report.tell("http", &format!("HTTP over {CONNECTIONS} connections: {rate:.0} exchanges/s"), json!(rate));
     Ok(())

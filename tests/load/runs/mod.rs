@@ -3,3 +3,8 @@
 pub mod limits;
 pub mod accept;
 pub mod deliver;
+pub mod latency;
+pub mod redirect;
+pub mod flat;
+pub mod memory;
+pub mod journeys;
