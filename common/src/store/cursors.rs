@@ -27,11 +27,11 @@ impl Store {
     /// # Errors
     /// The database failed; what was there stays.
     pub async fn set_cursor(&self, name: &str, value: &str) -> Result<(), Error> {
-        let parameters = (name.to_owned(), value.to_owned(), millis(Timestamp::now()));
+        let (name, value, now) = (name.to_owned(), value.to_owned(), millis(Timestamp::now()));
         self.write(Reach::nothing(), move |session| {
             let sql = "INSERT INTO cursors (name, value, updated_at) VALUES (?1, ?2, ?3)
                        ON CONFLICT (name) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at";
-            session.execute(sql, parameters)?;
+            session.execute(sql, (&name, &value, now))?;
             Ok(())
         })
         .await
@@ -43,12 +43,12 @@ impl Store {
     /// # Errors
     /// The database failed; what was there stays.
     pub async fn advance_cursor(&self, name: &str, to: u64) -> Result<(), Error> {
-        let parameters = (name.to_owned(), to.to_string(), millis(Timestamp::now()));
+        let (name, value, now) = (name.to_owned(), to.to_string(), millis(Timestamp::now()));
         self.write(Reach::nothing(), move |session| {
             let sql = "INSERT INTO cursors (name, value, updated_at) VALUES (?1, ?2, ?3)
                        ON CONFLICT (name) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at
                        WHERE CAST(cursors.value AS BIGINT) < CAST(excluded.value AS BIGINT)";
-            session.execute(sql, parameters)?;
+            session.execute(sql, (&name, &value, now))?;
             Ok(())
         })
         .await

@@ -189,7 +189,7 @@ impl Store {
     async fn write<T: Send + 'static>(
         &self,
         scope: Reach,
-        work: impl FnOnce(&Session<'_>) -> Result<T, Error> + Send + 'static,
+        work: impl Fn(&Session<'_>) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         self.writer.as_ref().ok_or(Error::ReadOnly)?.run(scope, work).await
     }

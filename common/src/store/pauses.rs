@@ -35,7 +35,7 @@ impl Store {
         let connector = connector.as_str().to_owned();
         self.write(Reach::nothing(), move |session| {
             let sql = "INSERT INTO pauses (connector, since, why) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
-            let parameters = (connector, millis(pause.since), pause.why);
+            let parameters = (&connector, millis(pause.since), &pause.why);
             Ok(session.execute(sql, parameters)? == 1)
         })
         .await
@@ -49,7 +49,7 @@ impl Store {
         let connector = connector.as_str().to_owned();
         self.write(Reach::nothing(), move |session| {
             let sql = "DELETE FROM pauses WHERE connector = ?1 RETURNING since, why";
-            session.first(sql, [connector], |row| Ok(Pause { since: time(row.get(0)?)?, why: row.get(1)? }))
+            session.first(sql, [&connector], |row| Ok(Pause { since: time(row.get(0)?)?, why: row.get(1)? }))
         })
         .await
     }

@@ -133,6 +133,9 @@ fn may_pass(failure: &Failure) -> bool {
 }
 
 impl writer::Engine for Engine {
+    // A statement that failed spoils the transaction without a word, and its commit rolls back and succeeds.
+    const TELLS: bool = false;
+
     fn begin(&mut self, scope: &Reach) -> Result<(), Failure> {
         self.kept(Ok(()))?;
         let (idle, asked) = (self.link.is_some(), Instant::now());
@@ -146,6 +149,10 @@ impl writer::Engine for Engine {
 
     fn session(&self) -> Session<'_> {
         Session::Postgres(self.link())
+    }
+
+    fn stands(&self) -> Result<(), Failure> {
+        Ok(())
     }
 
     fn save(&mut self) -> Result<(), Failure> {

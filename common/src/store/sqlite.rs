@@ -82,6 +82,8 @@ impl Engine {
 }
 
 impl writer::Engine for Engine {
+    const TELLS: bool = true;
+
     fn begin(&mut self, _: &Reach) -> Result<(), Failure> {
         if !identity(&self.path).is_ok_and(|file| file == self.file) {
             return Err(Failure::Moved(self.path.clone()));
@@ -93,12 +95,7 @@ impl writer::Engine for Engine {
         Session::Sqlite(&self.connection)
     }
 
-    fn save(&mut self) -> Result<(), Failure> {
-        self.connection.prepare_cached("SAVEPOINT job")?.execute([])?;
-        Ok(())
-    }
-
-    fn release(&mut self, failed: bool) -> Result<(), Failure> {
+    fn stands(&self) -> Result<(), Failure> {
         if self.connection.is_autocommit() {
             // A full disk and its like make SQLite roll back everything; what follows would not be in a
             // transaction at all.
@@ -106,6 +103,16 @@ impl writer::Engine for Engine {
             let code = ffi::Error::new(ffi::SQLITE_ABORT);
             return Err(rusqlite::Error::SqliteFailure(code, Some(lost.to_owned())).into());
         }
+        Ok(())
+    }
+
+    fn save(&mut self) -> Result<(), Failure> {
+        self.connection.prepare_cached("SAVEPOINT job")?.execute([])?;
+        Ok(())
+    }
+
+    fn release(&mut self, failed: bool) -> Result<(), Failure> {
+        self.stands()?;
         if failed {
             self.connection.prepare_cached("ROLLBACK TO job")?.execute([])?;
         }

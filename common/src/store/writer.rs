@@ -1,8 +1,10 @@
 //! The writer: a thread that owns the process's write connection and commits in groups, as databases do. While
 //! a commit waits for the disk, jobs gather; the next commit makes all of them durable with one sync.
 //!
-//! A job is answered only after the commit that holds it. It runs in a savepoint of its own, so that one
-//! that fails takes nobody with it. Nobody is left waiting: an answer that never comes is `Closed`.
+//! A job is answered only after the commit that holds it. One that fails takes nobody with it: where every job of a group
+//! succeeds, as nearly always, none has a savepoint, whose undo log costs SQLite more than the job; where one does not, all
+//! of them are undone and run again, each in a savepoint of its own. Nobody is left waiting: an answer that never comes
+//! is `Closed`.
 
 use super::reach::Reach;
 use super::session::Session;
@@ -25,7 +27,11 @@ pub(super) trait Engine {
     fn begin(&mut self, scope: &Reach) -> Result<(), Failure>;
     /// What its jobs write through.
     fn session(&self) -> Session<'_>;
-    /// Before a job. Where this fails, the transaction is lost.
+    /// Whether a transaction whose job has failed is known to be lost, so that jobs may run without savepoints.
+    const TELLS: bool;
+    /// After a job without a savepoint. Where this fails, the transaction is lost.
+    fn stands(&self) -> Result<(), Failure>;
+    /// Before a job, for a savepoint of its own. Where this fails, the transaction is lost.
     fn save(&mut self) -> Result<(), Failure>;
     /// After a job: what it did stays, or not. Where this fails, the transaction is lost.
     fn release(&mut self, failed: bool) -> Result<(), Failure>;
@@ -37,18 +43,48 @@ pub(super) trait Engine {
     fn joins(&self, held: &Reach, job: &Reach) -> bool;
 }
 
-/// Does its work and says how it went, or takes the error it is handed instead of a session.
-type Work = Box<dyn FnOnce(Result<&Session<'_>, Error>) -> Ran + Send>;
+/// What a job does, as often as it takes: what was undone with others is done again.
+trait Work: Send {
+    /// Does it, and says whether it failed.
+    fn run(&mut self, session: &Session<'_>) -> bool;
+    /// Answers whoever asked.
+    fn answer(self: Box<Self>, committed: Result<(), Error>);
+    /// Answers that nothing was done.
+    fn refuse(self: Box<Self>, error: Error);
+}
+
+struct Asked<T, W> {
+    work: W,
+    /// Nothing before it has run, and after it has panicked.
+    result: Option<Result<T, Error>>,
+    answer: oneshot::Sender<Result<T, Error>>,
+}
+
+impl<T: Send, W: Fn(&Session<'_>) -> Result<T, Error> + Send> Work for Asked<T, W> {
+    fn run(&mut self, session: &Session<'_>) -> bool {
+        self.result = None;
+        // A panic in a decision that was handed in costs its own job, not the thread that everybody needs.
+        let ran = catch_unwind(AssertUnwindSafe(|| (self.work)(session)));
+        self.result = ran.ok();
+        !matches!(self.result, Some(Ok(_)))
+    }
+
+    fn answer(self: Box<Self>, committed: Result<(), Error>) {
+        // What failed by itself hears why; whoever panicked hears nothing, which is `Closed`.
+        if let Some(result) = self.result {
+            // Whoever asked may have stopped waiting.
+            let _ = self.answer.send(result.and_then(|value| committed.map(|()| value)));
+        }
+    }
+
+    fn refuse(self: Box<Self>, error: Error) {
+        let _ = self.answer.send(Err(error));
+    }
+}
 
 struct Job {
     scope: Reach,
-    work: Work,
-}
-
-/// A job that has run and waits for the commit.
-struct Ran {
-    failed: bool,
-    answer: Box<dyn FnOnce(Result<(), Error>)>,
+    work: Box<dyn Work>,
 }
 
 enum Message {
@@ -68,18 +104,10 @@ impl Writer {
     pub(super) async fn run<T: Send + 'static>(
         &self,
         scope: Reach,
-        work: impl FnOnce(&Session<'_>) -> Result<T, Error> + Send + 'static,
+        work: impl Fn(&Session<'_>) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let (sender, receiver) = oneshot::channel();
-        let work: Work = Box::new(move |session| {
-            let result = session.and_then(work);
-            let failed = result.is_err();
-            let answer = move |committed: Result<(), Error>| {
-                // Whoever asked may have stopped waiting.
-                let _ = sender.send(result.and_then(|value| committed.map(|()| value)));
-            };
-            Ran { failed, answer: Box::new(answer) }
-        });
+        let (answer, receiver) = oneshot::channel();
+        let work = Box::new(Asked { work, result: None, answer });
         self.queue.send(Message::Job(Job { scope, work })).await.map_err(|_| Error::Closed)?;
         receiver.await.map_err(|_| Error::Closed)?
     }
@@ -156,18 +184,33 @@ impl Waiting {
     }
 }
 
-fn run_group(engine: &mut impl Engine, waiting: &mut Waiting, observe: &impl Fn(Duration, usize)) {
+fn run_group<E: Engine>(engine: &mut E, waiting: &mut Waiting, observe: &impl Fn(Duration, usize)) {
     let mut held = Reach::nothing();
     waiting.kept.iter().for_each(|job| held.add(&job.scope));
     if let Err(failure) = engine.begin(&held) {
         return refuse(waiting, &failure);
     }
     let started = Instant::now();
-    let mut ran = Vec::new();
+    let mut ran: Vec<Box<dyn Work>> = Vec::new();
+    let mut careful = !E::TELLS;
     let mut done = Ok(());
     while done.is_ok() && ran.len() < GROUP && started.elapsed() < GROUP_TIME {
-        let Some(job) = waiting.next(engine, &held) else { break };
-        done = run_job(engine, job, &mut ran);
+        let Some(mut job) = waiting.next(engine, &held) else { break };
+        if careful {
+            done = run_saved(engine, job.work.as_mut());
+            ran.push(job.work);
+            continue;
+        }
+        let failed = job.work.run(&engine.session()) || engine.stands().is_err();
+        ran.push(job.work);
+        if failed {
+            careful = true;
+            engine.roll_back();
+            done = engine.begin(&held);
+            for work in &mut ran {
+                done = done.and_then(|()| run_saved(engine, work.as_mut()));
+            }
+        }
     }
     let committing = Instant::now();
     let done = done.and_then(|()| engine.commit());
@@ -176,24 +219,15 @@ fn run_group(engine: &mut impl Engine, waiting: &mut Waiting, observe: &impl Fn(
         // Where the transaction is gone already, this does nothing, and that is what was wanted.
         Err(_) => engine.roll_back(),
     }
-    for job in ran {
-        (job.answer)(done.as_ref().copied().map_err(|failure| failure.same().into()));
+    for work in ran {
+        work.answer(done.as_ref().copied().map_err(|failure| failure.same().into()));
     }
 }
 
-/// Runs a job in its savepoint. An error here means that the whole transaction is lost.
-fn run_job(engine: &mut impl Engine, job: Job, ran: &mut Vec<Ran>) -> Result<(), Failure> {
-    if let Err(failure) = engine.save() {
-        let lost = failure.same();
-        ran.push((job.work)(Err(lost.into())));
-        return Err(failure);
-    }
-    // A panic in a decision that was handed in costs its own job, not the thread that everybody needs.
-    let outcome = catch_unwind(AssertUnwindSafe(|| (job.work)(Ok(&engine.session()))));
-    let failed = outcome.as_ref().map_or(true, |job| job.failed);
-    if let Ok(job) = outcome {
-        ran.push(job);
-    }
+/// Runs a job in a savepoint. An error here means that the whole transaction is lost.
+fn run_saved(engine: &mut impl Engine, work: &mut dyn Work) -> Result<(), Failure> {
+    engine.save()?;
+    let failed = work.run(&engine.session());
     engine.release(failed)
 }
 
@@ -201,6 +235,6 @@ fn run_job(engine: &mut impl Engine, job: Job, ran: &mut Vec<Ran>) -> Result<(),
 fn refuse(waiting: &mut Waiting, failure: &Failure) {
     while waiting.arrived() {}
     for job in waiting.kept.drain(..) {
-        ((job.work)(Err(failure.same().into())).answer)(Ok(()));
+        job.work.refuse(failure.same().into());
     }
 }
