@@ -12,7 +12,9 @@ use futures_util::stream::FuturesUnordered;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::time::Instant;
 
 /// How many items a message carries at most.
 pub const BATCH_ITEMS: usize = 64;
@@ -23,6 +25,10 @@ const OUTSTANDING: usize = 2;
 
 /// With how many items a message goes out beside one that is not confirmed yet.
 const WORTH_ITEMS: usize = BATCH_ITEMS / 2;
+
+/// For how long items wait for that at most: several confirms. A confirm that is late, or never comes, is no reason not to
+/// try with the next.
+const COMPANY: Duration = Duration::from_millis(10);
 
 /// The answer for one item.
 pub type Answer = Result<(), PublishError>;
@@ -82,7 +88,9 @@ impl Line {
         let (entries, waiting) = mpsc::channel(capacity);
         let trouble = Trouble::default();
         let taken = VecDeque::with_capacity(BATCH_ITEMS);
-        tokio::spawn(Gathering { kind, waiting, taken, trouble: trouble.clone() }.run(publish, observe));
+        tokio::spawn(
+            Gathering { kind, waiting, taken, since: None, trouble: trouble.clone() }.run(publish, observe),
+        );
         Self { entries, places: Arc::new(Semaphore::new(capacity)), trouble }
     }
 
@@ -114,6 +122,8 @@ struct Gathering {
     waiting: mpsc::Receiver<Entry>,
     /// What was taken from the line and is in no message yet.
     taken: VecDeque<Entry>,
+    /// Since when the first of it has been waiting.
+    since: Option<Instant>,
     trouble: Trouble,
 }
 
@@ -138,11 +148,16 @@ impl Gathering {
             }
             let mut new = Vec::new();
             let room = BATCH_ITEMS.saturating_sub(self.taken.len());
+            let waits_since = self.since.filter(|_| outstanding.len() < OUTSTANDING);
             tokio::select! {
                 biased;
                 Some(()) = outstanding.next(), if !outstanding.is_empty() => {}
+                () = tokio::time::sleep_until(waits_since.unwrap_or_else(Instant::now) + COMPANY), if waits_since.is_some() => {}
                 count = self.waiting.recv_many(&mut new, room), if open && room > 0 => {
                     open = count > 0;
+                    if self.taken.is_empty() && open {
+                        self.since = Some(Instant::now());
+                    }
                     self.taken.extend(new);
                 }
             }
@@ -157,7 +172,9 @@ impl Gathering {
             OUTSTANDING.. => false,
             _ => {
                 let bytes = || self.taken.iter().map(|entry| entry.item.as_ref().len()).sum::<usize>();
-                self.taken.len() >= WORTH_ITEMS || bytes() >= BATCH_BYTES
+                let long = || self.since.is_some_and(|since| since.elapsed() >= COMPANY);
+                !self.taken.is_empty()
+                    && (self.taken.len() >= WORTH_ITEMS || long() || bytes() >= BATCH_BYTES)
             }
         }
     }
@@ -181,6 +198,8 @@ impl Gathering {
             batch.again |= entry.again;
             batch.answers.push((entry.answer, entry.place));
         }
+        // What is left came later, at an unknown time; it waits from now on.
+        self.since = (!self.taken.is_empty()).then(Instant::now);
         (!batch.items.is_empty()).then_some(batch)
     }
 }

@@ -27,6 +27,11 @@ impl Connection {
         Ok(Self { stream, buffer: Vec::with_capacity(MOST) })
     }
 
+    /// The last answer, whole.
+    pub fn answer(&self) -> &[u8] {
+        &self.buffer
+    }
+
     /// Sends a whole request and reads its answer; gives the status.
     pub async fn exchange(&mut self, request: &[u8]) -> Result<u16> {
         self.stream.write_all(request).await?;

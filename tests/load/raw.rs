@@ -101,10 +101,12 @@ impl Queue {
 
     /// Takes this many messages and acks each; gives the time.
     pub async fn take_all(&self, count: usize) -> Result<Duration> {
-        self.channel.basic_qos(PREFETCH, BasicQosOptions::default()).await?;
+        // A channel of its own: 3.10 fails where one that confirms has published very many and consumes then.
+        let channel = self.connection.create_channel().await?;
+        channel.basic_qos(PREFETCH, BasicQosOptions::default()).await?;
         let options = BasicConsumeOptions::default();
         let consumer =
-            self.channel.basic_consume(self.name.as_str().into(), "".into(), options, FieldTable::default());
+            channel.basic_consume(self.name.as_str().into(), "".into(), options, FieldTable::default());
         let mut consumer = consumer.await?;
         let begun = Instant::now();
         for _ in 0..count {

@@ -9,9 +9,11 @@ use carom_common::id::EventId;
 use carom_common::store::{AttemptKey, AttemptStanding, Error, Settlement, Store};
 use std::future::Future;
 use tokio::sync::{mpsc, oneshot};
+use tracing::warn;
 
-/// The most that is taken as one step. What it takes holds back who comes next.
-const MOST: usize = 128;
+/// The most that is taken as one step. What it takes holds back who comes next; on PostgreSQL it holds its advertisers'
+/// locks for some five round trips each.
+const MOST: usize = 32;
 
 /// The steps of deliveries.
 #[derive(Clone)]
@@ -81,7 +83,9 @@ where
                     }
                     // One of them may be to blame, or the store is away: each is taken by itself, for as long as it
                     // takes, and those that come meanwhile find out for themselves.
-                    Err(_) => {
+                    Err(error) => {
+                        settle::AGAIN.inc();
+                        warn!(%error, store.step = what, "store.again");
                         for (item, answer) in items.into_iter().zip(answers) {
                             tokio::spawn(singly(what, work.clone(), item, answer));
                         }

@@ -70,6 +70,8 @@ impl Engine {
     /// It cannot be opened, or its schema does not.
     pub(super) fn open(path: &Path) -> Result<Self, Error> {
         let connection = open_to_write(path)?;
+        // What undoes a statement that fails half-way is kept in memory. Not while migrating: an index is sorted there.
+        connection.pragma_update(None, "temp_store", "memory")?;
         schema::require(&Session::Sqlite(&connection))?;
         patiently(|| connection.pragma_update(None, "journal_mode", "wal"))?;
         Self::on(connection, path)
@@ -182,8 +184,6 @@ fn open_to_write(path: &Path) -> Result<Connection, Error> {
     connection.set_prepared_statement_cache_capacity(128);
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "cache_size", -65_536)?;
-    // What undoes a failed job is kept in memory; in a file, each page that a job touches was written twice.
-    connection.pragma_update(None, "temp_store", "memory")?;
     // What is deleted is overwritten: an erased person is not to be found in the file's free pages.
     connection.pragma_update(None, "secure_delete", "on")?;
     // A checkpoint syncs twice and writes all over the file: worth it every 32 MiB, not every 4. The log

@@ -69,7 +69,7 @@ impl<'de> Visitor<'de> for ReadThrough {
         f.write_str("any JSON")
     }
 
-    // Numbers come this way too, with all their digits.
+    // Numbers that are none of the kinds below come this way too, with all their digits.
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self, A::Error> {
         while members.next_entry::<Name, Self>()?.is_some() {}
         Ok(self)
@@ -81,6 +81,18 @@ impl<'de> Visitor<'de> for ReadThrough {
     }
 
     fn visit_str<E>(self, _: &str) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
         Ok(self)
     }
 
@@ -153,6 +165,45 @@ mod tests {
                 *wrong,
                 "{kind:?} {content_type:?} {body:?}"
             );
+        }
+    }
+
+    #[test]
+    fn what_is_read_through_is_what_the_decoder_can_read() {
+        let numbers =
+            ["1", "-1", "0", "-0", "1.5", "1e999", "18446744073709551616", "123456789012345678901234567890"];
+        let odd = [
+            "{\"a\":1}x",
+            "{\"a\":01}",
+            "{\"a\":1,\"a\":2}",
+            "{\"a\":\"\\ud800\"}",
+            "{\"a\":\"\u{1}\"}",
+            "{1:2}",
+            "{\"a\":}",
+            "\u{feff}{}",
+            "{\"\\ud800\":1}",
+            "{\"a\":[1,[2,{\"b\":null}],true]}",
+            "{\"a\":1e}",
+            "{,}",
+            "[1,]",
+            "nul",
+        ];
+        let deep = |levels| format!("{}1{}", "{\"a\":".repeat(levels), "}".repeat(levels));
+        let bodies =
+            numbers.iter().flat_map(|number| [(*number).to_owned(), format!("{{\"a\":[{number}]}}")]);
+        let bodies = bodies.chain(odd.map(str::to_owned)).chain([126, 127, 128, 129].map(deep));
+        let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures");
+        let files = std::fs::read_dir(fixtures).unwrap().map(|entry| entry.unwrap().path());
+        let files = files.filter(|path| path.is_file()).map(|path| std::fs::read(path).unwrap());
+        for body in bodies.map(String::into_bytes).chain(files) {
+            let decoded = serde_json::from_slice::<serde_json::Value>(&body);
+            let judged = judge(Clickfunnels, "", None, &body).map_err(|problem| problem.kind);
+            let expected = match decoded {
+                Ok(value) if value.is_object() => Ok(()),
+                Ok(_) => Err(Kind::NotAnObject),
+                Err(_) => Err(Kind::NotJson),
+            };
+            assert_eq!(judged, expected, "{}", String::from_utf8_lossy(&body));
         }
     }
 }
