@@ -89,7 +89,13 @@ mod tests {
 
     #[test]
     fn an_answer_is_as_long_as_it_says() {
-        assert_eq!(head(b"HTTP/1.1 202 Accepted\r\ncontent-length: 3\r\n\r\n{}\n").unwrap(), Some((202, 43)));
+        let whole = b"HTTP/1.1 202 Accepted\r\ncontent-length: 3\r\n\r\n{}\n";
+        assert_eq!(head(whole).unwrap(), Some((202, whole.len())));
+        assert_eq!(
+            head(&whole[..whole.len() - 3]).unwrap(),
+            Some((202, whole.len())),
+            "its body is still to come"
+        );
         assert_eq!(head(b"HTTP/1.1 202 Accepted\r\ncontent-le").unwrap(), None);
         assert!(head(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").is_err());
         assert!(head(b"hello there\r\n\r\n").is_err());
