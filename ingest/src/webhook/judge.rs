@@ -71,7 +71,7 @@ impl<'de> Visitor<'de> for ReadThrough {
 
     // Numbers that are none of the kinds below come this way too, with all their digits.
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self, A::Error> {
-        while members.next_entry::<Name, Self>()?.is_some() {}
+        while members.next_entry::<Self, Self>()?.is_some() {}
         Ok(self)
     }
 
@@ -102,27 +102,6 @@ impl<'de> Visitor<'de> for ReadThrough {
 
     fn visit_unit<E>(self) -> Result<Self, E> {
         Ok(self)
-    }
-}
-
-/// A member's name, read as a text.
-struct Name;
-
-impl<'de> Deserialize<'de> for Name {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
-        impl Visitor<'_> for Text {
-            type Value = Name;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a text")
-            }
-
-            fn visit_str<E>(self, _: &str) -> Result<Name, E> {
-                Ok(Name)
-            }
-        }
-        deserializer.deserialize_str(Text)
     }
 }
 
