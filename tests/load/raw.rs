@@ -2,6 +2,7 @@
 
 use crate::journey::Journey;
 use anyhow::{Context, Result, bail, ensure};
+use carom_tests::broker::Broker;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use lapin::options::{
@@ -139,6 +140,14 @@ impl Queue {
         took.sort_unstable();
         Ok(took)
     }
+}
+
+/// What the rates of Carom are compared with: bodies confirmed per second, one per message, on a vhost of its own.
+pub async fn limit(broker: &Broker, body: &str, over: Duration) -> Result<f64> {
+    let vhost = broker.vhost("raw").await?;
+    let journey = Journey::webhook(([127, 0, 0, 1], 1).into(), "/", body)?;
+    let (_, rate) = publishes(&vhost.url, &journey, 1, IN_FLIGHT, over).await?;
+    Ok(rate)
 }
 
 /// Pipelined confirmed publishes for about this time, so many bodies in a message and so many messages in flight; gives

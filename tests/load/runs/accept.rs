@@ -36,10 +36,7 @@ pub async fn run(options: &Options, report: &mut Report) -> Result<()> {
     let over = Duration::from_secs(options.seconds);
     let (mut raws, mut ours) = (Vec::new(), Vec::new());
     for round in 1..=options.rounds {
-        let vhost = broker.vhost("raw").await?;
-        let journey = Journey::webhook(([127, 0, 0, 1], 1).into(), "/", &options.body)?;
-        let (_, raw) = raw::publishes(&vhost.url, &journey, 1, raw::IN_FLIGHT, over).await?;
-        drop(vhost);
+        let raw = raw::limit(&broker, &options.body, over).await?;
         let most = MOST_PER_SECOND * usize::try_from(options.seconds).unwrap_or(1);
         let mut bench = Bench::start(&broker, Plan::default(), most, false).await?;
         let (address, target) = bench.events()?;

@@ -1,7 +1,6 @@
 //! How many events a second go all the way, accepted to delivered, beside what the broker takes from a publisher alone.
 
 use crate::bench::{Bench, Plan, StoreKind};
-use crate::journey::Journey;
 use crate::passage::{self, Body, Load};
 use crate::raw;
 use crate::receiver::Profile;
@@ -46,10 +45,7 @@ pub async fn run(options: &Options, report: &mut Report) -> Result<()> {
         connections: options.connections,
     };
     for round in 1..=options.rounds {
-        let vhost = broker.vhost("raw").await?;
-        let journey = Journey::webhook(([127, 0, 0, 1], 1).into(), "/", &options.body)?;
-        let (_, raw) = raw::publishes(&vhost.url, &journey, 1, raw::IN_FLIGHT, RAW).await?;
-        drop(vhost);
+        let raw = raw::limit(&broker, &options.body, RAW).await?;
         let plan = Plan { store: options.store, profile: options.receiver, ..Plan::default() };
         let mut bench = Bench::start(&broker, plan, options.events, true).await?;
         let rate = passage::all_the_way(&mut bench, load, report, &round.to_string()).await?;
