@@ -65,6 +65,9 @@ pub fn phone(given: &str) -> Option<String> {
     }
     let international = given.strip_prefix("00").map(|rest| format!("+{rest}"));
     let candidate = international.as_deref().unwrap_or(given);
+    if is_plain_north_american(candidate) {
+        return Some(candidate.to_owned());
+    }
     if candidate.starts_with('+')
         && let Ok(number) = phonenumber::parse(None, candidate)
     {
@@ -73,6 +76,16 @@ pub fn phone(given: &str) -> Option<String> {
     let digits: String = candidate.chars().filter(char::is_ascii_digit).collect();
     let other = candidate.chars().any(|c| c.is_alphabetic() || c == '@');
     (!other && (7..=15).contains(&digits.len())).then_some(digits)
+}
+
+/// Whether a number is E.164 already, of the North American plan: `+1` and ten digits, none of which is a prefix to be
+/// taken off. Most are, and reading one takes as long as all else that is read of an event.
+fn is_plain_north_american(number: &str) -> bool {
+    number.strip_prefix("+1").is_some_and(|rest| {
+        rest.len() == 10
+            && rest.starts_with(|c| matches!(c, '2'..='9'))
+            && rest.bytes().all(|c| c.is_ascii_digit())
+    })
 }
 
 /// A phone number as E.164, `+19053871234`. One without `+` or `00` is of `country`, two letters by ISO 3166-1;
@@ -176,6 +189,18 @@ mod tests {
         assert_eq!(phone("0800 555 0199").as_deref(), Some("08005550199"));
         for bad in ["", "123", "call me", "+", "jane@example.com", &"1".repeat(100)] {
             assert_eq!(phone(bad), None, "{bad}");
+        }
+        // What is not read as others are is the same as if it had been.
+        for area in 200..1000 {
+            for line in ["0000000", "5550199", "1234567"] {
+                let number = format!("+1{area}{line}");
+                let read = phonenumber::parse(None, &number).unwrap();
+                assert_eq!(read.format().mode(phonenumber::Mode::E164).to_string(), number);
+                assert!(is_plain_north_american(&number), "{number}");
+            }
+        }
+        for other in ["+118005550199", "+1800555019", "+18005550199x", "+44 20 7946 0018", "+11800555019"] {
+            assert!(!is_plain_north_american(other), "{other}");
         }
         let hasher = Hasher::new(b"key");
         assert_ne!(hasher.phone("+18005550199").unwrap(), hasher.email("a@b.cd").unwrap());

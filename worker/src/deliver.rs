@@ -32,6 +32,7 @@ pub use outcome::Tried;
 pub use request::{recorded, request};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::SemaphorePermit;
 use tracing::warn;
 
 /// What stands for the access token in Test mode, where none is fetched.
@@ -127,10 +128,10 @@ async fn one(
         () = attendance.over(taking) => None,
         slot = attendance.gate.slots.acquire() => Some(slot.map_err(|_| PublishError::Closed)?),
     };
-    if slot.is_none() {
+    let Some(slot) = slot else {
         give_back(shared, attendance, std::slice::from_ref(&delivery), taken.may_be_copy).await?;
         return Ok(Sign::Nothing);
-    }
+    };
     let _held = shared.deliveries.hold(delivery.id).await;
     if !taken.is_current() {
         return Err(PublishError::Lost);
@@ -138,10 +139,10 @@ async fn one(
     let key = key(&delivery);
     let event = delivery.facts.event.id;
     match shared.together.standing(key, event).await {
-        AttemptStanding::Due => deliver(shared, attendance, taken, taking, delivery, false).await,
+        AttemptStanding::Due => deliver(shared, attendance, taken, taking, slot, delivery, false).await,
         // Its letter is storage too: it carries nothing of who was erased.
         AttemptStanding::Erased => {
-            deliver(shared, attendance, taken, taking, delivery.without_person(), true).await
+            deliver(shared, attendance, taken, taking, slot, delivery.without_person(), true).await
         }
         AttemptStanding::Settled => {
             shared.metrics.copies.with_label_values(&[delivery.connector.as_str()]).inc();
@@ -181,12 +182,14 @@ enum Attempted {
     Erased,
 }
 
-/// Makes the attempt, hands off what follows, and settles it.
+/// Makes the attempt, hands off what follows, and settles it. The slot is for the attempt alone: while one settles, the
+/// next is made.
 async fn deliver(
     shared: &Shared,
     attendance: &Attendance,
     taken: &Taken,
     taking: Taking,
+    slot: SemaphorePermit<'_>,
     delivery: Delivery,
     erased: bool,
 ) -> Result<Sign, PublishError> {
@@ -196,6 +199,7 @@ async fn deliver(
         true => Attempted::Tried(Box::new(gone())),
         false => attempt(shared, attendance, taken, taking, &delivery, at).await?,
     };
+    drop(slot);
     let (delivery, tried) = match attempted {
         Attempted::Tried(tried) => (delivery, *tried),
         Attempted::Erased => (delivery.without_person(), gone()),

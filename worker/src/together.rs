@@ -11,9 +11,9 @@ use std::future::Future;
 use tokio::sync::{mpsc, oneshot};
 use tracing::warn;
 
-/// The most that is taken as one step. What it takes holds back who comes next; on PostgreSQL it holds its advertisers'
-/// locks for some five round trips each.
-const MOST: usize = 32;
+/// The most that is taken as one step: a step is a commit, and commits are what a store has least of. What it takes holds
+/// back who comes next; on PostgreSQL it holds its advertisers' locks for some four round trips each.
+const MOST: usize = 128;
 
 /// The steps of deliveries.
 #[derive(Clone)]

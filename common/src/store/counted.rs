@@ -4,7 +4,7 @@
 //! visitor is asked when it is counted, so that persons that turn out to be one have both their counts.
 
 use super::column::millis;
-use super::session::{Bind, Session};
+use super::session::{Bind, Given, Session};
 use crate::click::Click;
 use crate::event::Event;
 use crate::identity::{Who, visitor_key};
@@ -44,35 +44,61 @@ pub(super) fn of(
     holders: &[String],
 ) -> Result<(BTreeSet<String>, BTreeSet<String>), Error> {
     let (mut conversions, mut events) = (BTreeSet::new(), BTreeSet::new());
-    let most = i64::try_from(MOST_COUNTED).unwrap_or(i64::MAX);
+    let advertiser = event.advertiser.as_str();
     for some in holders.chunks(AT_ONCE) {
+        // Both together, unless one of them could crowd out the other.
+        let both = look(session, advertiser, some, &[What::Conversion, What::Event])?;
+        let crowded = both.len() >= MOST_COUNTED;
         for (what, keys) in [(What::Conversion, &mut conversions), (What::Event, &mut events)] {
-            if keys.len() >= MOST_COUNTED {
-                continue;
+            if keys.len() < MOST_COUNTED {
+                let found = if crowded { &look(session, advertiser, some, &[what])? } else { &both };
+                keys.extend(found.iter().filter(|(of, _)| of == what.as_str()).map(|(_, key)| key.clone()));
             }
-            let mut cells = vec![event.advertiser.as_str().cell(), what.as_str().cell(), most.cell()];
-            cells.extend(some.iter().map(Bind::cell));
-            let places: Vec<_> = (4..=cells.len()).map(|place| format!("?{place}")).collect();
-            let places = places.join(", ");
-            let sql = format!(
-                "SELECT key FROM counted WHERE advertiser = ?1 AND holder IN ({places}) AND what = ?2 LIMIT ?3"
-            );
-            keys.extend(session.rows(&sql, cells.as_slice(), |row| row.get::<_, String>(0))?);
         }
     }
     Ok((conversions, events))
 }
 
-/// Counts something under a holder. Twice is once.
+/// What is counted under some holders, at most [`MOST_COUNTED`] of it, and what each is.
+fn look(
+    session: &Session<'_>,
+    advertiser: &str,
+    holders: &[String],
+    whats: &[What],
+) -> Result<Vec<(String, String)>, Error> {
+    let most = i64::try_from(MOST_COUNTED).unwrap_or(i64::MAX);
+    let mut given = Given::default();
+    let (advertiser, most) = (given.place(advertiser.cell()), given.place(most.into()));
+    let whats = given.places(whats.iter().map(|what| what.as_str().cell()));
+    let holders = given.places(holders.iter().map(Bind::cell));
+    let sql = format!(
+        "SELECT what, key FROM counted
+         WHERE advertiser = {advertiser} AND holder IN ({holders}) AND what IN ({whats}) LIMIT {most}"
+    );
+    session.rows(&sql, given, |row| Ok((row.get(0)?, row.get(1)?)))
+}
+
+/// Counts things under a holder. Twice is once.
 pub(super) fn count(
     session: &Session<'_>,
     event: &Event,
     holder: &str,
-    what: What,
-    key: &str,
+    things: &[(What, String)],
 ) -> Result<(), Error> {
-    let sql = "INSERT INTO counted (advertiser, holder, what, key, at) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING";
-    let at = millis(event.received_at);
-    session.execute(sql, (event.advertiser.as_str(), holder, what.as_str(), key, at))?;
+    if things.is_empty() {
+        return Ok(());
+    }
+    let mut given = Given::default();
+    let whose = given.places([event.advertiser.as_str().cell(), holder.cell()]);
+    let at = given.place(millis(event.received_at).into());
+    let rows: Vec<_> = things
+        .iter()
+        .map(|(what, key)| format!("({whose}, {}, {at})", given.places([what.as_str().cell(), key.cell()])))
+        .collect();
+    let sql = format!(
+        "INSERT INTO counted (advertiser, holder, what, key, at) VALUES {} ON CONFLICT DO NOTHING",
+        rows.join(", ")
+    );
+    session.execute(&sql, given)?;
     Ok(())
 }

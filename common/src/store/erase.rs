@@ -154,12 +154,24 @@ pub(super) fn is_erased(session: &Session<'_>, event: EventId) -> Result<bool, E
     Ok(erased.unwrap_or_default())
 }
 
+/// Whether it is still kept of anybody that they were erased.
+pub(super) fn are_there_graves(session: &Session<'_>) -> Result<bool, Error> {
+    session.exists("SELECT 1 FROM tombstones LIMIT 1", ())
+}
+
 /// Whether a candidate is of a person who was erased: its event was, or it happened before one that it names
-/// was.
-pub(super) fn is_of_the_erased(session: &Session<'_>, candidate: &Candidate) -> Result<bool, Error> {
+/// was. `graves`: whether anybody's name is still kept for that.
+pub(super) fn is_of_the_erased(
+    session: &Session<'_>,
+    candidate: &Candidate,
+    graves: bool,
+) -> Result<bool, Error> {
     let (event, who) = (&candidate.event, &candidate.who);
     if is_erased(session, event.id)? {
         return Ok(true);
+    }
+    if !graves {
+        return Ok(false);
     }
     let sql = "SELECT 1 FROM tombstones WHERE advertiser = ?1 AND key IN (?2, ?3, ?4) AND at >= ?5";
     let (contact, email, phone) = (&who.contact, &who.email, &who.phone);

@@ -27,13 +27,13 @@ const ADD_MARK: &str =
 pub(super) type Person = [u8; 16];
 
 /// Joins what an event names: the browser that sent it, that of the click that it names, the contact, the
-/// e-mail and the phone number.
+/// e-mail and the phone number. Says whether the contact is known now by more than its number.
 pub(super) fn link(
     session: &Session<'_>,
     event: &Event,
     who: &Who,
     named: Option<&Click>,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     let advertiser = event.advertiser.as_str();
     let marks: Vec<&String> = who.email.iter().chain(&who.phone).collect();
     let mut keys: BTreeSet<String> = who.visitor.iter().cloned().collect();
@@ -43,12 +43,14 @@ pub(super) fn link(
         keys.extend(who.contact.clone());
     }
     if keys.len() + marks.len() < 2 && !who.describes_contact {
+        let mut contact_known = false;
         for key in who.visitor.iter().chain(&who.contact) {
             if let Some(person) = person(session, advertiser, key)? {
+                contact_known |= who.contact.as_ref() == Some(key);
                 see(session, &person, event)?;
             }
         }
-        return Ok(());
+        return Ok(contact_known);
     }
     let mut persons = BTreeSet::new();
     for key in &keys {
@@ -79,10 +81,19 @@ pub(super) fn link(
             (advertiser, key, one),
         )?;
     }
-    for mark in marks {
-        session.execute(ADD_MARK, (advertiser, mark, one))?;
+    match marks.as_slice() {
+        [email, phone] => {
+            let both = "INSERT INTO marks (advertiser, mark, person) VALUES (?1, ?2, ?4), (?1, ?3, ?4)
+                        ON CONFLICT DO NOTHING";
+            session.execute(both, (advertiser, email, phone, one))?;
+        }
+        marks => {
+            for mark in marks {
+                session.execute(ADD_MARK, (advertiser, mark, one))?;
+            }
+        }
     }
-    Ok(())
+    Ok(who.contact.is_some())
 }
 
 /// Notes that a person was seen.
@@ -112,6 +123,8 @@ pub(super) struct Visitor {
     pub(super) browsers: Vec<(VisitorId, FoundBy)>,
     /// The keys and marks that are theirs, each once.
     pub(super) holders: Vec<String>,
+    /// Whether the contact is known by more than its number.
+    pub(super) contact_known: bool,
 }
 
 /// The visitor that an event names: by its own browser and that of the click that it names, its contact, its
@@ -125,8 +138,11 @@ pub(super) fn visitor(
     let advertiser = event.advertiser.as_str();
     let named = named.map(|click| click.visitor);
     let given = event.person.visitor.into_iter().chain(named);
-    let mut found =
-        Visitor { browsers: given.map(|visitor| (visitor, FoundBy::Visitor)).collect(), holders: Vec::new() };
+    let mut found = Visitor {
+        browsers: given.map(|visitor| (visitor, FoundBy::Visitor)).collect(),
+        holders: Vec::new(),
+        contact_known: false,
+    };
     let named = named.map(visitor_key);
     found.holders.extend([&who.visitor, &named, &who.contact].into_iter().flatten().cloned());
     let mut own = BTreeSet::new();
@@ -134,10 +150,11 @@ pub(super) fn visitor(
         [(&who.visitor, FoundBy::Visitor), (&named, FoundBy::Visitor), (&who.contact, FoundBy::Contact)];
     for (key, found_by) in keys {
         let Some(key) = key else { continue };
-        if let Some(person) = person(session, advertiser, key)?
-            && own.insert(person)
-        {
-            keys_of(session, &person, found_by, &mut found)?;
+        if let Some(person) = person(session, advertiser, key)? {
+            found.contact_known |= found_by == FoundBy::Contact;
+            if own.insert(person) {
+                keys_of(session, &person, found_by, &mut found)?;
+            }
         }
     }
     let strong = !found.holders.is_empty();

@@ -1,9 +1,9 @@
 //! The markers of dedupe keys: how far an event has come, and for how long that is remembered.
 
 use super::Store;
-use super::column::millis;
+use super::column::{millis, uuid};
 use super::reach::Reach;
-use super::session::Session;
+use super::session::{Bind, Given, Session};
 use super::trace;
 use crate::id::EventId;
 use crate::store::Error;
@@ -12,6 +12,8 @@ use jiff::Timestamp;
 
 /// How many markers go in one transaction.
 const STEP: i64 = 1_000;
+/// How many events one statement marks.
+const AT_ONCE: usize = 32;
 
 impl Store {
     /// Notes that all deliveries of these events are on their queues. Twice is once; an event that is
@@ -21,7 +23,7 @@ impl Store {
     /// The database failed; none of them is noted.
     pub async fn handed_over(&self, events: Vec<EventId>, at: Timestamp) -> Result<(), Error> {
         self.write(Reach::nothing(), move |session| {
-            events.iter().try_for_each(|event| hand_over(session, *event, at))
+            events.chunks(AT_ONCE).try_for_each(|some| hand_over(session, some, at))
         })
         .await
     }
@@ -44,13 +46,19 @@ impl Store {
     }
 }
 
-fn hand_over(session: &Session<'_>, event: EventId, at: Timestamp) -> Result<(), Error> {
-    let sql = "UPDATE events SET progress = 'handed_over' WHERE id = ?1 AND progress = 'decided'";
-    let advanced = session.execute(sql, [event.0.as_bytes()])? == 1;
-    let sql = "SELECT EXISTS (SELECT 1 FROM deliveries WHERE event_id = ?1)";
-    if advanced && session.one(sql, [event.0.as_bytes()], |row| row.get(0))? {
-        let decision = Decision { at, code: Code::HandedOver, detail: String::new() };
-        trace::append(session, event, &[decision])?;
+fn hand_over(session: &Session<'_>, events: &[EventId], at: Timestamp) -> Result<(), Error> {
+    let mut given = Given::default();
+    let ids = given.places(events.iter().map(|event| event.0.as_bytes().cell()));
+    let sql = format!(
+        "UPDATE events SET progress = 'handed_over' WHERE id IN ({ids}) AND progress = 'decided'
+         RETURNING id, EXISTS (SELECT 1 FROM deliveries WHERE event_id = events.id)"
+    );
+    let advanced = session.rows(&sql, given, |row| Ok((EventId(uuid(row, "id")?), row.get(1)?)))?;
+    for (event, told) in advanced {
+        if told {
+            let decision = Decision { at, code: Code::HandedOver, detail: String::new() };
+            trace::append(session, event, &[decision])?;
+        }
     }
     Ok(())
 }

@@ -41,8 +41,11 @@ impl Store {
         let candidates = candidates.into();
         let reach = Reach::of(candidates.iter().map(|one| &one.event.advertiser), Hold::Alone);
         self.write(reach, move |session| {
+            // Who nobody was erased before is not looked for among the erased, until one of these erases somebody.
+            let mut graves = erase::are_there_graves(session)?;
             let resolve = |candidate: &Candidate| {
-                if candidate.erases || erase::is_of_the_erased(session, candidate)? {
+                if candidate.erases || erase::is_of_the_erased(session, candidate, graves)? {
+                    graves |= candidate.erases;
                     return resolve_erased(session, candidate, &decide);
                 }
                 let known = known(session, candidate)?;
@@ -139,10 +142,7 @@ fn known(session: &Session<'_>, candidate: &Candidate) -> Result<Known, Error> {
         conversion_click: click(conversion.as_ref().and_then(|conversion| conversion.click))?,
         order_click: click(order.as_ref().and_then(|order| order.click))?,
         foreign_click: if ours { None } else { foreign::find(session, advertiser, who)? },
-        contact_known: match &who.contact {
-            Some(key) => identities::knows(session, advertiser, key)?,
-            None => false,
-        },
+        contact_known: visitor.contact_known,
         earlier_click: click(earlier.as_ref().and_then(|earlier| earlier.order.click))?,
         payouts: Vec::new(),
         marker,
@@ -240,7 +240,9 @@ fn keep(
         Verdict::Resume(deliveries) => {
             resolved.deliveries = deliveries;
             resolved.again = true;
-            resolved.released = brought(session, candidate)?;
+            let contact = candidate.who.contact.as_ref();
+            let known = contact.map(|contact| identities::knows(session, advertiser, contact)).transpose()?;
+            resolved.released = brought(session, candidate, known == Some(true))?;
         }
         Verdict::Park(park) => {
             keep_event(session, candidate, "parked", None, None)?;
@@ -267,8 +269,8 @@ fn keep(
             if known.marker.is_some() || candidate.intake.parked.is_some() {
                 parking::unpark(session, event)?;
             }
-            keep_ties(session, candidate, known, &decided)?;
-            resolved.released = brought(session, candidate)?;
+            let contact_known = keep_ties(session, candidate, known, &decided)?;
+            resolved.released = brought(session, candidate, contact_known)?;
             let at = decisions.last().map_or(candidate.event.received_at, |last| last.at);
             for delivery in decided.deliveries {
                 if deliveries::insert_new(session, &delivery)? {
@@ -284,29 +286,28 @@ fn keep(
     Ok(resolved)
 }
 
-/// Keeps what a decided event ties together: who is who, its order, its visits, what was paid.
+/// Keeps what a decided event ties together: who is who, its order, its visits, what was paid. Says whether the contact
+/// that it names is known now.
 fn keep_ties(
     session: &Session<'_>,
     candidate: &Candidate,
     known: &Known,
     decided: &Decided,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     let (event, who) = (&candidate.event, &candidate.who);
     let advertiser = event.advertiser.as_str();
     // The click that it names ties its browser to the contact, also where the sale's click counts instead.
     let named = known.named_click.as_ref().filter(|click| click.advertiser == event.advertiser);
-    identities::link(session, event, who, named)?;
+    let contact_known = identities::link(session, event, who, named)?;
     if !candidate.erases {
         let buyer = || known.order.as_ref().and_then(|order| order.buyer.clone());
         let who = Who { contact: who.contact.clone().or_else(buyer), ..who.clone() };
         if let Some(holder) = counted::holder(&who, named) {
             let approved = decided.conversion.as_ref().filter(|conversion| conversion.approved);
-            if let Some(conversion) = approved {
-                counted::count(session, event, &holder, counted::What::Conversion, &conversion.key)?;
-            }
-            if let Some(key) = event.counted_as() {
-                counted::count(session, event, &holder, counted::What::Event, &key)?;
-            }
+            let conversion = approved.map(|conversion| (counted::What::Conversion, conversion.key.clone()));
+            let named = event.counted_as().map(|key| (counted::What::Event, key));
+            let both: Vec<_> = conversion.into_iter().chain(named).collect();
+            counted::count(session, event, &holder, &both)?;
         }
     }
     if let Some(key) = &who.order {
@@ -333,22 +334,18 @@ fn keep_ties(
     if let Some(claim) = &decided.payout {
         payouts::claim(session, advertiser, claim)?;
     }
-    Ok(())
+    Ok(contact_known)
 }
 
 /// The events that wait for what a decided event has brought.
-fn brought(session: &Session<'_>, candidate: &Candidate) -> Result<Vec<Intake>, Error> {
+fn brought(session: &Session<'_>, candidate: &Candidate, contact_known: bool) -> Result<Vec<Intake>, Error> {
     let who = &candidate.who;
     let advertiser = candidate.event.advertiser.as_str();
     let mut keys = Vec::new();
     if candidate.order.as_ref().is_some_and(|order| order.described) {
         keys.extend(who.order.clone());
     }
-    if let Some(contact) = &who.contact
-        && identities::knows(session, advertiser, contact)?
-    {
-        keys.push(contact.clone());
-    }
+    keys.extend(who.contact.clone().filter(|_| contact_known));
     let sale = candidate.claim.as_ref().filter(|claim| !matches!(claim.says, Says::Refund(_)));
     keys.extend(sale.map(|claim| sale_key(&claim.key)));
     parking::waiting_for(session, advertiser, &keys)

@@ -304,6 +304,30 @@ impl From<Vec<u8>> for Cell<'_> {
     }
 }
 
+/// The parameters of a statement that has as many as there are things: put down while its text is put together.
+#[derive(Default)]
+pub(super) struct Given<'a>(Vec<Cell<'a>>);
+
+impl<'a> Given<'a> {
+    /// Adds one, and gives its place in the text: `?7`.
+    pub(super) fn place(&mut self, value: Cell<'a>) -> String {
+        self.0.push(value);
+        format!("?{}", self.0.len())
+    }
+
+    /// Adds several, and gives their places: `?7, ?8, ?9`.
+    pub(super) fn places(&mut self, values: impl IntoIterator<Item = Cell<'a>>) -> String {
+        let places: Vec<_> = values.into_iter().map(|value| self.place(value)).collect();
+        places.join(", ")
+    }
+}
+
+impl Params for Given<'_> {
+    fn cells(&self) -> Vec<Cell<'_>> {
+        self.0.iter().map(Bind::cell).collect()
+    }
+}
+
 /// The parameters of a statement, in their order.
 pub(super) trait Params {
     fn cells(&self) -> Vec<Cell<'_>>;

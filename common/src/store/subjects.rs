@@ -2,7 +2,7 @@
 
 use super::Store;
 use super::column::fit;
-use super::session::{Bind, Row, Session};
+use super::session::{Bind, Given, Row, Session};
 use crate::event::Event;
 use crate::id::EventId;
 use crate::identity::{Hasher, Who};
@@ -76,12 +76,13 @@ pub(super) fn note(
     if subjects.is_empty() {
         return Ok(());
     }
-    let rows: Vec<_> = (2..=subjects.len() + 1).map(|at| format!("(?{at}, ?1)")).collect();
+    let mut given = Given::default();
+    let id = given.place(event.id.0.as_bytes().cell());
+    let rows: Vec<_> =
+        subjects.iter().map(|subject| format!("({}, {id})", given.place(subject.cell()))).collect();
     let sql =
         format!("INSERT INTO subjects (subject, event_id) VALUES {} ON CONFLICT DO NOTHING", rows.join(", "));
-    let mut cells = vec![event.id.0.as_bytes().cell()];
-    cells.extend(subjects.iter().map(Bind::cell));
-    session.execute(&sql, cells.as_slice())?;
+    session.execute(&sql, given)?;
     Ok(())
 }
 

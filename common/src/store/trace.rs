@@ -1,7 +1,7 @@
 //! Traces: decisions in their order, and an event with all that came of it.
 
 use super::column::{document, millis, time, word};
-use super::session::{Bind, Cell, Params, Row, Session};
+use super::session::{Bind, Cell, Given, Params, Row, Session};
 use super::{Store, attempts, clicks, conversions, deliveries};
 use crate::conversion::Conversion;
 use crate::event::Event;
@@ -66,23 +66,30 @@ impl Store {
 
 /// Adds decisions to the end of an event's trace.
 pub(super) fn append(session: &Session<'_>, event: EventId, decisions: &[Decision]) -> Result<(), Error> {
+    if let [decision] = decisions {
+        let sql = "INSERT INTO decisions (event_id, seq, at, code, detail)
+                   VALUES (?1, (SELECT coalesce(max(seq) + 1, 0) FROM decisions WHERE event_id = ?1), ?2, ?3, ?4)";
+        let code = decision.code.as_str();
+        session.execute(sql, (event.0.as_bytes(), millis(decision.at), code, &decision.detail))?;
+        return Ok(());
+    }
     if decisions.is_empty() {
         return Ok(());
     }
     let sql = "SELECT coalesce(max(seq) + 1, 0) FROM decisions WHERE event_id = ?1";
     let mut next: i64 = session.one(sql, [event.0.as_bytes()], |row| row.get(0))?;
     for some in decisions.chunks(AT_ONCE) {
-        let mut cells = vec![event.0.as_bytes().cell()];
+        let mut given = Given::default();
+        let id = given.place(event.0.as_bytes().cell());
         let mut rows = Vec::with_capacity(some.len());
         for (seq, decision) in (next..).zip(some) {
-            let at = cells.len();
-            rows.push(format!("(?1, ?{}, ?{}, ?{}, ?{})", at + 1, at + 2, at + 3, at + 4));
             let code = Cell::Text(decision.code.as_str().into());
-            cells.extend([seq.into(), millis(decision.at).into(), code, decision.detail.cell()]);
+            let cells = [seq.into(), millis(decision.at).into(), code, decision.detail.cell()];
+            rows.push(format!("({id}, {})", given.places(cells)));
         }
         let rows = rows.join(", ");
         let sql = format!("INSERT INTO decisions (event_id, seq, at, code, detail) VALUES {rows}");
-        session.execute(&sql, cells.as_slice())?;
+        session.execute(&sql, given)?;
         next += i64::try_from(some.len()).unwrap_or(i64::MAX);
     }
     Ok(())
