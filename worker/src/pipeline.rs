@@ -31,6 +31,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// With so many connectors whose triggers are of other events, each is named in the trace.
+const SKIPPED_SINGLY: usize = 16;
+
 /// What decisions depend on besides the event and the store.
 #[derive(Clone)]
 pub struct Rules {
@@ -199,7 +202,7 @@ pub fn decide(candidate: &Candidate, known: &Known, rules: &Rules, now: Timestam
     let foreign_ids = source.is_some_and(|source| source.foreign_click_ids);
     let unknown = candidate.names_click().is_some() && known.named_click.is_none();
     let may_come = unknown && !foreign_ids;
-    for (code, detail) in selection.decisions {
+    for (code, detail) in folded(selection.decisions) {
         tell(code, detail);
     }
     let others = found.code == Code::ClickOfOtherAdvertiser;
@@ -390,6 +393,20 @@ fn named_claim(
         claim.name = Some("upsell".to_owned());
     }
     (claim, why)
+}
+
+/// Decisions with those connectors as one whose triggers are of other events, where there are many: all that are not
+/// named otherwise. What an event costs is not to grow with what it has nothing to do with.
+fn folded(decisions: Vec<(Code, String)>) -> Vec<(Code, String)> {
+    let of_others = |(code, _): &&(Code, String)| *code == Code::SkippedTrigger;
+    let count = decisions.iter().filter(of_others).count();
+    if count <= SKIPPED_SINGLY {
+        return decisions;
+    }
+    let others = (Code::SkippedTrigger, format!("{count} connectors: all that are not named otherwise"));
+    let mut told: Vec<_> = decisions.into_iter().filter(|decision| !of_others(&decision)).collect();
+    told.push(others);
+    told
 }
 
 fn note(at: Timestamp, code: Code, detail: String) -> Decision {

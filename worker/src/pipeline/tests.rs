@@ -71,6 +71,20 @@ fn a_purchase_with_its_click_becomes_a_delivery_and_every_step_is_traced() {
 }
 
 #[test]
+fn connectors_with_other_triggers_are_named_unless_they_are_many() {
+    let decisions = |many: usize| {
+        let mut decisions: Vec<_> = (0..many).map(|n| (Code::SkippedTrigger, format!("c{n}"))).collect();
+        decisions.insert(1, (Code::Selected, "network".to_owned()));
+        decisions
+    };
+    assert_eq!(folded(decisions(SKIPPED_SINGLY)), decisions(SKIPPED_SINGLY));
+    let many = folded(decisions(1_000));
+    let others = "1000 connectors: all that are not named otherwise";
+    let told = vec![(Code::Selected, "network".to_owned()), (Code::SkippedTrigger, others.to_owned())];
+    assert_eq!(many, told);
+}
+
+#[test]
 fn an_unknown_click_is_waited_for_by_timers_that_fit_and_then_done_without() {
     let query = format!("click_id={}&event_parameter=purchase", ClickId::new());
     for (parking, expected) in [(900, vec!["15m"]), (1_000, vec!["15m", "1m", "15s", "15s", "1s"])] {
