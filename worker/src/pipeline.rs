@@ -27,12 +27,21 @@ use carom_common::store::{Candidate, Decided, Known, Park, Resolution, Sale, Ver
 use carom_common::touch::History;
 use carom_common::trace::{Code, Decision};
 use jiff::{SignedDuration, Timestamp};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// With so many connectors whose triggers are of other events, each is named in the trace.
+/// Up to so many connectors that were skipped for the same reason, each has a line of the trace.
 const SKIPPED_SINGLY: usize = 16;
+
+/// The reasons for which connectors are skipped by the hundred.
+const SKIPS: [Code; 5] = [
+    Code::SkippedDisabled,
+    Code::SkippedTrigger,
+    Code::SkippedCondition,
+    Code::SkippedCurrency,
+    Code::SkippedClickId,
+];
 
 /// What decisions depend on besides the event and the store.
 #[derive(Clone)]
@@ -395,18 +404,36 @@ fn named_claim(
     (claim, why)
 }
 
-/// Decisions with those connectors as one whose triggers are of other events, where there are many: all that are not
-/// named otherwise. What an event costs is not to grow with what it has nothing to do with.
+/// Decisions with those connectors in one that were skipped for the same reason, each by its name, where they are many: an
+/// event is not to cost a row for everything that it has nothing to do with.
 fn folded(decisions: Vec<(Code, String)>) -> Vec<(Code, String)> {
-    let of_others = |(code, _): &&(Code, String)| *code == Code::SkippedTrigger;
-    let count = decisions.iter().filter(of_others).count();
-    if count <= SKIPPED_SINGLY {
+    if decisions.len() <= SKIPPED_SINGLY {
         return decisions;
     }
-    let others = (Code::SkippedTrigger, format!("{count} connectors: all that are not named otherwise"));
-    let mut told: Vec<_> = decisions.into_iter().filter(|decision| !of_others(&decision)).collect();
-    told.push(others);
+    let mut alike: HashMap<(Code, &str), Vec<&str>> = HashMap::new();
+    for (code, detail) in decisions.iter().filter(|(code, _)| SKIPS.contains(code)) {
+        let (connector, why) = reason(detail);
+        alike.entry((*code, why)).or_default().push(connector);
+    }
+    alike.retain(|_, connectors| connectors.len() > SKIPPED_SINGLY);
+    let mut told = Vec::new();
+    for (code, detail) in &decisions {
+        let (connector, why) = reason(detail);
+        match alike.get(&(*code, why)) {
+            None => told.push((*code, detail.clone())),
+            Some(connectors) if connectors.first() == Some(&connector) => {
+                let why = if why.is_empty() { String::new() } else { format!(": {why}") };
+                told.push((*code, format!("{}{why}", connectors.join(", "))));
+            }
+            Some(_) => {}
+        }
+    }
     told
+}
+
+/// The connector that a decision names, and why it was skipped.
+fn reason(detail: &str) -> (&str, &str) {
+    detail.split_once(": ").unwrap_or((detail, ""))
 }
 
 fn note(at: Timestamp, code: Code, detail: String) -> Decision {

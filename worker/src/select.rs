@@ -61,7 +61,8 @@ pub fn select_among(news: &News, connectors: &[&Connector], all: &[&Connector], 
                 Ok(matched) => matched,
                 Err(skip) => {
                     selection.decisions.push((skip.code, format!("{id}: {}", skip.detail)));
-                    if skip.for_want_of_a_click && !selection.wanting.contains(id) {
+                    // One after the other: a connector's steps come together.
+                    if skip.for_want_of_a_click && selection.wanting.last() != Some(id) {
                         selection.wanting.push(id.clone());
                     }
                     continue;

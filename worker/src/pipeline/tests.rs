@@ -71,17 +71,23 @@ fn a_purchase_with_its_click_becomes_a_delivery_and_every_step_is_traced() {
 }
 
 #[test]
-fn connectors_with_other_triggers_are_named_unless_they_are_many() {
+fn connectors_that_are_skipped_for_one_reason_share_a_line_where_they_are_many() {
     let decisions = |many: usize| {
-        let mut decisions: Vec<_> = (0..many).map(|n| (Code::SkippedTrigger, format!("c{n}"))).collect();
-        decisions.insert(1, (Code::Selected, "network".to_owned()));
+        let mut decisions: Vec<_> = (0..many).map(|n| (Code::SkippedTrigger, format!("t{n}"))).collect();
+        decisions.extend((0..many).map(|n| (Code::SkippedCondition, format!("c{n}: it is of no campaign"))));
+        decisions.insert(1, (Code::Selected, "network by delivery 1".to_owned()));
+        decisions.push((Code::SkippedCondition, "other: it is too late".to_owned()));
         decisions
     };
     assert_eq!(folded(decisions(SKIPPED_SINGLY)), decisions(SKIPPED_SINGLY));
-    let many = folded(decisions(1_000));
-    let others = "1000 connectors: all that are not named otherwise";
-    let told = vec![(Code::Selected, "network".to_owned()), (Code::SkippedTrigger, others.to_owned())];
-    assert_eq!(many, told);
+    let named = |letter: char| (0..20).map(|n| format!("{letter}{n}")).collect::<Vec<_>>().join(", ");
+    let told = [
+        (Code::SkippedTrigger, named('t')),
+        (Code::Selected, "network by delivery 1".to_owned()),
+        (Code::SkippedCondition, format!("{}: it is of no campaign", named('c'))),
+        (Code::SkippedCondition, "other: it is too late".to_owned()),
+    ];
+    assert_eq!(folded(decisions(20)), told);
 }
 
 #[test]
