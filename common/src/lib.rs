@@ -34,6 +34,7 @@ pub mod delivery;
 pub mod retry;
 pub mod dead_letter;
 pub mod trace;
+pub mod pipeline;
 
 // The wire.
 pub mod envelope;

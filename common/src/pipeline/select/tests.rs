@@ -1,9 +1,9 @@
 use super::*;
-use carom_common::click::Click;
-use carom_common::conversion::{Conversion, Status};
-use carom_common::event::Person;
-use carom_common::id::{EventId, VisitorId};
-use carom_common::touch::History;
+use crate::click::Click;
+use crate::conversion::{Conversion, Status};
+use crate::event::Person;
+use crate::id::{EventId, VisitorId};
+use crate::touch::History;
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -19,8 +19,8 @@ fn event(raw_type: &str, name: &str, kind: Kind) -> Event {
         name: Some(name.into()),
         number: None,
         ledger_key: None,
-        envelope: carom_common::event::Envelope::V2,
-        origin: carom_common::event::Origin::default(),
+        envelope: crate::event::Envelope::V2,
+        origin: crate::event::Origin::default(),
         order: None,
         foreign_click: None,
         kind,
@@ -239,7 +239,7 @@ fn a_connector_is_told_of_its_currencies_and_of_what_has_no_value() {
         let connector = Connector { currencies, ..connector(&["conversion"]) };
         let value = value.map(|(amount, currency)| Amount {
             amount: amount.into(),
-            currency: currency.and_then(carom_common::money::currency),
+            currency: currency.and_then(crate::money::currency),
         });
         let conversion = Conversion { value, ..conversion() };
         let news = news(&sale, &conversion, &[Step::Conversion]);

@@ -1,31 +1,34 @@
 //! The pipeline: what happens to an event between its queue and its deliveries, a call per stage.
 //!
 //! Stages do not call each other, and what they decide they decide as functions of their arguments; the
-//! store runs `decide` inside the transaction that makes the decision durable.
+//! store runs `decide` inside the transaction that makes the decision durable. It is the worker's. Ingest runs
+//! it as well, as a preview: which pixels a browser is given has to be known before it is gone.
 
-use crate::dedupe::{self, Judgement};
-use crate::payouts;
-use crate::select;
-use carom_common::attribution::{self, Attribution, Clues, FoundBy};
-use carom_common::click::Click;
-use carom_common::conversion::{self, Claim, Conversion, Says};
-use carom_common::dead_letter::Letter;
-use carom_common::decode;
-use carom_common::delivery::Reason;
-use carom_common::event::{Envelope, Event, Kind};
-use carom_common::id::EventId;
-use carom_common::identity::{Hasher, Who};
-use carom_common::intake::{Intake, Parked};
-use carom_common::news::{self, News, Steps};
-use carom_common::offer;
-use carom_common::placeholder;
-use carom_common::redact;
-use carom_common::resources::Resources;
-use carom_common::retry::{Schedule, Tier};
-use carom_common::source::Source;
-use carom_common::store::{Candidate, Decided, Known, Park, Resolution, Sale, Verdict, sale_key};
-use carom_common::touch::History;
-use carom_common::trace::{Code, Decision};
+mod dedupe;
+mod payouts;
+pub mod select;
+
+use crate::attribution::{self, Attribution, Clues, FoundBy};
+use crate::click::Click;
+use crate::conversion::{self, Claim, Conversion, Says};
+use crate::dead_letter::Letter;
+use crate::decode;
+use crate::delivery::Reason;
+use crate::event::{Envelope, Event, Kind};
+use crate::id::EventId;
+use crate::identity::{Hasher, Who};
+use crate::intake::{Intake, Parked};
+use crate::news::{self, News, Steps};
+use crate::offer;
+use crate::placeholder;
+use crate::redact;
+use crate::resources::Resources;
+use crate::retry::{Schedule, Tier};
+use crate::source::Source;
+use crate::store::{Candidate, Decided, Known, Park, Resolution, Sale, Verdict, sale_key};
+use crate::touch::History;
+use crate::trace::{Code, Decision};
+use dedupe::Judgement;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -1,10 +1,10 @@
 use super::*;
-use carom_common::attribution::Named;
-use carom_common::click::Click;
-use carom_common::id::{ClickId, EventId, VisitorId};
-use carom_common::intake::Body;
-use carom_common::resources::Resources;
-use carom_common::store::{Marker, Progress};
+use crate::attribution::Named;
+use crate::click::Click;
+use crate::id::{ClickId, EventId, VisitorId};
+use crate::intake::Body;
+use crate::resources::Resources;
+use crate::store::{Marker, Progress};
 use serde_json::json;
 
 fn rules() -> Rules {

@@ -3,17 +3,17 @@
 //! A function of the news and the connectors: what was decided once can be decided again, by the same rules,
 //! for a click that comes late and for a connector that is only being tried.
 
-use carom_common::click_id_matching;
-use carom_common::condition::{self, Circumstances};
-use carom_common::connector::{Connector, FireAt, Mode, Trigger};
-use carom_common::conversion::Step;
-use carom_common::delivery::Delivery;
-use carom_common::event::{ConversionFacts, Event, Facts, Kind};
-use carom_common::id::{ConnectorId, DeliveryId};
-use carom_common::money::Amount;
-use carom_common::news::{News, Steps};
-use carom_common::touch::{History, Touch};
-use carom_common::trace::Code;
+use crate::click_id_matching;
+use crate::condition::{self, Circumstances};
+use crate::connector::{Connector, FireAt, Mode, Trigger};
+use crate::conversion::Step;
+use crate::delivery::Delivery;
+use crate::event::{ConversionFacts, Event, Facts, Kind};
+use crate::id::{ConnectorId, DeliveryId};
+use crate::money::Amount;
+use crate::news::{News, Steps};
+use crate::touch::{History, Touch};
+use crate::trace::Code;
 use jiff::Timestamp;
 
 /// What came of it.
