@@ -29,6 +29,7 @@ pub mod click_id_matching;
 pub mod news;
 pub mod template;
 pub mod postback;
+pub mod pixel;
 pub mod library;
 pub mod delivery;
 pub mod retry;

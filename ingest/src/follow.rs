@@ -132,7 +132,16 @@ impl Follower {
                 return Ok(Some(newer));
             }
         }
-        Ok(None)
+        self.with_newer_approvals(&store).await
+    }
+
+    /// What is in use, where pixels were approved or revoked since: that needs no other version of the resources.
+    async fn with_newer_approvals(&self, store: &Store) -> Result<Option<Versioned>, store::Error> {
+        let in_use = self.sender.borrow().resources().clone();
+        if store.pixel_approvals_version().await? == in_use.approvals.version {
+            return Ok(None);
+        }
+        Ok(Some(Versioned { approvals: store.pixel_approvals().await?, ..Versioned::clone(&in_use) }))
     }
 
     /// A version is told once, not with every look.
@@ -219,7 +228,7 @@ fn read_snapshot(path: &Path) -> std::io::Result<Versioned> {
 
 /// Replaces the snapshot whole, or leaves the old one. It names no secret, but where secrets are kept.
 fn write_snapshot(path: &Path, resources: &Versioned) -> std::io::Result<()> {
-    let sealed = Versioned { version: resources.version, resources: resources.resources.clone().sealed() };
+    let sealed = Versioned { resources: resources.resources.clone().sealed(), ..resources.clone() };
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}.tmp", std::process::id()));
     let beside = path.with_file_name(name);
@@ -250,7 +259,7 @@ mod tests {
         let source =
             serde_json::json!({"id": "a", "advertiser": "x", "kind": "plain", "tokens": ["in plain text"]});
         let resources = serde_json::from_value(serde_json::json!({"source": [source]})).unwrap();
-        let written = Versioned { version: 7, resources };
+        let written = Versioned { version: 7, resources, ..Versioned::default() };
         write_snapshot(&path, &written).unwrap();
         write_snapshot(&path, &written).unwrap();
 

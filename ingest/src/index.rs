@@ -214,7 +214,7 @@ mod tests {
 
     fn index(resources: serde_json::Value) -> Index {
         let resources: Resources = serde_json::from_value(resources).unwrap();
-        Index::new(Arc::new(Versioned { version: 1, resources }))
+        Index::new(Arc::new(Versioned { version: 1, resources, ..Versioned::default() }))
     }
 
     #[test]

@@ -46,7 +46,7 @@ pub fn select_among(news: &News, connectors: &[&Connector], all: &[&Connector], 
     let sends_for_real = news.sends_for_real();
     for connector in connectors {
         let id = &connector.id;
-        if connector.mode == Mode::Disabled || !connector.webhook.enabled {
+        if connector.mode == Mode::Disabled || connector.live_webhook().is_none() {
             selection.decisions.push((Code::SkippedDisabled, id.to_string()));
             continue;
         }

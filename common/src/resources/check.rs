@@ -3,6 +3,7 @@
 
 mod api;
 mod click_id;
+mod pixel;
 
 use super::Resources;
 use super::place::{Place, Places};
@@ -79,18 +80,15 @@ fn offers_and_connectors(
             condition::warnings(&connector.conditions, &offers).into_iter().map(|fault| at(place, "", fault)),
         );
         faults.extend(currencies(connector, place));
-        if connector.pixel.as_ref().is_some_and(|pixel| pixel.enabled) {
-            let problem = "no pixel is fired by this version, so this one never is";
-            warnings.push(fault(place, "pixel.enabled", problem, "leave it off, or send the webhook alone"));
-        }
         faults.extend(limits::faults(connector).into_iter().map(|fault| at(place, "", fault)));
-        faults.extend(
-            postback::faults(&connector.webhook).into_iter().map(|fault| at(place, "webhook.", fault)),
-        );
+        if let Some(webhook) = &connector.webhook {
+            let found = postback::faults(webhook);
+            faults.extend(found.into_iter().map(|fault| at(place, "webhook.", fault)));
+            let found = postback::warnings(webhook);
+            warnings.extend(found.into_iter().map(|fault| at(place, "webhook.", fault)));
+        }
         click_id::check(connector, place, faults);
-        warnings.extend(
-            postback::warnings(&connector.webhook).into_iter().map(|fault| at(place, "webhook.", fault)),
-        );
+        pixel::check(connector, place, faults, warnings);
     }
 }
 

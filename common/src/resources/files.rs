@@ -20,7 +20,7 @@ const REQUIRED: [(&str, &[&str]); 4] = [
     ("advertiser", &["id"]),
     ("source", &["id", "advertiser", "kind"]),
     ("offer", &["id", "advertiser", "tracking_url"]),
-    ("connector", &["id", "advertiser", "triggers", "webhook", "webhook.url"]),
+    ("connector", &["id", "advertiser", "triggers", "webhook.url", "pixel.code"]),
 ];
 
 /// What was read and found good.
@@ -224,7 +224,9 @@ fn keep<T: DeserializeOwned>(
 fn parse<T: DeserializeOwned>(mut table: Table, place: &Place, faults: &mut Vec<Fault>) -> Option<T> {
     let kind = place.key.split('[').next().unwrap_or_default();
     let required = REQUIRED.iter().find(|(name, _)| *name == kind).map_or(&[][..], |(_, keys)| keys);
-    let missing: Vec<_> = required.iter().filter(|key| lookup(&table, key).is_none()).collect();
+    // What a part must have is only missing where the part is there.
+    let asked = |key: &&&str| key.rsplit_once('.').is_none_or(|(part, _)| lookup(&table, part).is_some());
+    let missing: Vec<_> = required.iter().filter(asked).filter(|key| lookup(&table, key).is_none()).collect();
     for key in &missing {
         faults.push(Fault::new(
             &place.file,

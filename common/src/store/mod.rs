@@ -10,6 +10,7 @@
 //! thread writes and commits in groups (`writer`), holding what its jobs need nobody else to decide on
 //! (`reach`); a few read-only connections answer everything else (`readers`).
 
+mod approvals;
 mod attempts;
 mod clicks;
 mod column;

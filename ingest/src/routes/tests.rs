@@ -146,7 +146,7 @@ fn relay_with(broker: Broker, disk: Disk, limits: impl FnOnce(&mut config::Inges
         ],
     });
     let resources = serde_json::from_value(resources).unwrap();
-    let index = Arc::new(Index::new(Arc::new(Versioned { version: 1, resources })));
+    let index = Arc::new(Index::new(Arc::new(Versioned { version: 1, resources, ..Versioned::default() })));
     let (sender, index) = watch::channel(index);
     let mut ingest = Config::load(None).unwrap().ingest;
     limits(&mut ingest);

@@ -104,7 +104,7 @@ fn nothing_is_selected_for_others_the_disabled_and_test_orders() {
     let sale = event("order.completed", "purchase", Kind::Conversion);
     let base = connector(&["conversion"]);
     let mut off = base.clone();
-    off.webhook.enabled = false;
+    off.webhook.as_mut().unwrap().enabled = false;
     let other = Connector { advertiser: "other".parse().unwrap(), ..base.clone() };
     for connector in [Connector { mode: Mode::Disabled, ..base.clone() }, off, other] {
         assert_eq!(count(&sale, &[Step::Conversion], &connector), 0);

@@ -39,7 +39,7 @@ fn read(text: &str) -> (Resources, Vec<Fault>, Vec<Fault>) {
 fn a_good_file_is_read_without_a_word() {
     let (resources, faults, warnings) = read(GOOD);
     assert_eq!((faults, warnings), (vec![], vec![]));
-    assert_eq!(resources.connectors[0].webhook.parameters.len(), 1);
+    assert_eq!(resources.connectors[0].webhook.as_ref().unwrap().parameters.len(), 1);
 }
 
 #[test]
@@ -318,7 +318,7 @@ fn a_file_over_what_is_applied_need_not_be_whole_and_comes_before_it() {
     let ids: Vec<_> = over.connectors.iter().map(|id| id.as_str()).collect();
     assert_eq!(ids, ["network", "second"]);
     let network = over.resources.connectors.iter().find(|one| one.id.as_str() == "network").unwrap();
-    assert_eq!(network.webhook.url, "https://network.example/");
+    assert_eq!(network.webhook.as_ref().unwrap().url, "https://network.example/");
     assert_eq!((over.resources.connectors.len(), over.resources.sources.len()), (2, 1));
 
     std::fs::write(&file, connector("second", "acme") + &connector("second", "acme")).unwrap();

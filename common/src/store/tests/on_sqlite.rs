@@ -12,6 +12,8 @@ fn store() -> (Place, Store) {
     (place, store)
 }
 
+#[path = "approvals.rs"]
+mod approvals;
 #[path = "cursors.rs"]
 mod cursors;
 #[path = "erasing.rs"]
