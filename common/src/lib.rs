@@ -11,6 +11,7 @@ pub mod signature;
 pub mod offer;
 pub mod click;
 pub mod intake;
+pub mod track;
 pub mod placeholder;
 pub mod mapping;
 pub mod decode;

@@ -218,6 +218,7 @@ async fn take(
         visitor: crate::visitor::known(&head.headers),
         parked: None,
         key: None,
+        told: None,
     };
     make_safe(app, intake, room, warning).await
 }

@@ -27,6 +27,7 @@ fn intake(query: &str, body: &[u8]) -> Intake {
         visitor: None,
         parked: None,
         key: None,
+        told: None,
     }
 }
 

@@ -39,6 +39,7 @@ fn intake(query: &str) -> Intake {
         visitor: None,
         parked: None,
         key: None,
+        told: None,
     }
 }
 
@@ -46,6 +47,7 @@ fn candidate(intake: Intake) -> Candidate {
     match read(intake, &rules(), now()) {
         Read::Candidate(candidate) => *candidate,
         Read::Letter(letter) => panic!("{}", letter.detail),
+        Read::Visit(_) | Read::Reports(_) => panic!("it is no event"),
     }
 }
 

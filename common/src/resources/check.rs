@@ -4,6 +4,7 @@
 mod api;
 mod click_id;
 mod pixel;
+mod tag;
 
 use super::Resources;
 use super::place::{Place, Places};
@@ -138,33 +139,14 @@ fn owned(resources: &Resources, places: &Places, faults: &mut Vec<Fault>) {
 fn sources(resources: &Resources, places: &Places, faults: &mut Vec<Fault>, warnings: &mut Vec<Fault>) {
     let mut domains: HashMap<String, &Place> = HashMap::new();
     let mut tokens = HashMap::new();
+    let mut site_keys = HashMap::new();
     for (source, place) in resources.sources.iter().zip(&places.sources) {
-        let signed = source.signature.is_some();
-        if !source.open && !signed && source.tokens.is_empty() {
-            let remedy = "give it `tokens` or a `signature`, or say `open = true` if anybody may send as it";
-            faults.push(fault(place, "tokens", "nobody could send as this source", remedy));
-        }
-        if source.open {
-            warnings.push(fault(
-                place,
-                "open",
-                "anybody can send events as this source",
-                "give it `tokens` or a `signature` instead",
-            ));
-            if source.event_domains.is_empty() && source.tokens.is_empty() {
-                let remedy = "give it `event_domains` (or `tokens`), or no request can name it";
-                faults.push(fault(place, "event_domains", "an open source is named by its domain", remedy));
-            }
-        } else if signed && source.event_domains.is_empty() && source.tokens.is_empty() {
-            let remedy = "give it `event_domains` (or `tokens`), or no request can name it";
-            let problem = "a signature proves who sends, and does not name the source";
-            faults.push(fault(place, "event_domains", problem, remedy));
-        } else if !signed && !source.event_domains.is_empty() {
-            let remedy = "remove them, give the source a `signature`, or say `open = true`: a domain names a \
-                          source and authenticates nobody";
-            faults.push(fault(place, "event_domains", "the source is neither signed nor open", remedy));
+        tag::check(source, place, &mut site_keys, faults);
+        if source.kind != Kind::Tag {
+            reachable(source, place, faults, warnings);
         }
         signature(source, place, faults, warnings);
+
         for (index, domain) in source.event_domains.iter().enumerate() {
             let key = format!("event_domains[{index}]");
             if domain.is_empty()
@@ -208,13 +190,42 @@ fn sources(resources: &Resources, places: &Places, faults: &mut Vec<Fault>, warn
                 warnings.push(fault(place, &format!("{prefix}event"), problem, remedy));
             }
         }
-        if source.kind == Kind::Plain && !source.mapping.is_empty() {
-            let remedy = "remove it: a plain event is what its event_parameter says";
+        if source.kind != Kind::Clickfunnels && !source.mapping.is_empty() {
+            let remedy = "remove it: an event of this kind is what its own name says";
             faults.push(fault(place, "mapping", "is of sources of kind \"clickfunnels\"", remedy));
         }
         if source.click_id_keys.iter().all(|key| key.trim().is_empty()) {
             faults.push(fault(place, "click_id_keys", "is empty", "leave it out to use the usual names"));
         }
+    }
+}
+
+/// Whether anybody can send as a source, and whether somebody could who should not.
+fn reachable(source: &Source, place: &Place, faults: &mut Vec<Fault>, warnings: &mut Vec<Fault>) {
+    let signed = source.signature.is_some();
+    if !source.open && !signed && source.tokens.is_empty() {
+        let remedy = "give it `tokens` or a `signature`, or say `open = true` if anybody may send as it";
+        faults.push(fault(place, "tokens", "nobody could send as this source", remedy));
+    }
+    if source.open {
+        warnings.push(fault(
+            place,
+            "open",
+            "anybody can send events as this source",
+            "give it `tokens` or a `signature` instead",
+        ));
+        if source.event_domains.is_empty() && source.tokens.is_empty() {
+            let remedy = "give it `event_domains` (or `tokens`), or no request can name it";
+            faults.push(fault(place, "event_domains", "an open source is named by its domain", remedy));
+        }
+    } else if signed && source.event_domains.is_empty() && source.tokens.is_empty() {
+        let remedy = "give it `event_domains` (or `tokens`), or no request can name it";
+        let problem = "a signature proves who sends, and does not name the source";
+        faults.push(fault(place, "event_domains", problem, remedy));
+    } else if !signed && !source.event_domains.is_empty() {
+        let remedy = "remove them, give the source a `signature`, or say `open = true`: a domain names a \
+                      source and authenticates nobody";
+        faults.push(fault(place, "event_domains", "the source is neither signed nor open", remedy));
     }
 }
 

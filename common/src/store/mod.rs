@@ -33,6 +33,7 @@ mod overdue;
 mod parking;
 mod pauses;
 mod payouts;
+mod pixels;
 mod postgres;
 mod reach;
 mod readers;

@@ -54,6 +54,13 @@ pub(super) const STEPS: &[Step] = &[
         sqlite: Some(include_str!("sqlite/migrations/0009_pixel_approvals.sql")),
         postgres: Some(include_str!("postgres/migrations/0009_pixel_approvals.sql")),
     },
+    // A table and an index that older binaries need not know.
+    Step {
+        version: 10,
+        serves: 8,
+        sqlite: Some(include_str!("sqlite/migrations/0010_pixel_reports.sql")),
+        postgres: Some(include_str!("postgres/migrations/0010_pixel_reports.sql")),
+    },
 ];
 
 /// The version that this binary was made for.

@@ -518,6 +518,7 @@ async fn ingest_warns_of_exactly_what_the_worker_cannot_decode() {
                 visitor: None,
                 parked: None,
                 key: None,
+                told: None,
             };
             let decoded = carom_common::decode::decode(&intake, source);
             assert_eq!(fine, decoded.is_ok(), "{url} {:?}", intake.body);

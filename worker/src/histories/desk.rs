@@ -173,5 +173,6 @@ fn intake(day: i64, query: &str, parked: Option<Parked>) -> Intake {
         visitor: None,
         parked,
         key: None,
+        told: None,
     }
 }

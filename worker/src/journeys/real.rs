@@ -226,5 +226,6 @@ fn intake(event: &Event, now: Timestamp) -> Intake {
         parked: None,
         verified: Default::default(),
         key: None,
+        told: None,
     }
 }
