@@ -7,6 +7,7 @@
 use crate::decode::Undecodable;
 use crate::id::{ConnectorId, DeliveryId, EventId, VisitorId};
 use jiff::{SignedDuration, Timestamp};
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -151,9 +152,16 @@ impl Request {
     /// # Errors
     /// It is not JSON, or says nothing that a tag says.
     pub fn read(body: &[u8]) -> Result<Self, Undecodable> {
-        let wire: Wire = serde_json::from_slice(body).map_err(|error| {
-            let place = format!("line {}, column {}", error.line(), error.column());
-            if error.is_data() { Undecodable::NotOfTag(place) } else { Undecodable::NotJson(place) }
+        let place = |error: &serde_json::Error| format!("line {}, column {}", error.line(), error.column());
+        if !body.trim_ascii_start().starts_with(b"{") {
+            let read = serde_json::from_slice::<IgnoredAny>(body);
+            return Err(
+                read.map_or_else(|error| Undecodable::NotJson(place(&error)), |_| Undecodable::NotAnObject)
+            );
+        }
+        let wire: Wire = serde_json::from_slice(body).map_err(|error| match error.is_data() {
+            true => Undecodable::NotOfTag(place(&error)),
+            false => Undecodable::NotJson(place(&error)),
         })?;
         let refused = |why: &str| Undecodable::NotOfTag(why.to_owned());
         if wire.v != VERSION {
@@ -201,6 +209,13 @@ impl Request {
         let before = began.zip(self.at).map(|(began, at)| at.duration_since(began));
         let before = before.filter(|before| (SignedDuration::ZERO..=OLDEST).contains(before));
         before.and_then(|before| happened.checked_sub(before).ok()).unwrap_or(happened)
+    }
+}
+
+impl Page {
+    /// Its address without its query, bounded: what may stand in a log.
+    pub fn without_query(&self) -> String {
+        crate::decode::without_query(&self.url)
     }
 }
 

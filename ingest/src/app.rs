@@ -6,6 +6,7 @@ use crate::index::Index;
 use crate::limits::Limits;
 use crate::metrics::Ingest;
 use crate::room::Rooms;
+use crate::track::History;
 use carom_common::config;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +27,10 @@ pub struct App {
     pub in_flight: Arc<Semaphore>,
     /// Memory for events in work.
     pub rooms: Rooms,
+    /// What came before an event that a page reports.
+    pub history: History,
+    /// How much of a rendered pixel the log keeps, in bytes.
+    pub log_bytes: usize,
     /// What each source may ask of us.
     pub sources: Limits,
     /// The bounds.

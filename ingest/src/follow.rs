@@ -6,6 +6,7 @@
 
 use crate::index::Index;
 use crate::metrics::Ingest;
+use crate::track::Readable;
 use carom_common::config::Config;
 use carom_common::resources::Versioned;
 use carom_common::resources::newest::{self, First, Look, Refused};
@@ -34,13 +35,19 @@ pub struct Follower {
     /// What is in use and not on the disk yet: it may be full, or the folder not ours.
     unwritten: Option<Arc<Versioned>>,
     sender: watch::Sender<Arc<Index>>,
+    /// The store as a page's event is looked up in, while it can be reached and there is a source of that kind.
+    readable: watch::Sender<Option<Readable>>,
     metrics: Arc<Ingest>,
 }
 
 impl Follower {
     /// Loads what there is: from the store, else from the snapshot, else nothing yet.
-    pub async fn start(config: &Config, metrics: Arc<Ingest>) -> (Self, watch::Receiver<Arc<Index>>) {
+    pub async fn start(
+        config: &Config,
+        metrics: Arc<Ingest>,
+    ) -> (Self, watch::Receiver<Arc<Index>>, watch::Receiver<Option<Readable>>) {
         let (sender, receiver) = watch::channel(Arc::default());
+        let (readable, store) = watch::channel(None);
         let mut follower = Self {
             settings: (&config.store).into(),
             snapshot: config.ingest.snapshot_path.clone(),
@@ -51,6 +58,7 @@ impl Follower {
             refused: None,
             unwritten: None,
             sender,
+            readable,
             metrics,
         };
         follower.look().await;
@@ -58,7 +66,7 @@ impl Follower {
         if follower.in_use() == 0 || follower.refused.is_some() {
             follower.load_snapshot().await;
         }
-        (follower, receiver)
+        (follower, receiver, store)
     }
 
     /// Looks again and again.
@@ -97,6 +105,22 @@ impl Follower {
                 self.told(Some(error));
             }
         }
+        self.offer().await;
+    }
+
+    /// Offers the store to whoever looks up what came before a page's event, while it can be reached. Where no source is
+    /// a tag, nobody does.
+    async fn offer(&mut self) {
+        let wanted = self.store.clone().filter(|_| self.sender.borrow().has_tags());
+        let Some(store) = wanted else {
+            self.readable.send_replace(None);
+            return;
+        };
+        if self.readable.borrow().is_none()
+            && let Ok(hasher) = store.hasher().await
+        {
+            self.readable.send_replace(Some(Readable { store, hasher }));
+        }
     }
 
     /// The store's resources, where they are of another version than ours. Version 0 is a store to which
@@ -106,6 +130,7 @@ impl Follower {
         let file = file.map(|file| (file.dev(), file.ino()));
         if file != self.file {
             (self.store, self.file) = (None, file);
+            self.readable.send_replace(None);
         }
         let store = match &self.store {
             Some(store) => store.clone(),

@@ -11,6 +11,7 @@ use crate::room::{self, Rooms};
 use crate::routes;
 use crate::server;
 use crate::spool::{self, Drain, Figures, Queue, Spool};
+use crate::track::History;
 use anyhow::Context;
 use carom_common::amqp::{self, Address, Link, Message, PublishError, Publisher};
 use carom_common::backoff_policy::Reconnect;
@@ -58,7 +59,7 @@ pub async fn run(config: Config) -> Result<(), Fatal> {
     let registry = Metrics::new("carom-ingest");
     let metrics = Arc::new(Ingest::new(&registry));
 
-    let (follower, index) = Follower::start(&config, metrics.clone()).await;
+    let (follower, index, store) = Follower::start(&config, metrics.clone()).await;
     let (atlas, countries) = Atlas::start(&config.ingest.country_database, metrics.clone()).await;
     let broker = Address::new(&config);
     let link = match config.ingest.declare {
@@ -83,6 +84,8 @@ pub async fn run(config: Config) -> Result<(), Fatal> {
         countries,
         in_flight: Arc::new(Semaphore::new(config.ingest.max_in_flight.clamp(1, Semaphore::MAX_PERMITS))),
         rooms: Rooms::new(config.ingest.max_bytes_in_flight),
+        history: History::new(store, config.ingest.track_patience.0),
+        log_bytes: config.worker.log_body_bytes,
         sources: Limits::new(config.ingest.max_in_flight_per_source, room::share(&config.ingest)),
         limits: config.ingest.clone(),
         confirm_timeout: config.broker.confirm_timeout.0,

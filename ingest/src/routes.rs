@@ -3,7 +3,7 @@
 use crate::app::App;
 use crate::problem::{Kind, Problem};
 use crate::webhook::Caller;
-use crate::{click, webhook};
+use crate::{click, track, webhook};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
@@ -26,6 +26,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route(CLICK, any(to_offer))
         .route(EVENTS, any(by_host))
         .route(EVENTS_BY_TOKEN, any(by_token))
+        .route(&app.limits.track_path, any(from_page))
         .fallback(nowhere)
         .layer(middleware::from_fn_with_state(app.clone(), around))
         .with_state(app)
@@ -60,6 +61,13 @@ async fn events(app: Arc<App>, caller: Caller<'_>, request: Request<Body>) -> Re
     }
 }
 
+async fn from_page(State(app): State<Arc<App>>, request: Request<Body>) -> Response {
+    match *request.method() {
+        Method::POST | Method::OPTIONS => track::handle(app, request).await,
+        _ => Problem::method("POST, OPTIONS").into_response(),
+    }
+}
+
 async fn nowhere() -> Response {
     let detail = "Clicks go to /c/{offer}, events to /api/v1/events or /api/v1/events/{token}.";
     Problem::new(Kind::NotFound, detail).into_response()
@@ -70,6 +78,7 @@ async fn around(State(app): State<Arc<App>>, request: Request<Body>, next: Next)
     let route = match request.extensions().get::<MatchedPath>().map(MatchedPath::as_str) {
         Some(CLICK) => &app.metrics.requests.click,
         Some(EVENTS | EVENTS_BY_TOKEN) => &app.metrics.requests.events,
+        Some(path) if path == app.limits.track_path => &app.metrics.requests.track,
         _ => &app.metrics.requests.other,
     };
     let _in_work = InWork::new(&route.in_flight);

@@ -7,6 +7,7 @@ mod broker;
 mod fault;
 mod layers;
 mod listeners;
+mod paths;
 mod retention;
 mod spool;
 
@@ -146,6 +147,10 @@ pub struct Ingest {
     pub forwarded_header: ForwardedHeader,
     /// The database of countries; empty for none.
     pub country_database: PathBuf,
+    /// The path that tags report to.
+    pub track_path: String,
+    /// How long a tag's event waits for the store.
+    pub track_patience: Span,
     /// The time limit of a drain.
     pub drain_timeout: Span,
 }

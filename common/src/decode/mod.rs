@@ -25,6 +25,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 pub use parameters::Parameters;
+pub use visits::without_query;
 
 /// What an intake says.
 #[derive(Clone, Debug, PartialEq, Eq)]

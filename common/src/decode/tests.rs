@@ -3,6 +3,7 @@ mod envelopes;
 mod fixtures;
 mod fuzz;
 mod rules;
+mod tag;
 
 use super::*;
 use crate::conversion::Says;

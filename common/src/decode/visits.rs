@@ -94,7 +94,7 @@ pub(super) fn of_page(id: String, at: Timestamp, page: &str, referrer: &str) -> 
 }
 
 /// A page's address without its query.
-pub(super) fn without_query(page: &str) -> String {
+pub fn without_query(page: &str) -> String {
     printable(page.split(['?', '#']).next().unwrap_or(page), 500)
 }
 

@@ -85,8 +85,8 @@ fn keep_report(session: &Session<'_>, told: &PixelReport) -> Result<(), Error> {
     let event = first.unwrap_or(report.event);
     let sql = "INSERT INTO pixel_reports (event_id, delivery_id, outcome, connector, source, at, detail)
                SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7
-               WHERE (SELECT count(*) FROM pixel_reports WHERE event_id = ?1) < ?8
-               ON CONFLICT (event_id, delivery_id, outcome) DO NOTHING";
+               WHERE (SELECT count(*) FROM pixel_reports WHERE event_id = ?1 AND source = ?5) < ?8
+               ON CONFLICT (event_id, source, delivery_id, outcome) DO NOTHING";
     session.execute(
         sql,
         (

@@ -74,8 +74,8 @@ fn log(session: &Session<'_>, before: i64) -> Result<usize, Error> {
              SELECT sequence FROM attempts WHERE (url <> '' OR response <> '') AND at < ?1
              ORDER BY at LIMIT ?2)"
     );
-    let reports = "DELETE FROM pixel_reports WHERE (event_id, delivery_id, outcome) IN (
-                       SELECT event_id, delivery_id, outcome FROM pixel_reports WHERE at < ?1 ORDER BY at LIMIT ?2)";
+    let reports = "DELETE FROM pixel_reports WHERE (event_id, source, delivery_id, outcome) IN (
+                       SELECT event_id, source, delivery_id, outcome FROM pixel_reports WHERE at < ?1 ORDER BY at LIMIT ?2)";
     Ok(execute(session, attempts, before)? + execute(session, reports, before)?)
 }
 

@@ -307,3 +307,68 @@ fn a_visit_of_the_funnels_is_not_the_click_that_is_wanting() {
         assert!(!wants(&connector, visit.clone(), Some(&click)), "{:?}", connector.conditions);
     }
 }
+
+fn with_pixel(change: &serde_json::Value) -> Connector {
+    let mut connector = json!({
+        "id": "network", "advertiser": "acme", "triggers": ["conversion"],
+        "webhook": {"url": "https://n.example/"}, "pixel": {"enabled": true, "code": "fire()"},
+    });
+    connector.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+    serde_json::from_value(connector).unwrap()
+}
+
+#[test]
+fn the_two_halves_of_a_connector_are_selected_each_by_its_own_switch_and_under_one_id() {
+    let event = event("Purchase", "purchase", Kind::Conversion);
+    let news = news(&event, &conversion(), &[Step::Conversion]);
+    let off = json!({"url": "https://n.example/", "enabled": false});
+    let dark = json!({"enabled": false, "code": "fire()"});
+    type Row<'a> = (serde_json::Value, &'a [&'a str], &'a [&'a str]);
+    let table: [Row<'_>; 6] = [
+        (json!({}), &["selected"], &[]),
+        (json!({"webhook": off}), &["skipped_disabled"], &[]),
+        (json!({"webhook": null}), &[], &[]),
+        (json!({"pixel": dark}), &["selected"], &["skipped_disabled"]),
+        (json!({"pixel": null}), &["selected"], &[]),
+        (json!({"mode": "disabled"}), &["skipped_disabled"], &["skipped_disabled"]),
+    ];
+    for (change, webhook, pixel) in table {
+        let all = [with_pixel(&change)];
+        let codes = |selection: &Selection| {
+            selection.decisions.iter().map(|(code, _)| code.as_str()).collect::<Vec<_>>()
+        };
+        let (sent, fired) = (select(&news, &all, event.at), pixels(&news, &all, true, event.at));
+        assert_eq!((codes(&sent), codes(&fired)), (webhook.to_vec(), pixel.to_vec()), "{change}");
+        assert_eq!(sent.deliveries.len(), usize::from(webhook == ["selected"]), "{change}");
+        let live = all[0].live_pixel().is_some() && all[0].mode != Mode::Disabled;
+        assert_eq!(fired.deliveries.len(), usize::from(live), "{change}");
+        if let (Some(sent), Some(fired)) = (sent.deliveries.first(), fired.deliveries.first()) {
+            assert_eq!((sent.id, &sent.facts), (fired.id, &fired.facts));
+        }
+        let alone: Vec<_> = pixels_alone(&news, &all).collect();
+        assert_eq!(alone.len(), usize::from(all[0].webhook.is_none()), "{change}");
+    }
+}
+
+#[test]
+fn a_pixel_that_depends_on_history_is_left_out_where_there_is_none_to_be_had() {
+    let event = event("Purchase", "purchase", Kind::Conversion);
+    let news = news(&event, &conversion(), &[Step::Conversion]);
+    let condition = |field: &str, operator: &str, value: serde_json::Value| json!({"condition": [{"field": field, "operator": operator, "value": value}]});
+    let table = [
+        (json!({}), true),
+        (condition("revenue", "greater", json!(1)), true),
+        (condition("event.sku", "not_equals", json!("x")), true),
+        (condition("utm_source", "not_equals", json!("x")), false),
+        (condition("country", "not_in", json!(["US"])), false),
+        (condition("conversionCount", "less", json!(5)), false),
+        (json!({"click_id": {"parameter": "aff_click_id", "window": "14d"}}), false),
+    ];
+    for (change, fires) in table {
+        let all = [with_pixel(&change)];
+        let told = pixels(&news, &all, false, event.at);
+        assert_eq!(told.deliveries.len(), usize::from(fires), "{change}");
+        let codes: Vec<_> = told.decisions.iter().map(|(code, _)| *code).collect();
+        assert_eq!(codes, if fires { vec![] } else { vec![Code::HistoryUnknown] }, "{change}");
+    }
+}

@@ -35,6 +35,8 @@ mod opening;
 mod overdue;
 #[path = "pauses.rs"]
 mod pauses;
+#[path = "pixels.rs"]
+mod pixels;
 #[path = "rate.rs"]
 mod rate;
 #[path = "resolving.rs"]

@@ -7,7 +7,7 @@ CREATE TABLE pixel_reports (
     source TEXT COLLATE "C" NOT NULL,
     at BIGINT NOT NULL,
     detail TEXT NOT NULL,
-    PRIMARY KEY (event_id, delivery_id, outcome)
+    PRIMARY KEY (event_id, source, delivery_id, outcome)
 );
 CREATE INDEX pixel_reports_by_time ON pixel_reports (at);
 

@@ -7,7 +7,7 @@ CREATE TABLE pixel_reports (
     source TEXT NOT NULL,
     at INTEGER NOT NULL,
     detail TEXT NOT NULL,
-    PRIMARY KEY (event_id, delivery_id, outcome)
+    PRIMARY KEY (event_id, source, delivery_id, outcome)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX pixel_reports_by_time ON pixel_reports (at);
 
