@@ -6,6 +6,7 @@ use crate::index::Index;
 use crate::limits::Limits;
 use crate::metrics::Ingest;
 use crate::room::Rooms;
+use crate::tag::Tag;
 use carom_common::config;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +33,8 @@ pub struct App {
     pub limits: config::Ingest,
     /// How long an event may wait for its confirm.
     pub confirm_timeout: Duration,
+    /// The script for pages.
+    pub tag: Tag,
     /// The figures.
     pub metrics: Arc<Ingest>,
 }

@@ -11,6 +11,7 @@ use crate::room::{self, Rooms};
 use crate::routes;
 use crate::server;
 use crate::spool::{self, Drain, Figures, Queue, Spool};
+use crate::tag::Tag;
 use anyhow::Context;
 use carom_common::amqp::{self, Address, Link, Message, PublishError, Publisher};
 use carom_common::backoff_policy::Reconnect;
@@ -86,6 +87,7 @@ pub async fn run(config: Config) -> Result<(), Fatal> {
         sources: Limits::new(config.ingest.max_in_flight_per_source, room::share(&config.ingest)),
         limits: config.ingest.clone(),
         confirm_timeout: config.broker.confirm_timeout.0,
+        tag: Tag::new(&config.tag),
         metrics: metrics.clone(),
     });
 
@@ -99,6 +101,7 @@ pub async fn run(config: Config) -> Result<(), Fatal> {
     let address = listener.local_addr().context("ingest.listen has no address")?;
     info!(address = %ops, "ops.listening");
     info!(address = %address, "ingest.listening");
+    info!(path = app.tag.path, versioned = app.tag.versioned, "tag.served");
 
     tokio::spawn(follower.run());
     tokio::spawn(atlas.run());

@@ -11,6 +11,7 @@ mod limits;
 mod body;
 mod room;
 mod click;
+mod tag;
 mod client;
 mod geo;
 mod agent;

@@ -161,6 +161,8 @@ pub struct Requests {
     pub click: Route,
     /// `/api/v1/events` and what is below it.
     pub events: Route,
+    /// The tag's script.
+    pub tag: Route,
     /// Anything else.
     pub other: Route,
 }
@@ -178,7 +180,7 @@ impl Requests {
             in_flight: in_flight.with_label_values(&[name]),
             took: ["2xx", "3xx", "4xx", "5xx"].map(|class| took.with_label_values(&[name, class])),
         };
-        Self { click: route("click"), events: route("events"), other: route("other") }
+        Self { click: route("click"), events: route("events"), tag: route("tag"), other: route("other") }
     }
 }
 

@@ -166,6 +166,7 @@ fn relay_with(broker: Broker, disk: Disk, limits: impl FnOnce(&mut config::Inges
         rooms: Rooms::new(ingest.max_bytes_in_flight),
         sources: Limits::new(ingest.max_in_flight_per_source, room::share(&ingest)),
         confirm_timeout: Duration::from_millis(200),
+        tag: tag::Tag::new(&Config::load(None).unwrap().tag),
         limits: ingest,
         metrics: Arc::new(crate::metrics::Ingest::new(&carom_common::telemetry::Metrics::new("test"))),
     });
