@@ -14,6 +14,7 @@ mod limits;
 mod body;
 mod room;
 mod click;
+mod tag;
 mod client;
 mod geo;
 mod agent;

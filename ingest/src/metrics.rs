@@ -170,6 +170,8 @@ pub struct Requests {
     pub events: Route,
     /// `/api/v1/track`.
     pub track: Route,
+    /// The tag's script.
+    pub tag: Route,
     /// Anything else.
     pub other: Route,
 }
@@ -187,7 +189,13 @@ impl Requests {
             in_flight: in_flight.with_label_values(&[name]),
             took: ["2xx", "3xx", "4xx", "5xx"].map(|class| took.with_label_values(&[name, class])),
         };
-        Self { click: route("click"), events: route("events"), track: route("track"), other: route("other") }
+        Self {
+            click: route("click"),
+            events: route("events"),
+            track: route("track"),
+            tag: route("tag"),
+            other: route("other"),
+        }
     }
 }
 

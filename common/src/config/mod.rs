@@ -7,9 +7,9 @@ mod broker;
 mod fault;
 mod layers;
 mod listeners;
-mod paths;
 mod retention;
 mod spool;
+mod tag;
 
 pub use broker::Broker;
 pub use fault::{Fault, Faults};
@@ -46,6 +46,8 @@ pub struct Config {
     pub log: Log,
     /// carom-ingest.
     pub ingest: Ingest,
+    /// The tag that carom-ingest serves.
+    pub tag: Tag,
     /// carom-worker.
     pub worker: Worker,
     /// Outbound requests.
@@ -147,10 +149,6 @@ pub struct Ingest {
     pub forwarded_header: ForwardedHeader,
     /// The database of countries; empty for none.
     pub country_database: PathBuf,
-    /// The path that tags report to.
-    pub track_path: String,
-    /// How long a tag's event waits for the store.
-    pub track_patience: Span,
     /// The time limit of a drain.
     pub drain_timeout: Span,
 }
@@ -182,6 +180,18 @@ fn networks<'de, D: serde::Deserializer<'de>>(given: D) -> Result<Vec<IpNet>, D:
         })
     };
     Vec::<String>::deserialize(given)?.into_iter().map(network).collect()
+}
+
+/// `[tag]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tag {
+    /// The path of the script.
+    pub script: String,
+    /// The path of the endpoint that it sends to.
+    pub track: String,
+    /// How long an event of its waits for the store.
+    pub patience: Span,
 }
 
 /// `[worker]`

@@ -166,7 +166,8 @@ fn relay_with(broker: Broker, disk: Disk, limits: impl FnOnce(&mut config::Inges
     let (readable, store) = watch::channel(None);
     let app = Arc::new(App {
         index,
-        history: History::new(store, ingest.track_patience.0),
+        track_path: Config::load(None).unwrap().tag.track,
+        history: History::new(store, Duration::from_millis(200)),
         log_bytes: 4096,
         events,
         clicks: redirects,
@@ -175,6 +176,7 @@ fn relay_with(broker: Broker, disk: Disk, limits: impl FnOnce(&mut config::Inges
         rooms: Rooms::new(ingest.max_bytes_in_flight),
         sources: Limits::new(ingest.max_in_flight_per_source, room::share(&ingest)),
         confirm_timeout: Duration::from_millis(200),
+        tag: tag::Tag::new(&Config::load(None).unwrap().tag),
         limits: ingest,
         metrics: Arc::new(crate::metrics::Ingest::new(&carom_common::telemetry::Metrics::new("test"))),
     });

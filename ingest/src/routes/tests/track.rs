@@ -321,7 +321,7 @@ async fn what_was_told_before_fires_nothing_again() {
 
 #[tokio::test]
 async fn without_the_store_what_needs_history_is_left_out_and_nothing_is_held_back() {
-    let relay = relay(Broker::Confirms, |limits| limits.track_patience = "200ms".parse().unwrap());
+    let relay = relay(Broker::Confirms, |_| {});
     relay.connect(&connectors(&json!({})), true);
     let pixels = |answered: &Answered| {
         let all = answered.json()["pixels"].as_array().unwrap().clone();
