@@ -8,23 +8,34 @@
 //!
 //! Code that begins with `<` is HTML; any other is JavaScript, and is sent in a `<script>` of its own. Only `{{…}}`
 //! is a macro here, because JavaScript is full of `{name}` and `[name]`.
+//!
+//! `code` parses and fills in; `html` says what each macro stands in, with `attribute`, `address`, `script` and
+//! `json`; `place` has the escapes, `wrong` the faults, `outline` the structure that is compared.
 
+mod address;
 mod approval;
+mod attribute;
+mod code;
+mod html;
+mod json;
+mod outline;
+mod place;
+mod script;
+mod wrong;
 
 pub use approval::{Approval, Approvals, CodeHash, Decision, NoHash, Standing, code_hash};
+pub use code::Code;
 
-use crate::connector::Connector;
-use crate::event::Facts;
-use crate::id::DeliveryId;
+use std::fmt;
 
 /// The longest code, in bytes.
 pub const CODE_MAX: usize = 64 * 1024;
 
-/// A pixel's code, split into text and macros, each macro with its place.
-#[derive(Clone, Debug)]
-pub struct Code {
-    text: String,
-}
+/// The longest pixel that is sent to a browser, in bytes.
+pub const RENDERED_MAX: usize = 256 * 1024;
+
+/// The most macros that code may have.
+pub const MACROS_MAX: usize = 500;
 
 /// Something wrong with a pixel's code: where, what, and what to do instead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -49,55 +60,29 @@ pub struct Rendered {
     pub unresolved: Vec<String>,
 }
 
-impl std::fmt::Debug for Rendered {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Rendered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} bytes, without a value: {:?}", self.html.len(), self.unresolved)
     }
 }
 
-/// Why a delivery cannot be made a pixel. It names places, never values.
+/// Why a delivery cannot be made a pixel. It names macros, never values.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unrenderable {
+    /// The connector has no pixel.
+    #[error("the connector has no pixel")]
+    NoPixel,
     /// It would be longer than what is sent to a browser.
-    #[error("the pixel would be {0} bytes long, and {CODE_MAX} is the most that is sent")]
+    #[error("the pixel would be {0} bytes long, and {RENDERED_MAX} is the most that is sent")]
     TooLong(usize),
-    /// With these values it would not have the structure of its code.
-    #[error("the value of {{{{{0}}}}} would leave its place")]
-    Structure(String),
+    /// With this macro's value a segment of an address would be `.` or `..`, which browsers resolve away.
+    #[error("with the value of `{0}` a segment of an address would be `.` or `..`")]
+    DotSegment(String),
+    /// With these values it would not have the structure of its code; by this macro's, where that can be told.
+    #[error("with these values the pixel would have another structure than its code{}",
+            .0.as_ref().map(|name| format!(", by that of `{name}`")).unwrap_or_default())]
+    Structure(Option<String>),
 }
 
-impl Code {
-    /// Parses a pixel's code.
-    ///
-    /// # Errors
-    /// Everything that is wrong with it, in its order.
-    pub fn parse(code: &str) -> Result<Self, Vec<Fault>> {
-        match code.find("{{") {
-            None => Ok(Self { text: code.to_owned() }),
-            Some(at) => {
-                let before = &code[..at];
-                let line = before.matches('\n').count() + 1;
-                let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-                Err(vec![Fault {
-                    line: u32::try_from(line).unwrap_or(u32::MAX),
-                    column: u32::try_from(column).unwrap_or(u32::MAX),
-                    problem: "no place is known to be safe for a macro yet".to_owned(),
-                    advice: "leave it out".to_owned(),
-                }])
-            }
-        }
-    }
-
-    /// Fills it in for a delivery.
-    ///
-    /// # Errors
-    /// With these values it cannot be sent.
-    pub fn render(
-        &self,
-        _connector: &Connector,
-        _delivery: &DeliveryId,
-        _facts: &Facts,
-    ) -> Result<Rendered, Unrenderable> {
-        Ok(Rendered { html: self.text.clone(), unresolved: Vec::new() })
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,7 @@ mod shown;
 mod signing;
 pub(crate) mod subject;
 
+pub(crate) use check::renaming;
 pub use check::{faults, warnings};
 pub use shown::{Shown, answer, excerpt};
 pub use signing::sign;

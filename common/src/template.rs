@@ -117,6 +117,12 @@ impl Macro {
     }
 }
 
+/// The parts of a text in their order, and what is wrong with them, each with the byte that it begins at. What is
+/// meant as a macro and is none is a macro without a name.
+pub(crate) fn parts(text: &str, catalogue: &Catalogue) -> (Vec<Piece>, Vec<(usize, Malformed)>) {
+    scan::Scan::of(text, catalogue)
+}
+
 /// Something wrong with a configured text: which key, what, and what would be right.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{key}: {problem}; {remedy}")]
@@ -147,19 +153,10 @@ impl Template {
     /// # Errors
     /// Everything in it that is meant as a macro and is none, in its order.
     pub fn parse(text: &str, catalogue: &Catalogue) -> Result<Self, Vec<Malformed>> {
-        let malformed =
-            |faults: Vec<(usize, Malformed)>| faults.into_iter().map(|(_, fault)| fault).collect();
-        Self::parse_located(text, catalogue).map_err(malformed)
-    }
-
-    /// Parses a text, and says where its faults are: at these bytes.
-    pub(crate) fn parse_located(text: &str, catalogue: &Catalogue) -> Result<Self, Vec<(usize, Malformed)>> {
-        scan::Scan::of(text, catalogue).map(|pieces| Self { pieces })
-    }
-
-    /// Its parts, in their order.
-    pub(crate) fn pieces(&self) -> &[Piece] {
-        &self.pieces
+        match scan::Scan::of(text, catalogue) {
+            (pieces, faults) if faults.is_empty() => Ok(Self { pieces }),
+            (_, faults) => Err(faults.into_iter().map(|(_, malformed)| malformed).collect()),
+        }
     }
 
     /// Fills the template. Values are escaped for `place`; the template's own text stands as written.

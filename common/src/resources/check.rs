@@ -32,7 +32,8 @@ pub fn check(resources: &Resources, places: &Places) -> (Vec<Fault>, Vec<Fault>)
 /// nobody in, which the check before `apply` tells and this does not.
 pub fn document(resources: &Resources) -> Vec<Fault> {
     let places = |kind: &str, ids: Vec<&str>| -> Vec<Place> {
-        let place = |id| Place { file: "the store".to_owned(), key: format!("{kind}[{id}]") };
+        let place =
+            |id| Place { file: "the store".to_owned(), key: format!("{kind}[{id}]"), code_line: None };
         ids.into_iter().map(place).collect()
     };
     let places = Places {

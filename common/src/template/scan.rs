@@ -15,8 +15,9 @@ pub(super) struct Scan {
 }
 
 impl Scan {
-    /// The pieces of a text, or everything in it that is meant as a macro and is none, in its order.
-    pub(super) fn of(text: &str, catalogue: &Catalogue) -> Result<Vec<Piece>, Vec<(usize, Malformed)>> {
+    /// The pieces of a text, and everything in it that is meant as a macro and is none, in its order. Such a one is
+    /// a piece as well, of a macro without a name.
+    pub(super) fn of(text: &str, catalogue: &Catalogue) -> (Vec<Piece>, Vec<(usize, Malformed)>) {
         let mut scan = Self::default();
         let mut rest = text;
         while let Some(at) = rest.find(['{', '[']) {
@@ -26,7 +27,7 @@ impl Scan {
         }
         scan.literal.push_str(rest);
         scan.end_literal();
-        if scan.faults.is_empty() { Ok(scan.pieces) } else { Err(scan.faults) }
+        (scan.pieces, scan.faults)
     }
 
     /// Takes what begins with the bracket or brace that `rest` begins with; returns its length.
@@ -56,6 +57,7 @@ impl Scan {
     fn double(&mut self, at: usize, rest: &str, catalogue: &Catalogue) -> usize {
         let Some(end) = end_of(rest) else {
             self.faults.push((at, Malformed::Unterminated(excerpt(rest))));
+            self.found(Cow::Borrowed(""), Vec::new(), rest);
             return rest.len();
         };
         let len = end + 2;
@@ -73,6 +75,7 @@ impl Scan {
             (name, filters) => {
                 let faults = name.err().into_iter().chain(filters.err().into_iter().flatten());
                 self.faults.extend(faults.map(|fault| (at, fault)));
+                self.found(Cow::Borrowed(""), Vec::new(), &rest[..len]);
             }
         }
         len
