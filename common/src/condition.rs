@@ -148,6 +148,24 @@ pub struct Unmet {
     pub for_want_of_a_click: bool,
 }
 
+/// Whether any of these depends on more than the event itself says: on a click, a touch, or what is counted.
+pub fn need_history(conditions: &[Condition]) -> bool {
+    let of_event = |condition: &Condition| {
+        Field::named(&condition.field).is_some_and(|field| {
+            matches!(
+                field,
+                Field::Revenue
+                    | Field::EventNumber
+                    | Field::Email
+                    | Field::Phone
+                    | Field::Contact
+                    | Field::OfEvent(_)
+            )
+        })
+    };
+    !conditions.iter().all(of_event)
+}
+
 /// The first of these conditions that does not hold; none where all do.
 pub fn unmet(conditions: &[Condition], circumstances: &Circumstances<'_>) -> Option<Unmet> {
     let mut failing = conditions.iter().enumerate().filter(|(_, condition)| !condition.holds(circumstances));

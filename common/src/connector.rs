@@ -55,9 +55,10 @@ pub struct Connector {
     /// The currencies (ISO 4217) of the values that it is told of; empty for any. What has no value is told.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub currencies: Vec<String>,
-    /// The request that it makes.
-    pub webhook: Webhook,
-    /// The browser-side half.
+    /// The request that it makes: its server-side half. A connector has this half, the other, or both.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<Webhook>,
+    /// The code that it fires in the browser: its other half.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pixel: Option<Pixel>,
 }
@@ -106,9 +107,26 @@ impl Connector {
             click_id: None,
             max_event_age: None,
             currencies: Vec::new(),
-            webhook,
+            webhook: Some(webhook),
             pixel: None,
         }
+    }
+
+    /// Its webhook, where it has one that is switched on. The connector's own mode is another matter.
+    pub fn live_webhook(&self) -> Option<&Webhook> {
+        self.webhook.as_ref().filter(|webhook| webhook.enabled)
+    }
+
+    /// Its pixel, where it has one that is switched on. The connector's own mode is another matter.
+    pub fn live_pixel(&self) -> Option<&Pixel> {
+        self.pixel.as_ref().filter(|pixel| pixel.enabled)
+    }
+
+    /// The same with its webhook switched on, where it has one.
+    #[must_use]
+    pub fn with_live_webhook(&self) -> Self {
+        let webhook = self.webhook.as_ref().map(|webhook| Webhook { enabled: true, ..webhook.clone() });
+        Self { webhook, ..self.clone() }
     }
 }
 

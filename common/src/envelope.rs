@@ -177,6 +177,7 @@ mod tests {
             visitor: None,
             parked: None,
             key: None,
+            told: None,
         }
     }
 

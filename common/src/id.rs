@@ -126,6 +126,15 @@ uuid_id! {
     /// A visitor, as the cookie on our domain knows them.
     VisitorId
 }
+impl VisitorId {
+    /// A visitor's id as we and our tag make it: a random UUID, in full. Anything else is nobody's.
+    pub fn made_by_us(text: &str) -> Option<Self> {
+        let id = Uuid::try_parse(text).ok().filter(|_| text.len() == 36)?;
+        let random = matches!(id.get_version_num(), 4 | 7) && id.get_variant() == uuid::Variant::RFC4122;
+        random.then_some(Self(id))
+    }
+}
+
 uuid_id! {
     /// An event, and the intake it came in by: the `id` of the 202.
     EventId

@@ -1,7 +1,8 @@
 //! An intake: bytes as they came, with what ingest knows of their sender and nothing that it guesses.
 
-use crate::id::{EventId, SourceId, VisitorId};
+use crate::id::{ConnectorId, DeliveryId, EventId, SourceId, VisitorId};
 use crate::signature::Scheme;
+use crate::trace::Code;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
@@ -39,13 +40,52 @@ pub struct Intake {
     /// a body, and what is masked hashes to another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
+    /// What the browser that sent it was told of pixels, of a source of kind `tag`: decided once, by ingest,
+    /// while the browser waited. Of what a newer ingest says and this binary cannot read, there is nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "if_readable")]
+    pub told: Option<Box<Told>>,
+}
+
+/// What a browser was told of pixels in the answer to its event. The worker writes it into the trace and the log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// When.
+    pub at: Timestamp,
+    /// Each connector's decision, as the trace has it.
+    pub decisions: Vec<(Code, String)>,
+    /// The pixels that were rendered.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pixels: Vec<Shown>,
+}
+
+/// A pixel that was rendered, as the log shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shown {
+    /// Whose.
+    pub connector: ConnectorId,
+    /// The id of its delivery: the webhook of the same step or event has the same.
+    pub delivery: DeliveryId,
+    /// Whether it was given to the browser to fire; in Test mode it is only shown.
+    pub given: bool,
+    /// Whether it runs in a frame without access to the page.
+    pub sandbox: bool,
+    /// The page that it is for, without its query.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub page: String,
+    /// Its code, filled in, masked and bounded.
+    pub code: String,
+}
+
+fn if_readable<'de, D: Deserializer<'de>>(given: D) -> Result<Option<Box<Told>>, D::Error> {
+    let value = serde_json::Value::deserialize(given)?;
+    Ok(serde_json::from_value(value).ok())
 }
 
 impl Intake {
     /// That it came, and nothing of what it said.
     #[must_use]
     pub fn without_content(self) -> Self {
-        Self { query: String::new(), body: Body::default(), visitor: None, ..self }
+        Self { query: String::new(), body: Body::default(), visitor: None, told: None, ..self }
     }
 }
 
@@ -65,6 +105,8 @@ pub enum Verified {
     Signature(Scheme),
     /// By a token in the path, and a signature.
     TokenAndSignature(Scheme),
+    /// By a page's site key and origin. Both are public: it proves no more than that a browser says so.
+    Origin,
 }
 
 impl Verified {
@@ -81,6 +123,7 @@ impl Verified {
             Self::Token => Some("by token".to_owned()),
             Self::Signature(scheme) => Some(format!("by {} signature", scheme.as_str())),
             Self::TokenAndSignature(scheme) => Some(format!("by token and {} signature", scheme.as_str())),
+            Self::Origin => Some("by site key, from an allowed origin".to_owned()),
         }
     }
 }
@@ -93,6 +136,7 @@ impl From<Verified> for String {
             Verified::Token => "token".to_owned(),
             Verified::Signature(scheme) => format!("signature:{}", scheme.as_str()),
             Verified::TokenAndSignature(scheme) => format!("token+signature:{}", scheme.as_str()),
+            Verified::Origin => "origin".to_owned(),
         }
     }
 }
@@ -103,6 +147,7 @@ impl From<String> for Verified {
         let read = match text.split_once(':') {
             None if text == "open" => Some(Self::Open),
             None if text == "token" => Some(Self::Token),
+            None if text == "origin" => Some(Self::Origin),
             Some(("signature", name)) => signed(name).map(Self::Signature),
             Some(("token+signature", name)) => signed(name).map(Self::TokenAndSignature),
             _ => None,
@@ -170,7 +215,7 @@ mod tests {
 
     #[test]
     fn how_a_sender_was_verified_comes_back_as_it_went() {
-        let mut all = vec![Verified::Unrecorded, Verified::Open, Verified::Token];
+        let mut all = vec![Verified::Unrecorded, Verified::Open, Verified::Token, Verified::Origin];
         all.extend(Scheme::ALL.map(Verified::Signature));
         all.extend(Scheme::ALL.map(Verified::TokenAndSignature));
         for verified in all {

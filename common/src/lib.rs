@@ -11,6 +11,7 @@ pub mod signature;
 pub mod offer;
 pub mod click;
 pub mod intake;
+pub mod track;
 pub mod placeholder;
 pub mod mapping;
 pub mod decode;
@@ -29,11 +30,13 @@ pub mod click_id_matching;
 pub mod news;
 pub mod template;
 pub mod postback;
+pub mod pixel;
 pub mod library;
 pub mod delivery;
 pub mod retry;
 pub mod dead_letter;
 pub mod trace;
+pub mod pipeline;
 
 // The wire.
 pub mod envelope;

@@ -11,8 +11,9 @@ mod header_name;
 mod mask;
 mod shown;
 mod signing;
-mod subject;
+pub(crate) mod subject;
 
+pub(crate) use check::renaming;
 pub use check::{faults, warnings};
 pub use shown::{Shown, answer, excerpt};
 pub use signing::sign;
@@ -85,6 +86,9 @@ pub struct Body {
 /// Why a delivery cannot be made a request. It names places and keys, never values.
 #[derive(Debug, thiserror::Error)]
 pub enum Unrenderable {
+    /// The connector has no webhook any more: it was made a pixel alone after this was queued.
+    #[error("the connector has no webhook")]
+    NoWebhook,
     /// The connector's webhook is faulty; `check` says so before it is ever used.
     #[error("the webhook is faulty: {}", crate::template::list(.0))]
     Faulty(Vec<Fault>),
@@ -125,7 +129,7 @@ impl Unrenderable {
             Self::Secret { .. } | Self::NoAccessToken | Self::SecretUnfit { .. } | Self::SigningSecret => {
                 true
             }
-            Self::Faulty(_) | Self::Url(_) | Self::Unresolved(_) => false,
+            Self::NoWebhook | Self::Faulty(_) | Self::Url(_) | Self::Unresolved(_) => false,
         }
     }
 }
@@ -164,7 +168,8 @@ pub fn signed(
     now: Timestamp,
 ) -> Result<Postback, Unrenderable> {
     let mut postback = render(connector, delivery, facts, credentials)?;
-    sign(&mut postback, &connector.webhook, delivery, credentials, now)?;
+    let webhook = connector.webhook.as_ref().ok_or(Unrenderable::NoWebhook)?;
+    sign(&mut postback, webhook, delivery, credentials, now)?;
     Ok(postback)
 }
 
@@ -179,10 +184,10 @@ pub fn render(
     facts: &Facts,
     credentials: &Credentials<'_>,
 ) -> Result<Postback, Unrenderable> {
-    let webhook = &connector.webhook;
+    let webhook = connector.webhook.as_ref().ok_or(Unrenderable::NoWebhook)?;
     let blueprint = Blueprint::of(webhook).map_err(Unrenderable::Faulty)?;
     let secrets = secrets(webhook, &blueprint, credentials)?;
-    let subject = Subject { connector, delivery, facts, secrets: &secrets };
+    let subject = Subject { connector, delivery, facts, rename: &webhook.rename, secrets: &secrets };
     let mut out = Gathered::default();
     let authorization = webhook.authorization.as_ref();
     let proof = authorization.map(|kind| Proof::of(kind, credentials, &mut out.secrets)).transpose()?;

@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod endpoint;
+pub mod origin;
 
 use crate::connector::Rate;
 use crate::id::{AdvertiserId, OfferId, SourceId};
@@ -10,6 +11,7 @@ use crate::secret::{SecretRef, TokenHash};
 use crate::signature::Signature;
 use crate::time::Span;
 use api::Api;
+use origin::Origin;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::num::NonZeroU32;
@@ -23,6 +25,8 @@ pub enum Kind {
     Clickfunnels,
     /// Parameters in the query, a form or a flat JSON object (specification 000).
     Plain,
+    /// What our tag on an advertiser's pages reports (specification 004).
+    Tag,
 }
 
 /// A sender of events, owned by one advertiser.
@@ -45,6 +49,12 @@ pub struct Source {
     /// the source is signed or open.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub event_domains: Vec<String>,
+    /// The key by which our tag names it; of kind `tag` alone. It stands in every page, and proves nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub site_key: Option<String>,
+    /// The origins of the pages that may report as it; of kind `tag` alone. Only browsers are held to that.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allowed_origins: Vec<Origin>,
     /// How its requests are signed. Where it is there, every event must be: by token or by host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signature: Option<Signature>,

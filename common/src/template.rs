@@ -45,14 +45,18 @@ pub struct Template {
     pieces: Vec<Piece>,
 }
 
+/// A part of a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Piece {
+pub(crate) enum Piece {
+    /// Its own text.
     Literal(String),
+    /// What is filled in.
     Macro(Macro),
 }
 
+/// A macro with its filters.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Macro {
+pub(crate) struct Macro {
     /// What `Values` is asked for.
     name: Cow<'static, str>,
     /// What is done to it then, in this order.
@@ -63,13 +67,13 @@ struct Macro {
 
 impl Macro {
     /// The name as its author wrote it, for messages.
-    fn spelling(&self) -> &str {
+    pub(crate) fn spelling(&self) -> &str {
         let inner = self.written.trim_matches(['{', '}', '[', ']']);
         inner.split('|').next().unwrap_or(inner).trim()
     }
 
     /// What it stands for. Where it has filters, an empty value is none.
-    fn resolve<'v>(&'v self, values: &'v dyn Values) -> Option<Cow<'v, str>> {
+    pub(crate) fn resolve<'v>(&'v self, values: &'v dyn Values) -> Option<Cow<'v, str>> {
         let given = values.value(&self.name);
         let some = |value: &Cow<'_, str>| !value.is_empty();
         match self.filters.as_slice() {
@@ -85,16 +89,24 @@ impl Macro {
         std::iter::once(&*self.name).chain(self.filters.iter().flat_map(Filter::names))
     }
 
-    fn holds_a_secret(&self) -> bool {
+    /// Whether a secret goes into it.
+    pub(crate) fn holds_a_secret(&self) -> bool {
         self.names().any(|name| name.starts_with(SECRET))
     }
 
-    fn is_optional(&self) -> bool {
+    /// Whether it is left out where it has no value, and not told as unresolved.
+    pub(crate) fn is_optional(&self) -> bool {
         self.filters.iter().any(Filter::is_optional)
     }
 
-    fn is_number(&self) -> bool {
+    /// Whether it asks for a bare number.
+    pub(crate) fn is_number(&self) -> bool {
         self.filters.iter().any(Filter::is_number)
+    }
+
+    /// The whole of it as it stands in the template.
+    pub(crate) fn written(&self) -> &str {
+        &self.written
     }
 
     /// The place to escape it for. A secret that stands alone in a header is the operator's own text, and
@@ -103,6 +115,12 @@ impl Macro {
         let verbatim = place == Place::Header && self.filters.is_empty() && self.name.starts_with(SECRET);
         if verbatim { Place::Text } else { place }
     }
+}
+
+/// The parts of a text in their order, and what is wrong with them, each with the byte that it begins at. What is
+/// meant as a macro and is none is a macro without a name.
+pub(crate) fn parts(text: &str, catalogue: &Catalogue) -> (Vec<Piece>, Vec<(usize, Malformed)>) {
+    scan::Scan::of(text, catalogue)
 }
 
 /// Something wrong with a configured text: which key, what, and what would be right.
@@ -135,7 +153,10 @@ impl Template {
     /// # Errors
     /// Everything in it that is meant as a macro and is none, in its order.
     pub fn parse(text: &str, catalogue: &Catalogue) -> Result<Self, Vec<Malformed>> {
-        scan::Scan::of(text, catalogue).map(|pieces| Self { pieces })
+        match scan::Scan::of(text, catalogue) {
+            (pieces, faults) if faults.is_empty() => Ok(Self { pieces }),
+            (_, faults) => Err(faults.into_iter().map(|(_, malformed)| malformed).collect()),
+        }
     }
 
     /// Fills the template. Values are escaped for `place`; the template's own text stands as written.

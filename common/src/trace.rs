@@ -112,6 +112,20 @@ codes! {
     SkippedCurrency = "skipped_currency",
     /// A connector was selected late: the click that it was skipped for the want of has come.
     SelectedLate = "selected_late",
+    /// A connector's pixel was given to the browser to fire; the detail names it and the delivery.
+    PixelGiven = "pixel_given",
+    /// A connector's pixel was rendered and not given to the browser: the connector is in Test mode.
+    PixelTested = "pixel_tested",
+    /// A connector's pixel was not given to the browser: nobody has approved its code as it is now.
+    PixelNotApproved = "pixel_not_approved",
+    /// A connector's pixel was not given to the browser: its code cannot be filled in with this event's values.
+    PixelUnrenderable = "pixel_unrenderable",
+    /// A connector's pixel was not given to the browser: the event is older than the connector takes it.
+    PixelExpired = "pixel_expired",
+    /// A connector's pixel was not given to the browser: what it depends on could not be looked up in time.
+    HistoryUnknown = "history_unknown",
+    /// A connector that has a pixel alone is told nothing: no browser of our tag's sent the event.
+    PixelNoBrowser = "pixel_no_browser",
     /// All its deliveries are on their queues.
     HandedOver = "handed_over",
     /// An attempt was accepted by the receiver.

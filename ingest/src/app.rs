@@ -6,6 +6,8 @@ use crate::index::Index;
 use crate::limits::Limits;
 use crate::metrics::Ingest;
 use crate::room::Rooms;
+use crate::tag::Tag;
+use crate::track::History;
 use carom_common::config;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,12 +28,20 @@ pub struct App {
     pub in_flight: Arc<Semaphore>,
     /// Memory for events in work.
     pub rooms: Rooms,
+    /// The path that tags send to.
+    pub track_path: String,
+    /// What came before an event that a page reports.
+    pub history: History,
+    /// How much of a rendered pixel the log keeps, in bytes.
+    pub log_bytes: usize,
     /// What each source may ask of us.
     pub sources: Limits,
     /// The bounds.
     pub limits: config::Ingest,
     /// How long an event may wait for its confirm.
     pub confirm_timeout: Duration,
+    /// The script for pages.
+    pub tag: Tag,
     /// The figures.
     pub metrics: Arc<Ingest>,
 }

@@ -6,6 +6,7 @@
 
 use crate::index::Index;
 use crate::metrics::Ingest;
+use crate::track::Readable;
 use carom_common::config::Config;
 use carom_common::resources::Versioned;
 use carom_common::resources::newest::{self, First, Look, Refused};
@@ -34,13 +35,19 @@ pub struct Follower {
     /// What is in use and not on the disk yet: it may be full, or the folder not ours.
     unwritten: Option<Arc<Versioned>>,
     sender: watch::Sender<Arc<Index>>,
+    /// The store as a page's event is looked up in, while it can be reached and there is a source of that kind.
+    readable: watch::Sender<Option<Readable>>,
     metrics: Arc<Ingest>,
 }
 
 impl Follower {
     /// Loads what there is: from the store, else from the snapshot, else nothing yet.
-    pub async fn start(config: &Config, metrics: Arc<Ingest>) -> (Self, watch::Receiver<Arc<Index>>) {
+    pub async fn start(
+        config: &Config,
+        metrics: Arc<Ingest>,
+    ) -> (Self, watch::Receiver<Arc<Index>>, watch::Receiver<Option<Readable>>) {
         let (sender, receiver) = watch::channel(Arc::default());
+        let (readable, store) = watch::channel(None);
         let mut follower = Self {
             settings: (&config.store).into(),
             snapshot: config.ingest.snapshot_path.clone(),
@@ -51,6 +58,7 @@ impl Follower {
             refused: None,
             unwritten: None,
             sender,
+            readable,
             metrics,
         };
         follower.look().await;
@@ -58,7 +66,7 @@ impl Follower {
         if follower.in_use() == 0 || follower.refused.is_some() {
             follower.load_snapshot().await;
         }
-        (follower, receiver)
+        (follower, receiver, store)
     }
 
     /// Looks again and again.
@@ -97,6 +105,22 @@ impl Follower {
                 self.told(Some(error));
             }
         }
+        self.offer().await;
+    }
+
+    /// Offers the store to whoever looks up what came before a page's event, while it can be reached. Where no source is
+    /// a tag, nobody does.
+    async fn offer(&mut self) {
+        let wanted = self.store.clone().filter(|_| self.sender.borrow().has_tags());
+        let Some(store) = wanted else {
+            self.readable.send_replace(None);
+            return;
+        };
+        if self.readable.borrow().is_none()
+            && let Ok(hasher) = store.hasher().await
+        {
+            self.readable.send_replace(Some(Readable { store, hasher }));
+        }
     }
 
     /// The store's resources, where they are of another version than ours. Version 0 is a store to which
@@ -106,6 +130,7 @@ impl Follower {
         let file = file.map(|file| (file.dev(), file.ino()));
         if file != self.file {
             (self.store, self.file) = (None, file);
+            self.readable.send_replace(None);
         }
         let store = match &self.store {
             Some(store) => store.clone(),
@@ -132,7 +157,16 @@ impl Follower {
                 return Ok(Some(newer));
             }
         }
-        Ok(None)
+        self.with_newer_approvals(&store).await
+    }
+
+    /// What is in use, where pixels were approved or revoked since: that needs no other version of the resources.
+    async fn with_newer_approvals(&self, store: &Store) -> Result<Option<Versioned>, store::Error> {
+        let in_use = self.sender.borrow().resources().clone();
+        if store.pixel_approvals_version().await? == in_use.approvals.version {
+            return Ok(None);
+        }
+        Ok(Some(Versioned { approvals: store.pixel_approvals().await?, ..Versioned::clone(&in_use) }))
     }
 
     /// A version is told once, not with every look.
@@ -219,7 +253,7 @@ fn read_snapshot(path: &Path) -> std::io::Result<Versioned> {
 
 /// Replaces the snapshot whole, or leaves the old one. It names no secret, but where secrets are kept.
 fn write_snapshot(path: &Path, resources: &Versioned) -> std::io::Result<()> {
-    let sealed = Versioned { version: resources.version, resources: resources.resources.clone().sealed() };
+    let sealed = Versioned { resources: resources.resources.clone().sealed(), ..resources.clone() };
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}.tmp", std::process::id()));
     let beside = path.with_file_name(name);
@@ -250,7 +284,7 @@ mod tests {
         let source =
             serde_json::json!({"id": "a", "advertiser": "x", "kind": "plain", "tokens": ["in plain text"]});
         let resources = serde_json::from_value(serde_json::json!({"source": [source]})).unwrap();
-        let written = Versioned { version: 7, resources };
+        let written = Versioned { version: 7, resources, ..Versioned::default() };
         write_snapshot(&path, &written).unwrap();
         write_snapshot(&path, &written).unwrap();
 

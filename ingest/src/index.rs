@@ -2,13 +2,14 @@
 //! read.
 
 use crate::problem::{Kind, Problem};
-use carom_common::id::{OfferId, SourceId};
+use carom_common::id::{AdvertiserId, ConnectorId, OfferId, SourceId};
 use carom_common::offer::{Offer, TrackingUrl};
-use carom_common::resources::Versioned;
+use carom_common::pixel::Code;
+use carom_common::resources::{Resources, Versioned};
 use carom_common::secret::TokenHash;
 use carom_common::signature::Verifier;
 use carom_common::source::{Kept, Source, Token};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use tracing::{error, warn};
 
@@ -46,6 +47,41 @@ pub struct Index {
     unreadable: usize,
     /// What verifies the sources that are signed.
     signed: HashMap<SourceId, Signed>,
+    /// What a page's event is decided by, where a source is a tag.
+    tags: Option<Tags>,
+}
+
+/// What a page's event is decided by.
+#[derive(Debug)]
+struct Tags {
+    /// The position of the source that a site key names.
+    keys: HashMap<String, usize>,
+    /// The resources, as decisions take them.
+    resources: Arc<Resources>,
+    /// The code of the pixels that can be filled in.
+    pixels: HashMap<ConnectorId, Code>,
+    /// Who has a connector with a pixel.
+    advertisers: HashSet<AdvertiserId>,
+}
+
+impl Tags {
+    fn of(resources: &Resources, sources: &[Arc<Source>]) -> Option<Self> {
+        let named = |(position, source): (usize, &Arc<Source>)| Some((source.site_key.clone()?, position));
+        let keys: HashMap<_, _> = sources.iter().enumerate().filter_map(named).collect();
+        if keys.is_empty() {
+            return None;
+        }
+        let with_pixel = resources.connectors.iter().filter(|connector| connector.pixel.is_some());
+        let advertisers = with_pixel.clone().map(|connector| connector.advertiser.clone()).collect();
+        let mut pixels = HashMap::new();
+        for connector in with_pixel {
+            match connector.pixel.as_ref().map(|pixel| Code::parse(&pixel.code)) {
+                Some(Ok(code)) => drop(pixels.insert(connector.id.clone(), code)),
+                _ => error!(connector = %connector.id, "resources.faulty_pixel"),
+            }
+        }
+        Some(Self { keys, resources: Arc::new(resources.clone().sealed()), pixels, advertisers })
+    }
 }
 
 impl Index {
@@ -72,7 +108,8 @@ impl Index {
         for (source, error) in &unread {
             warn!(%source, error, "resources.unreadable_secret");
         }
-        Self { resources, offers, sources, hosts, tokens, unreadable, signed }
+        let tags = Tags::of(&resources.resources, &sources);
+        Self { resources, offers, sources, hosts, tokens, unreadable, signed, tags }
     }
 
     /// Whether there is anything to answer from. Before the first `apply`, or with neither store nor
@@ -130,6 +167,31 @@ impl Index {
             }
         }
         found.map(|source| &self.sources[source])
+    }
+
+    /// Whether any source is a tag.
+    pub fn has_tags(&self) -> bool {
+        self.tags.is_some()
+    }
+
+    /// The source that a page's key names.
+    pub fn source_of_site_key(&self, key: &str) -> Option<&Arc<Source>> {
+        self.tags.as_ref()?.keys.get(key).map(|source| &self.sources[*source])
+    }
+
+    /// Whether an advertiser has a connector with a pixel.
+    pub fn has_pixels(&self, advertiser: &AdvertiserId) -> bool {
+        self.tags.as_ref().is_some_and(|tags| tags.advertisers.contains(advertiser))
+    }
+
+    /// What a page's event is decided by.
+    pub fn decided_by(&self) -> Option<&Arc<Resources>> {
+        self.tags.as_ref().map(|tags| &tags.resources)
+    }
+
+    /// A connector's pixel; none where its code is faulty.
+    pub fn pixel(&self, connector: &ConnectorId) -> Option<&Code> {
+        self.tags.as_ref()?.pixels.get(connector)
     }
 
     /// Whether a token or secret that is kept in a file or variable reads otherwise now.
@@ -214,7 +276,7 @@ mod tests {
 
     fn index(resources: serde_json::Value) -> Index {
         let resources: Resources = serde_json::from_value(resources).unwrap();
-        Index::new(Arc::new(Versioned { version: 1, resources }))
+        Index::new(Arc::new(Versioned { version: 1, resources, ..Versioned::default() }))
     }
 
     #[test]

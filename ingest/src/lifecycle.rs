@@ -11,6 +11,8 @@ use crate::room::{self, Rooms};
 use crate::routes;
 use crate::server;
 use crate::spool::{self, Drain, Figures, Queue, Spool};
+use crate::tag::Tag;
+use crate::track::History;
 use anyhow::Context;
 use carom_common::amqp::{self, Address, Link, Message, PublishError, Publisher};
 use carom_common::backoff_policy::Reconnect;
@@ -58,7 +60,7 @@ pub async fn run(config: Config) -> Result<(), Fatal> {
     let registry = Metrics::new("carom-ingest");
     let metrics = Arc::new(Ingest::new(&registry));
 
-    let (follower, index) = Follower::start(&config, metrics.clone()).await;
+    let (follower, index, store) = Follower::start(&config, metrics.clone()).await;
     let (atlas, countries) = Atlas::start(&config.ingest.country_database, metrics.clone()).await;
     let broker = Address::new(&config);
     let link = match config.ingest.declare {
@@ -83,9 +85,13 @@ pub async fn run(config: Config) -> Result<(), Fatal> {
         countries,
         in_flight: Arc::new(Semaphore::new(config.ingest.max_in_flight.clamp(1, Semaphore::MAX_PERMITS))),
         rooms: Rooms::new(config.ingest.max_bytes_in_flight),
+        track_path: config.tag.track.clone(),
+        history: History::new(store, config.tag.patience.0),
+        log_bytes: config.worker.log_body_bytes,
         sources: Limits::new(config.ingest.max_in_flight_per_source, room::share(&config.ingest)),
         limits: config.ingest.clone(),
         confirm_timeout: config.broker.confirm_timeout.0,
+        tag: Tag::new(&config.tag),
         metrics: metrics.clone(),
     });
 
@@ -99,6 +105,7 @@ pub async fn run(config: Config) -> Result<(), Fatal> {
     let address = listener.local_addr().context("ingest.listen has no address")?;
     info!(address = %ops, "ops.listening");
     info!(address = %address, "ingest.listening");
+    info!(path = app.tag.path, versioned = app.tag.versioned, "tag.served");
 
     tokio::spawn(follower.run());
     tokio::spawn(atlas.run());

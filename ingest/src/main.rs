@@ -2,15 +2,19 @@
 //! on our own disk until they are.
 //!
 //! The modules stand in the order of a request. All thinking happens in the worker: nothing here decides
-//! what an event means, and nothing on a request's path touches the store.
+//! what an event means, and nothing on a request's path touches the store, but for a tag's (`track`): which pixels its
+//! browser fires is what the worker would decide, looked up read-only and within a moment.
 
 mod server;
 mod routes;
 mod webhook;
+mod track;
+mod receive;
 mod limits;
 mod body;
 mod room;
 mod click;
+mod tag;
 mod client;
 mod geo;
 mod agent;

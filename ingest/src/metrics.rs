@@ -1,7 +1,11 @@
 //! The figures of ingest. Every label is bounded by configuration: what a stranger names is `unknown`.
 
 use carom_common::amqp;
+use carom_common::id::ConnectorId;
+use carom_common::source::Source;
 use carom_common::telemetry::{FAST, Metrics};
+use carom_common::trace::Code;
+use carom_common::track::Says;
 use http::StatusCode;
 use prometheus::{Histogram, HistogramVec, IntCounterVec, IntGauge};
 use std::time::Duration;
@@ -25,6 +29,8 @@ pub struct Ingest {
     pub batch: HistogramVec,
     /// Requests, by route.
     pub requests: Requests,
+    /// What pages report, and what their browsers are given.
+    pub track: Track,
     /// Bytes of memory that events take.
     pub bytes_in_flight: IntGauge,
     /// Open connections.
@@ -91,6 +97,7 @@ impl Ingest {
                 &["queue"],
             ),
             requests: Requests::new(metrics),
+            track: Track::new(metrics),
             bytes_in_flight: metrics.gauge("bytes_in_flight", "Memory that events in work take, in bytes."),
             connections: metrics.gauge("connections_open", "Open connections to the public listener."),
             connections_failed: metrics.counters(
@@ -161,6 +168,10 @@ pub struct Requests {
     pub click: Route,
     /// `/api/v1/events` and what is below it.
     pub events: Route,
+    /// `/api/v1/track`.
+    pub track: Route,
+    /// The tag's script.
+    pub tag: Route,
     /// Anything else.
     pub other: Route,
 }
@@ -178,7 +189,69 @@ impl Requests {
             in_flight: in_flight.with_label_values(&[name]),
             took: ["2xx", "3xx", "4xx", "5xx"].map(|class| took.with_label_values(&[name, class])),
         };
-        Self { click: route("click"), events: route("events"), other: route("other") }
+        Self {
+            click: route("click"),
+            events: route("events"),
+            track: route("track"),
+            tag: route("tag"),
+            other: route("other"),
+        }
+    }
+}
+
+/// What pages report, and what their browsers are given.
+pub struct Track {
+    said: IntCounterVec,
+    pixels: IntCounterVec,
+    looks: IntCounterVec,
+    look: Histogram,
+}
+
+impl Track {
+    fn new(metrics: &Metrics) -> Self {
+        Self {
+            said: metrics.counters(
+                "track_requests_total",
+                "What tags reported from pages, by source and by what that was: visit, event or reports.",
+                &["source", "says"],
+            ),
+            pixels: metrics.counters(
+                "track_pixels_total",
+                "Pixels that were selected for a browser, by connector and by what was decided then.",
+                &["connector", "decision"],
+            ),
+            looks: metrics.counters(
+                "track_lookups_total",
+                "Events of tags that were looked up in the store, by outcome: known, or unknown where it was away, failed or slow.",
+                &["outcome"],
+            ),
+            look: metrics.seconds(
+                "track_lookup_duration_seconds",
+                "How long an event of a tag waited for the store.",
+                FAST,
+            ),
+        }
+    }
+
+    /// Counts a request.
+    pub fn said(&self, source: &Source, says: &Says) {
+        let says = match says {
+            Says::Visit => "visit",
+            Says::Event { .. } => "event",
+            Says::Reports(_) => "reports",
+        };
+        self.said.with_label_values(&[source.id.as_str(), says]).inc();
+    }
+
+    /// Counts what was decided about a pixel.
+    pub fn pixel(&self, connector: &ConnectorId, decision: Code) {
+        self.pixels.with_label_values(&[connector.as_str(), decision.as_str()]).inc();
+    }
+
+    /// Counts a look into the store.
+    pub fn looked(&self, outcome: &str, took: Duration) {
+        self.looks.with_label_values(&[outcome]).inc();
+        self.look.observe(took.as_secs_f64());
     }
 }
 

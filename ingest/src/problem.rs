@@ -25,6 +25,14 @@ pub enum Kind {
     TokenUnknown,
     /// There is no token, and the host has no source that is signed or open.
     TokenMissing,
+    /// The site key is no source's.
+    SiteKeyUnknown,
+    /// The page is of an origin that the source does not name, or no page sent it.
+    OriginNotAllowed,
+    /// The body is JSON, and nothing that our tag says.
+    NotOfTag,
+    /// The body says that it is something else than JSON or text.
+    ContentType,
     /// The source's requests are signed, and this one is not.
     SignatureMissing,
     /// It was signed too long ago, or at a time that is yet to come.
@@ -80,6 +88,14 @@ impl Kind {
             Self::TokenUnknown => ("token-unknown", StatusCode::UNAUTHORIZED, "The token is not known"),
             Self::TokenMissing => {
                 ("token-missing", StatusCode::UNAUTHORIZED, "This source must name its token")
+            }
+            Self::SiteKeyUnknown => ("site-key-unknown", StatusCode::FORBIDDEN, "The site key is not known"),
+            Self::OriginNotAllowed => {
+                ("origin-not-allowed", StatusCode::FORBIDDEN, "This page may not report to this source")
+            }
+            Self::NotOfTag => ("not-of-tag", StatusCode::BAD_REQUEST, "The body is none that the tag sends"),
+            Self::ContentType => {
+                ("content-type", StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body is of another type")
             }
             Self::SignatureMissing => {
                 ("signature-missing", StatusCode::UNAUTHORIZED, "The events of this source must be signed")

@@ -3,7 +3,7 @@
 use crate::app::App;
 use crate::problem::{Kind, Problem};
 use crate::webhook::Caller;
-use crate::{click, webhook};
+use crate::{click, tag, track, webhook};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
@@ -22,10 +22,14 @@ const EVENTS_BY_TOKEN: &str = "/api/v1/events/{token}";
 
 /// The public paths.
 pub fn router(app: Arc<App>) -> Router {
-    Router::new()
+    let script = [app.tag.path.clone(), app.tag.versioned.clone()];
+    script
+        .iter()
+        .fold(Router::new(), |router, path| router.route(path, any(script_at)))
         .route(CLICK, any(to_offer))
         .route(EVENTS, any(by_host))
         .route(EVENTS_BY_TOKEN, any(by_token))
+        .route(&app.track_path, any(from_page))
         .fallback(nowhere)
         .layer(middleware::from_fn_with_state(app.clone(), around))
         .with_state(app)
@@ -60,16 +64,33 @@ async fn events(app: Arc<App>, caller: Caller<'_>, request: Request<Body>) -> Re
     }
 }
 
-async fn nowhere() -> Response {
+async fn from_page(State(app): State<Arc<App>>, request: Request<Body>) -> Response {
+    match *request.method() {
+        Method::POST | Method::OPTIONS => track::handle(app, request).await,
+        _ => Problem::method("POST, OPTIONS").into_response(),
+    }
+}
+
+async fn script_at(State(app): State<Arc<App>>, request: Request<Body>) -> Response {
+    tag::handle(&app.tag, &request)
+}
+
+async fn nowhere(State(app): State<Arc<App>>, request: Request<Body>) -> Response {
+    // A page that still names another version of the script gets this one.
+    if app.tag.is_version(request.uri().path()) {
+        return tag::handle(&app.tag, &request);
+    }
     let detail = "Clicks go to /c/{offer}, events to /api/v1/events or /api/v1/events/{token}.";
     Problem::new(Kind::NotFound, detail).into_response()
 }
 
-/// What surrounds every request: the figures, and that no answer is ever kept by a cache.
+/// What surrounds every request: the figures, and that no answer is kept by a cache but where it says so itself.
 async fn around(State(app): State<Arc<App>>, request: Request<Body>, next: Next) -> Response {
     let route = match request.extensions().get::<MatchedPath>().map(MatchedPath::as_str) {
         Some(CLICK) => &app.metrics.requests.click,
         Some(EVENTS | EVENTS_BY_TOKEN) => &app.metrics.requests.events,
+        Some(path) if path == app.track_path => &app.metrics.requests.track,
+        Some(path) if path == app.tag.path || path == app.tag.versioned => &app.metrics.requests.tag,
         _ => &app.metrics.requests.other,
     };
     let _in_work = InWork::new(&route.in_flight);

@@ -23,13 +23,7 @@ pub fn known(headers: &HeaderMap) -> Option<VisitorId> {
     }
     let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
     let pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.filter(|(name, _)| *name == COOKIE).find_map(|(_, value)| ours(value))
-}
-
-fn ours(value: &str) -> Option<VisitorId> {
-    let id = Uuid::try_parse(value).ok().filter(|_| value.len() == 36)?;
-    let made_by_us = matches!(id.get_version_num(), 4 | 7) && id.get_variant() == uuid::Variant::RFC4122;
-    made_by_us.then_some(VisitorId(id))
+    pairs.filter(|(name, _)| *name == COOKIE).find_map(|(_, value)| VisitorId::made_by_us(value))
 }
 
 /// A new visitor. The id is random in all its digits: it must not tell when somebody was here first.

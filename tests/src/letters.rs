@@ -42,6 +42,7 @@ pub fn event(name: &str, tx: &str) -> Intake {
         visitor: None,
         parked: None,
         key: None,
+        told: None,
     }
 }
 

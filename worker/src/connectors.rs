@@ -143,9 +143,8 @@ async fn wanted(shared: &Shared, paused: impl Fn(&ConnectorId) -> bool) -> BTree
     let mut wanted: BTreeMap<_, _> = resources
         .connectors
         .iter()
-        .filter(|connector| connector.mode != Mode::Disabled && connector.webhook.enabled)
-        .filter(|connector| !paused(&connector.id))
-        .map(|connector| (connector.id.clone(), load(&connector.webhook)))
+        .filter(|connector| connector.mode != Mode::Disabled && !paused(&connector.id))
+        .filter_map(|connector| Some((connector.id.clone(), load(connector.live_webhook()?))))
         .collect();
     match shared.store.waiting(jiff::Timestamp::now()).await {
         Ok(waiting) => {
@@ -154,7 +153,11 @@ async fn wanted(shared: &Shared, paused: impl Fn(&ConnectorId) -> bool) -> BTree
             let sure = shared.metrics.newest_invalid.get() == 0 && is_newest(shared, in_use).await;
             let unfinished: BTreeSet<_> =
                 waiting.connectors.into_iter().map(|(connector, ..)| connector).filter(|_| sure).collect();
-            for connector in unfinished.into_iter().filter(|id| resources.connector(id).is_none()) {
+            // One that lost its webhook and kept its pixel is gone as far as its queue is concerned.
+            let gone = |id: &ConnectorId| {
+                resources.connector(id).is_none_or(|connector| connector.webhook.is_none())
+            };
+            for connector in unfinished.into_iter().filter(gone) {
                 wanted.entry(connector).or_insert(GONE);
             }
         }

@@ -4,7 +4,6 @@ use crate::bury;
 use crate::elsewhere;
 use crate::handover;
 use crate::late;
-use crate::pipeline::{self, Read, Rules};
 use crate::shared::Shared;
 use crate::unpack::{SUSPECT_AFTER, unpack};
 use carom_common::amqp::{PublishError, Taken};
@@ -13,6 +12,7 @@ use carom_common::dead_letter::Letter;
 use carom_common::envelope::Item;
 use carom_common::id::{EventId, SourceId};
 use carom_common::intake::Intake;
+use carom_common::pipeline::{self, Read, Rules};
 use carom_common::topology;
 use jiff::Timestamp;
 use std::collections::{BTreeSet, HashMap};
@@ -144,6 +144,7 @@ async fn resolve(shared: Arc<Shared>, group: Vec<Taken>) -> Result<(), PublishEr
         hasher: shared.hasher.clone(),
     };
     let mut candidates = Vec::new();
+    let (mut visits, mut reports) = (Vec::new(), Vec::new());
     let mut source_of: HashMap<EventId, SourceId> = HashMap::new();
     for intake in intakes {
         shared.metrics.taken(topology::EVENTS, intake.received_at);
@@ -156,11 +157,26 @@ async fn resolve(shared: Arc<Shared>, group: Vec<Taken>) -> Result<(), PublishEr
                 source_of.insert(candidate.event.id, source);
                 candidates.push(*candidate);
             }
+            Read::Visit(visit) => {
+                shared.metrics.events.with_label_values(&[source.as_str(), "visit"]).inc();
+                visits.push(*visit);
+            }
+            Read::Reports(told) => {
+                shared.metrics.pixel_reports(&rules.resources, &told);
+                reports.extend(told);
+            }
             Read::Letter(letter) => {
                 shared.metrics.events.with_label_values(&[source.as_str(), "dead"]).inc();
                 letters.push(*letter);
             }
         }
+    }
+    // Touches come before the events that they may have led to.
+    if !visits.is_empty() {
+        crate::settle::surely("record_visits", || shared.store.record_visits(visits.clone())).await;
+    }
+    if !reports.is_empty() {
+        crate::settle::surely("pixel_reports", || shared.store.keep_pixel_reports(reports.clone())).await;
     }
     let candidates: Arc<[_]> = candidates.into();
     let resolved = crate::settle::surely("resolve", || {

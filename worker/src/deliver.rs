@@ -20,7 +20,7 @@ use carom_common::dead_letter::Letter;
 use carom_common::delivery::{Delivery, Outcome, Reason};
 use carom_common::envelope;
 use carom_common::id::ConnectorId;
-use carom_common::postback::{self, Credentials, Postback};
+use carom_common::postback::{self, Credentials, Postback, Unrenderable};
 use carom_common::resources::Resources;
 use carom_common::resources::newest::{self, Look};
 use carom_common::secret::SecretRef;
@@ -159,7 +159,7 @@ async fn settled_elsewhere(
     delivery: &Delivery,
 ) -> Result<bool, PublishError> {
     let resources = shared.resources.borrow().clone();
-    let webhook = resources.connector(&delivery.connector).map(|connector| &connector.webhook);
+    let webhook = resources.connector(&delivery.connector).and_then(|connector| connector.webhook.as_ref());
     let longest = elsewhere::longest_attempt(&shared.config, webhook);
     let (key, event) = (key(delivery), delivery.facts.event.id);
     let settled = || async move { shared.together.standing(key, event).await == AttemptStanding::Settled };
@@ -332,6 +332,9 @@ fn render(
 }
 
 async fn exchange(shared: &Shared, connector: &Connector, delivery: &Delivery) -> Tried {
+    let Some(webhook) = &connector.webhook else {
+        return Tried::dead(Reason::Unrenderable, Unrenderable::NoWebhook.to_string());
+    };
     let counted = |outcome| shared.metrics.tokens.with_label_values(&[connector.id.as_str(), outcome]).inc();
     let token = match shared.tokens.token(&shared.egress, connector).await {
         Ok(token) => token,
@@ -351,8 +354,8 @@ async fn exchange(shared: &Shared, connector: &Connector, delivery: &Delivery) -
     let record = recorded(&postback, shared.config.worker.log_body_bytes);
     let mut secrets = postback.secrets();
     secrets.extend(token.clone());
-    let exchange = shared.egress.attempt(request(postback), connector.webhook.timeout.0).await;
-    let tried = Tried::exchanged(record, exchange, &secrets, connector.webhook.success.as_ref());
+    let exchange = shared.egress.attempt(request(postback), webhook.timeout.0).await;
+    let tried = Tried::exchanged(record, exchange, &secrets, webhook.success.as_ref());
     if let Some(token) = token.filter(|_| tried.status() == Some(401)) {
         shared.tokens.refused(&connector.id, &token).await;
     }

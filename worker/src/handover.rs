@@ -52,7 +52,10 @@ pub async fn deliveries(
     }
     let messages = by_connector.iter().flat_map(|(connector, deliveries)| {
         let queue = topology::deliver_queue(connector);
-        let most = resources.connector(connector).map_or(1, |connector| per_message(&connector.webhook));
+        let most = resources
+            .connector(connector)
+            .and_then(|connector| connector.webhook.as_ref())
+            .map_or(1, per_message);
         deliveries
             .chunks(most)
             .flat_map(batches)

@@ -4,11 +4,11 @@
 //! and nothing else changes: not the conversion, not the payouts, not what was sent.
 
 use crate::handover;
-use crate::select;
 use crate::shared::Shared;
 use carom_common::amqp::PublishError;
 use carom_common::connector::Connector;
 use carom_common::delivery::Delivery;
+use carom_common::pipeline::select;
 use carom_common::resources::Resources;
 use carom_common::store::Late;
 use carom_common::trace::{Code, Decision};

@@ -3,7 +3,8 @@
 use carom_common::amqp;
 use carom_common::delivery::{Delivery, Outcome, Reason};
 use carom_common::id::ConnectorId;
-use carom_common::store::ExchangeRecord;
+use carom_common::resources::Resources;
+use carom_common::store::{ExchangeRecord, PixelReport};
 use carom_common::telemetry::{self, FAST, SLOW};
 use carom_common::topology;
 use jiff::Timestamp;
@@ -86,6 +87,8 @@ pub struct Metrics {
     pub reconcile_missing: IntCounterVec,
     /// When a reconciliation last came to its end, by source.
     pub reconcile_last_success: IntGaugeVec,
+    /// What browsers report of pixels, by connector and outcome.
+    pixel_reports: IntCounterVec,
     lag: HistogramVec,
     attempts: IntCounterVec,
     attempt_duration: HistogramVec,
@@ -104,6 +107,7 @@ impl Metrics {
         Self {
             events: m.counters("events_total", "Events taken from carom.events, by source and outcome.", &["source", "outcome"]),
             clicks: m.counter("clicks_recorded_total", "Clicks recorded in the store."),
+            pixel_reports: m.counters("pixel_reports_total", "What browsers report of the pixels that they were given, by connector and outcome. A connector that is not configured is unknown.", &["connector", "outcome"]),
             pruned: m.counters("rows_pruned_total", "Rows of the store that were kept for long enough, by kind of data: deleted, or blanked where something refers to them.", &["kind"]),
             selected: m.counters("deliveries_selected_total", "Deliveries selected, by connector.", &["connector"]),
             in_flight: m.gauges("attempts_in_flight", "Attempts under way, by connector.", &["connector"]),
@@ -146,6 +150,15 @@ impl Metrics {
             dead: m.counters("dead_letters_total", "Letters put into the dead letters, by connector and reason.", &["connector", "reason"]),
             last_taken: std::sync::Mutex::default(),
             registry: m,
+        }
+    }
+
+    /// Counts what browsers report of pixels. Whoever knows a site key can name any connector.
+    pub fn pixel_reports(&self, resources: &Resources, reports: &[PixelReport]) {
+        for told in reports {
+            let connector = &told.report.connector;
+            let known = resources.connector(connector).map_or("unknown", |_| connector.as_str());
+            self.pixel_reports.with_label_values(&[known, told.report.outcome.as_str()]).inc();
         }
     }
 

@@ -88,7 +88,8 @@ impl Tokens {
         egress: &Egress,
         connector: &Connector,
     ) -> Result<Option<(String, bool)>, Error> {
-        let Some(authorization @ Authorization::OAuth2 { .. }) = &connector.webhook.authorization else {
+        let Some(webhook) = &connector.webhook else { return Ok(None) };
+        let Some(authorization @ Authorization::OAuth2 { .. }) = &webhook.authorization else {
             return Ok(None);
         };
         let place = self.place(&connector.id);
@@ -103,7 +104,7 @@ impl Tokens {
             return Err(error.clone());
         }
         place.token = None;
-        match fetch(egress, authorization, place.refresh.as_deref(), connector.webhook.timeout.0).await {
+        match fetch(egress, authorization, place.refresh.as_deref(), webhook.timeout.0).await {
             Ok((token, refresh)) => {
                 let text = token.text.clone();
                 place.token = Some(token);

@@ -1,6 +1,6 @@
 //! Laying the environment over the file over the defaults, and naming each fault's place.
 
-use super::{Config, DEFAULTS, Fault, Faults, broker, retention, spool};
+use super::{Config, DEFAULTS, Fault, Faults, broker, retention, spool, tag};
 use crate::secret::SecretRef;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -59,6 +59,7 @@ pub(super) fn load(
         faults.extend(config.iter().flat_map(|config| retention::faults(file, config)));
         faults.extend(config.iter().flat_map(|config| spool::faults(file, config)));
         faults.extend(config.iter().flat_map(|config| broker::faults(file, config)));
+        faults.extend(config.iter().flat_map(|config| tag::faults(file, config)));
     }
     match config {
         Some(config) if faults.is_empty() => Ok(Config { files, ..config }),

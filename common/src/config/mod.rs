@@ -9,6 +9,7 @@ mod layers;
 mod listeners;
 mod retention;
 mod spool;
+mod tag;
 
 pub use broker::Broker;
 pub use fault::{Fault, Faults};
@@ -45,6 +46,8 @@ pub struct Config {
     pub log: Log,
     /// carom-ingest.
     pub ingest: Ingest,
+    /// The tag that carom-ingest serves.
+    pub tag: Tag,
     /// carom-worker.
     pub worker: Worker,
     /// Outbound requests.
@@ -177,6 +180,18 @@ fn networks<'de, D: serde::Deserializer<'de>>(given: D) -> Result<Vec<IpNet>, D:
         })
     };
     Vec::<String>::deserialize(given)?.into_iter().map(network).collect()
+}
+
+/// `[tag]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tag {
+    /// The path of the script.
+    pub script: String,
+    /// The path of the endpoint that it sends to.
+    pub track: String,
+    /// How long an event of its waits for the store.
+    pub patience: Span,
 }
 
 /// `[worker]`

@@ -117,6 +117,27 @@ fn a_spool_has_room_for_something_and_a_file_of_its_own() {
 }
 
 #[test]
+fn the_tags_paths_are_paths_of_its_own() {
+    for (file, key) in [
+        ("script = \"carom.js\"", "tag.script"),
+        ("script = \"/\"", "tag.script"),
+        ("script = \"/a//b.js\"", "tag.script"),
+        ("script = \"/a/../b.js\"", "tag.script"),
+        ("script = \"/{file}\"", "tag.script"),
+        ("script = \"/carom.js?key=x\"", "tag.script"),
+        ("script = \"/c/carom.js\"", "tag.script"),
+        ("track = \"/api/v1/events\"", "tag.track"),
+        ("track = \"/carom.js\"", "tag.track"),
+    ] {
+        let faults = load(&format!("[tag]\n{file}"), &[]).unwrap_err();
+        assert_eq!(faults.len(), 1, "{file}: {faults:?}");
+        assert!(faults[0].contains(key) && faults[0].contains("; "), "{faults:?}");
+    }
+    let config = load("[tag]\nscript = \"/assets/shop-1.2~.js\"", &[("CAROM_TAG_TRACK", "/t")]).unwrap();
+    assert_eq!((config.tag.script.as_str(), config.tag.track.as_str()), ("/assets/shop-1.2~.js", "/t"));
+}
+
+#[test]
 fn ops_listeners_are_on_loopback_unless_told_otherwise_and_then_there_is_a_warning() {
     let config = load("", &[]).unwrap();
     assert!(config.ingest.ops_listen.ip().is_loopback() && config.worker.ops_listen.ip().is_loopback());

@@ -9,15 +9,15 @@ pub const HOLD: Duration = Duration::from_secs(60);
 
 /// Every fault, with its key within the connector.
 pub fn faults(connector: &Connector) -> Vec<Fault> {
-    let webhook = &connector.webhook;
+    let webhook = connector.webhook.as_ref();
     let mut faults = Vec::new();
-    if let Some(success) = &webhook.success {
+    if let Some(success) = webhook.and_then(|webhook| webhook.success.as_ref()) {
         faults.extend(success::faults(success).into_iter().map(|fault| {
             let key = format!("webhook.success.{}", fault.key);
             Fault { key: key.trim_end_matches('.').to_owned(), ..fault }
         }));
     }
-    if let Some(rate) = webhook.rate.filter(|rate| rate.interval() > HOLD) {
+    if let Some(rate) = webhook.and_then(|webhook| webhook.rate).filter(|rate| rate.interval() > HOLD) {
         let problem = format!("a rate of {rate} is less than one in a minute");
         faults.push(Fault::new("webhook.rate", problem, "choose at least 1/m, or 60/h"));
     }

@@ -76,7 +76,18 @@ pub(super) fn decode(intake: &Intake, source: &Source, query: &Parameters) -> Re
     let visits = visits::of(&view);
     let erases = view.raw_type == "contact.deleted";
     let event = Event { data: view.into_data(), ..event };
-    Ok(Decoded { event, named, found_by, claim, order, visits, erases, notes })
+    Ok(Decoded {
+        event,
+        named,
+        found_by,
+        claim,
+        order,
+        visits,
+        erases,
+        is_visit: false,
+        trl_test: false,
+        notes,
+    })
 }
 
 /// What was typed into the endpoint's URL, or is found at the paths that were typed there.

@@ -5,6 +5,7 @@
 
 mod parameters;
 mod plain;
+mod tag;
 mod clickfunnels;
 mod envelope;
 mod worth;
@@ -24,6 +25,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 pub use parameters::Parameters;
+pub use visits::without_query;
 
 /// What an intake says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +44,10 @@ pub struct Decoded {
     pub visits: Vec<Visit>,
     /// Whether the person that it names is to be erased.
     pub erases: bool,
+    /// Whether it is a visit that a tag reports: a touch, and no event.
+    pub is_visit: bool,
+    /// Whether its page was opened to try connectors that are in Test mode: `trl_test=1`.
+    pub trl_test: bool,
     /// What is worth telling about the reading of it.
     pub notes: Vec<(Code, String)>,
 }
@@ -58,6 +64,9 @@ pub enum Undecodable {
     /// Not text.
     #[error("the body is neither JSON nor a form: it is not UTF-8 text")]
     NotText,
+    /// JSON, and nothing that our tag says.
+    #[error("the body is no request of the tag: {0}")]
+    NotOfTag(String),
 }
 
 /// Reads an intake as its source's kind says.
@@ -69,6 +78,7 @@ pub fn decode(intake: &Intake, source: &Source) -> Result<Decoded, Undecodable> 
     let mut decoded = match source.kind {
         Kind::Clickfunnels => clickfunnels::decode(intake, source, &query)?,
         Kind::Plain => plain::decode(intake, source, &query)?,
+        Kind::Tag => tag::decode(intake, source)?,
     };
     if prune(&mut decoded.event.data, DEEPEST) {
         let detail = format!("what is nested deeper than {DEEPEST} levels is left out of its data");

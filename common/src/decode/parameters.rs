@@ -31,6 +31,11 @@ impl Parameters {
         }
     }
 
+    /// Those of an object, in its order.
+    pub fn of_object(object: Map<String, Value>) -> Self {
+        Self(object.into_iter().collect())
+    }
+
     /// These, and those of `other` that are not among them.
     pub fn and(mut self, other: Self) -> Self {
         self.0.extend(other.0);

@@ -3,10 +3,10 @@
 use super::{Decoded, Parameters, Undecodable, bounded, person, printable};
 use crate::attribution::{self, FoundBy, Named};
 use crate::conversion::{Claim, Evidence, Refund, Says};
-use crate::event::{Envelope, Event, Kind, Origin, Person};
+use crate::event::{Envelope, Event, Kind, Origin, Person, Visit};
 use crate::intake::Intake;
 use crate::money::{self, Amount};
-use crate::source::Source;
+use crate::source::{self, Source};
 use crate::trace::Code;
 use jiff::Timestamp;
 use rust_decimal::Decimal;
@@ -27,25 +27,68 @@ pub(super) fn decode(intake: &Intake, source: &Source, query: &Parameters) -> Re
     let body = Parameters::of_body(intake.content_type.as_deref(), &intake.body.0)?;
     // A signature is over the body: whoever has seen a signed request could send it again with another query.
     let parameters = if source.signature.is_some() { body } else { query.clone().and(body) };
-    let mut notes = Vec::new();
     let name = parameters.first(&EVENT).filter(|name| !attribution::is_placeholder(name));
     let name: String = name.unwrap_or_else(|| "conversion".to_owned()).chars().take(100).collect();
-    let kind = kind(&name);
-
     let keys: Vec<_> = source.click_id_keys.iter().map(String::as_str).collect();
-    let given_click = parameters.first(&keys);
+    let click = parameters.first(&keys);
+    let said = Said {
+        kind: kind(&name),
+        name,
+        found_by: if click.is_some() { FoundBy::Query } else { FoundBy::None },
+        click,
+        one_click: true,
+        id: parameters.first(&["event_id"]),
+        status: parameters.first(&["status"]),
+        at: intake.received_at,
+        visits: Vec::new(),
+        trl_test: false,
+        parameters,
+    };
+    Ok(event(said, intake, source))
+}
+
+/// An event as parameters tell it, with what senders tell each in their own way.
+pub(super) struct Said {
+    /// Everything that was given.
+    pub(super) parameters: Parameters,
+    /// What happened.
+    pub(super) name: String,
+    /// What that is to us.
+    pub(super) kind: Kind,
+    /// The click id, as given.
+    pub(super) click: Option<String>,
+    /// Where that stood.
+    pub(super) found_by: FoundBy,
+    /// Whether a click id that is none of ours is one click's. In a page's address it may be a whole campaign's.
+    pub(super) one_click: bool,
+    /// The sender's own id of it.
+    pub(super) id: Option<String>,
+    /// The status of a conversion, as given.
+    pub(super) status: Option<String>,
+    /// When it happened.
+    pub(super) at: Timestamp,
+    /// The visits that led to it.
+    pub(super) visits: Vec<Visit>,
+    /// Whether its page was opened to try connectors.
+    pub(super) trl_test: bool,
+}
+
+/// The event that parameters tell.
+pub(super) fn event(said: Said, intake: &Intake, source: &Source) -> Decoded {
+    let Said { parameters, name, kind, click: given_click, found_by, id: source_event_id, .. } = said;
+    let mut notes = Vec::new();
     let named = given_click.as_deref().map_or(Named::Nothing, attribution::named);
     let value = value(&parameters, &mut notes);
     let transaction = parameters.first(&TRANSACTION).filter(|id| !attribution::is_placeholder(id));
 
-    let click_key = given_click.filter(|_| !matches!(named, Named::Placeholder(_) | Named::Nothing));
+    let click_key =
+        given_click.filter(|_| said.one_click && matches!(named, Named::Click(_) | Named::Foreign(_)));
     let conversion_key = match (&transaction, &named, click_key) {
         (Some(id), _, _) => Some(format!("txid:{id}")),
         (None, Named::Click(id), _) => Some(format!("click:{id}:{}", conversion_name(&name, kind))),
         (None, _, Some(given)) => Some(format!("click:{given}:{}", conversion_name(&name, kind))),
         (None, _, None) => None,
     };
-    let source_event_id = parameters.first(&["event_id"]);
     let key = match (&source_event_id, &conversion_key) {
         (Some(id), _) => format!("{}:id:{id}", source.id),
         (None, Some(key)) => {
@@ -61,15 +104,13 @@ pub(super) fn decode(intake: &Intake, source: &Source, query: &Parameters) -> Re
         email: given(&parameters, "email").as_deref().and_then(person::email),
         phone: given(&parameters, "phone"),
     };
-    let status = parameters.first(&["status"]);
-    let claim = claim(
-        kind,
-        &name,
-        conversion_key.or_else(|| Some(format!("event:{}", intake.id))),
-        status,
-        value,
-        intake.received_at,
-    );
+    let alone = || match (source.kind, &source_event_id) {
+        // A call that is sent again comes by another intake, and is to be told under the same ids.
+        (source::Kind::Tag, Some(id)) => format!("event:{id}"),
+        _ => format!("event:{}", intake.id),
+    };
+    let claim =
+        claim(kind, &name, conversion_key.unwrap_or_else(alone), said.status, value, intake.received_at);
     let event = Event {
         id: intake.id,
         advertiser: source.advertiser.clone(),
@@ -88,7 +129,7 @@ pub(super) fn decode(intake: &Intake, source: &Source, query: &Parameters) -> Re
             Named::Foreign(text) => Some(text.clone()),
             _ => None,
         },
-        at: intake.received_at,
+        at: said.at,
         received_at: intake.received_at,
         value,
         transaction: transaction.map(bounded),
@@ -96,8 +137,20 @@ pub(super) fn decode(intake: &Intake, source: &Source, query: &Parameters) -> Re
         person,
         data: parameters.into_object(),
     };
-    let found_by = if named == Named::Nothing { FoundBy::None } else { FoundBy::Query };
-    Ok(Decoded { event, named, found_by, claim, order: None, visits: Vec::new(), erases: false, notes })
+    let found_by = if named == Named::Nothing { FoundBy::None } else { found_by };
+    let (visits, trl_test) = (said.visits, said.trl_test);
+    Decoded {
+        event,
+        named,
+        found_by,
+        claim,
+        order: None,
+        visits,
+        erases: false,
+        is_visit: false,
+        trl_test,
+        notes,
+    }
 }
 
 /// A parameter that is not a macro which nobody filled in.
@@ -106,7 +159,7 @@ fn given(parameters: &Parameters, name: &str) -> Option<String> {
     Some(printable(value.trim(), 254))
 }
 
-fn kind(name: &str) -> Kind {
+pub(super) fn kind(name: &str) -> Kind {
     let name = name.to_ascii_lowercase();
     if CONVERSIONS.contains(&name.as_str()) {
         Kind::Conversion
@@ -151,12 +204,12 @@ pub(super) fn amount(given: &str, notes: &mut Vec<(Code, String)>) -> Option<Dec
 fn claim(
     kind: Kind,
     name: &str,
-    key: Option<String>,
+    key: String,
     status: Option<String>,
     value: Option<Amount>,
     at: Timestamp,
 ) -> Option<Claim> {
-    let key = bounded(key?);
+    let key = bounded(key);
     let says = match kind {
         Kind::Conversion => match status.as_deref().map(str::to_ascii_lowercase).as_deref() {
             Some("pending") => Says::Pending,

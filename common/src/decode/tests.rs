@@ -3,6 +3,7 @@ mod envelopes;
 mod fixtures;
 mod fuzz;
 mod rules;
+mod tag;
 
 use super::*;
 use crate::conversion::Says;
@@ -27,6 +28,7 @@ fn intake(query: &str, body: &[u8]) -> Intake {
         visitor: None,
         parked: None,
         key: None,
+        told: None,
     }
 }
 

@@ -135,7 +135,7 @@ fn every_template_passes_check_with_all_that_is_optional_left_open() {
 fn a_template_that_renames_events_renames_all_that_it_fires_on() {
     for template in templates() {
         let (connector, _) = read(&filled(template));
-        let renamed = &connector.webhook.rename;
+        let renamed = &connector.webhook.as_ref().unwrap().rename;
         let fired = connector.triggers.iter().flat_map(|trigger| match trigger {
             Trigger::Conversion => ["purchase", "sale", "upsell", "lead"].map(str::to_owned).to_vec(),
             other => vec![other.to_string()],

@@ -7,6 +7,7 @@ use crate::secret::SecretRef;
 use crate::template::location::is_loopback;
 use crate::template::{Fault, Template, catalogue};
 use crate::time::Span;
+use std::collections::BTreeMap;
 
 const LONGEST_TIMEOUT: Span = Span::from_secs(60);
 const MOST_AT_ONCE: u16 = 1_000;
@@ -21,7 +22,7 @@ pub fn faults(webhook: &Webhook) -> Vec<Fault> {
     faults.extend(references(webhook));
     faults.extend(authorization::faults(webhook, blueprint.as_ref().map(|blueprint| &blueprint.url)));
     faults.extend(signing::faults(webhook));
-    faults.extend(renaming(webhook));
+    faults.extend(renaming(&webhook.rename));
     if webhook.timeout.0.is_zero() || webhook.timeout > LONGEST_TIMEOUT {
         let problem = format!("a timeout of {} is out of range", webhook.timeout);
         faults.push(Fault::new("timeout", problem, "choose more than nothing and at most 1m"));
@@ -73,11 +74,11 @@ fn references(webhook: &Webhook) -> Vec<Fault> {
     all.into_iter().map(|(key, _)| fault(key)).collect()
 }
 
-/// The faults of its names for events.
-fn renaming(webhook: &Webhook) -> Vec<Fault> {
+/// The faults of a receiver's names for events.
+pub(crate) fn renaming(rename: &BTreeMap<String, String>) -> Vec<Fault> {
     let mut faults = Vec::new();
-    let names: Vec<_> = webhook.rename.keys().map(|name| name.to_lowercase()).collect();
-    for (index, (name, new)) in webhook.rename.iter().enumerate() {
+    let names: Vec<_> = rename.keys().map(|name| name.to_lowercase()).collect();
+    for (index, (name, new)) in rename.iter().enumerate() {
         let key = format!("rename.{name}");
         if name.is_empty() || new.is_empty() {
             faults.push(Fault::new(&key, "an event has no name", "write a name on both sides, or remove it"));

@@ -23,15 +23,17 @@ use std::collections::BTreeMap;
 
 /// What is told, and to whom.
 #[derive(Clone, Copy)]
-pub(super) struct Subject<'a> {
+pub(crate) struct Subject<'a> {
     /// The connector.
-    pub(super) connector: &'a Connector,
+    pub(crate) connector: &'a Connector,
     /// The delivery.
-    pub(super) delivery: &'a DeliveryId,
+    pub(crate) delivery: &'a DeliveryId,
     /// What it tells.
-    pub(super) facts: &'a Facts,
+    pub(crate) facts: &'a Facts,
+    /// Its own names for events, by ours.
+    pub(crate) rename: &'a BTreeMap<String, String>,
     /// The secrets that the connector's templates name.
-    pub(super) secrets: &'a BTreeMap<String, String>,
+    pub(crate) secrets: &'a BTreeMap<String, String>,
 }
 
 type Text<'a> = Option<Cow<'a, str>>;
@@ -157,11 +159,10 @@ impl<'a> Subject<'a> {
 
     /// The connector's own name for an event, where it has one.
     fn renamed(&self, name: &'a str) -> &'a str {
-        let renamed = &self.connector.webhook.rename;
         // Lower case by Unicode: a custom event's name can be in any script.
         let lower = name.to_lowercase();
-        let exact = renamed.get(name);
-        let other = || renamed.iter().find(|(ours, _)| ours.to_lowercase() == lower).map(|(_, new)| new);
+        let exact = self.rename.get(name);
+        let other = || self.rename.iter().find(|(ours, _)| ours.to_lowercase() == lower).map(|(_, new)| new);
         exact.or_else(other).map_or(name, String::as_str)
     }
 

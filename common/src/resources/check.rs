@@ -3,6 +3,8 @@
 
 mod api;
 mod click_id;
+mod pixel;
+mod tag;
 
 use super::Resources;
 use super::place::{Place, Places};
@@ -30,7 +32,8 @@ pub fn check(resources: &Resources, places: &Places) -> (Vec<Fault>, Vec<Fault>)
 /// nobody in, which the check before `apply` tells and this does not.
 pub fn document(resources: &Resources) -> Vec<Fault> {
     let places = |kind: &str, ids: Vec<&str>| -> Vec<Place> {
-        let place = |id| Place { file: "the store".to_owned(), key: format!("{kind}[{id}]") };
+        let place =
+            |id| Place { file: "the store".to_owned(), key: format!("{kind}[{id}]"), code_line: None };
         ids.into_iter().map(place).collect()
     };
     let places = Places {
@@ -79,18 +82,15 @@ fn offers_and_connectors(
             condition::warnings(&connector.conditions, &offers).into_iter().map(|fault| at(place, "", fault)),
         );
         faults.extend(currencies(connector, place));
-        if connector.pixel.as_ref().is_some_and(|pixel| pixel.enabled) {
-            let problem = "no pixel is fired by this version, so this one never is";
-            warnings.push(fault(place, "pixel.enabled", problem, "leave it off, or send the webhook alone"));
-        }
         faults.extend(limits::faults(connector).into_iter().map(|fault| at(place, "", fault)));
-        faults.extend(
-            postback::faults(&connector.webhook).into_iter().map(|fault| at(place, "webhook.", fault)),
-        );
+        if let Some(webhook) = &connector.webhook {
+            let found = postback::faults(webhook);
+            faults.extend(found.into_iter().map(|fault| at(place, "webhook.", fault)));
+            let found = postback::warnings(webhook);
+            warnings.extend(found.into_iter().map(|fault| at(place, "webhook.", fault)));
+        }
         click_id::check(connector, place, faults);
-        warnings.extend(
-            postback::warnings(&connector.webhook).into_iter().map(|fault| at(place, "webhook.", fault)),
-        );
+        pixel::check(connector, place, faults, warnings);
     }
 }
 
@@ -140,33 +140,14 @@ fn owned(resources: &Resources, places: &Places, faults: &mut Vec<Fault>) {
 fn sources(resources: &Resources, places: &Places, faults: &mut Vec<Fault>, warnings: &mut Vec<Fault>) {
     let mut domains: HashMap<String, &Place> = HashMap::new();
     let mut tokens = HashMap::new();
+    let mut site_keys = HashMap::new();
     for (source, place) in resources.sources.iter().zip(&places.sources) {
-        let signed = source.signature.is_some();
-        if !source.open && !signed && source.tokens.is_empty() {
-            let remedy = "give it `tokens` or a `signature`, or say `open = true` if anybody may send as it";
-            faults.push(fault(place, "tokens", "nobody could send as this source", remedy));
-        }
-        if source.open {
-            warnings.push(fault(
-                place,
-                "open",
-                "anybody can send events as this source",
-                "give it `tokens` or a `signature` instead",
-            ));
-            if source.event_domains.is_empty() && source.tokens.is_empty() {
-                let remedy = "give it `event_domains` (or `tokens`), or no request can name it";
-                faults.push(fault(place, "event_domains", "an open source is named by its domain", remedy));
-            }
-        } else if signed && source.event_domains.is_empty() && source.tokens.is_empty() {
-            let remedy = "give it `event_domains` (or `tokens`), or no request can name it";
-            let problem = "a signature proves who sends, and does not name the source";
-            faults.push(fault(place, "event_domains", problem, remedy));
-        } else if !signed && !source.event_domains.is_empty() {
-            let remedy = "remove them, give the source a `signature`, or say `open = true`: a domain names a \
-                          source and authenticates nobody";
-            faults.push(fault(place, "event_domains", "the source is neither signed nor open", remedy));
+        tag::check(source, place, &mut site_keys, faults);
+        if source.kind != Kind::Tag {
+            reachable(source, place, faults, warnings);
         }
         signature(source, place, faults, warnings);
+
         for (index, domain) in source.event_domains.iter().enumerate() {
             let key = format!("event_domains[{index}]");
             if domain.is_empty()
@@ -210,13 +191,42 @@ fn sources(resources: &Resources, places: &Places, faults: &mut Vec<Fault>, warn
                 warnings.push(fault(place, &format!("{prefix}event"), problem, remedy));
             }
         }
-        if source.kind == Kind::Plain && !source.mapping.is_empty() {
-            let remedy = "remove it: a plain event is what its event_parameter says";
+        if source.kind != Kind::Clickfunnels && !source.mapping.is_empty() {
+            let remedy = "remove it: an event of this kind is what its own name says";
             faults.push(fault(place, "mapping", "is of sources of kind \"clickfunnels\"", remedy));
         }
         if source.click_id_keys.iter().all(|key| key.trim().is_empty()) {
             faults.push(fault(place, "click_id_keys", "is empty", "leave it out to use the usual names"));
         }
+    }
+}
+
+/// Whether anybody can send as a source, and whether somebody could who should not.
+fn reachable(source: &Source, place: &Place, faults: &mut Vec<Fault>, warnings: &mut Vec<Fault>) {
+    let signed = source.signature.is_some();
+    if !source.open && !signed && source.tokens.is_empty() {
+        let remedy = "give it `tokens` or a `signature`, or say `open = true` if anybody may send as it";
+        faults.push(fault(place, "tokens", "nobody could send as this source", remedy));
+    }
+    if source.open {
+        warnings.push(fault(
+            place,
+            "open",
+            "anybody can send events as this source",
+            "give it `tokens` or a `signature` instead",
+        ));
+        if source.event_domains.is_empty() && source.tokens.is_empty() {
+            let remedy = "give it `event_domains` (or `tokens`), or no request can name it";
+            faults.push(fault(place, "event_domains", "an open source is named by its domain", remedy));
+        }
+    } else if signed && source.event_domains.is_empty() && source.tokens.is_empty() {
+        let remedy = "give it `event_domains` (or `tokens`), or no request can name it";
+        let problem = "a signature proves who sends, and does not name the source";
+        faults.push(fault(place, "event_domains", problem, remedy));
+    } else if !signed && !source.event_domains.is_empty() {
+        let remedy = "remove them, give the source a `signature`, or say `open = true`: a domain names a \
+                      source and authenticates nobody";
+        faults.push(fault(place, "event_domains", "the source is neither signed nor open", remedy));
     }
 }
 

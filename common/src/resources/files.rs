@@ -20,7 +20,7 @@ const REQUIRED: [(&str, &[&str]); 4] = [
     ("advertiser", &["id"]),
     ("source", &["id", "advertiser", "kind"]),
     ("offer", &["id", "advertiser", "tracking_url"]),
-    ("connector", &["id", "advertiser", "triggers", "webhook", "webhook.url"]),
+    ("connector", &["id", "advertiser", "triggers", "webhook.url", "pixel.code"]),
 ];
 
 /// What was read and found good.
@@ -86,7 +86,7 @@ fn over<T, I: PartialEq>(
 ) -> Vec<T> {
     let stays = |item: &T| !own.iter().any(|other| id(other) == id(item));
     let mut items: Vec<T> = base.into_iter().filter(stays).collect();
-    let elsewhere = Place { file: ELSEWHERE.to_owned(), key: String::new() };
+    let elsewhere = Place { file: ELSEWHERE.to_owned(), key: String::new(), code_line: None };
     places.splice(0..0, std::iter::repeat_n(elsewhere, items.len()));
     items.extend(own);
     items
@@ -184,7 +184,9 @@ pub fn read(file: &str, text: &str, resources: &mut Resources, places: &mut Plac
                 .get("id")
                 .and_then(Value::as_str)
                 .map_or_else(|| format!("#{}", index + 1), ToOwned::to_owned);
-            let place = Place { file: file.to_owned(), key: format!("{kind}[{id}]") };
+            let code = item.get("pixel").and_then(|pixel| pixel.get("code")).and_then(Value::as_str);
+            let code_line = code.and_then(|code| line_of(text, code));
+            let place = Place { file: file.to_owned(), key: format!("{kind}[{id}]"), code_line };
             match kind.as_str() {
                 "advertiser" => keep::<Advertiser>(
                     item,
@@ -207,6 +209,14 @@ pub fn read(file: &str, text: &str, resources: &mut Resources, places: &mut Plac
     }
 }
 
+/// The line that a value of several lines begins in, where it stands in the text as it is, and once.
+fn line_of(text: &str, value: &str) -> Option<u32> {
+    let text = text.replace("\r\n", "\n");
+    let mut found = text.match_indices(value).filter(|_| value.contains('\n'));
+    let (at, _) = found.next()?;
+    found.next().is_none().then(|| u32::try_from(text[..at].matches('\n').count() + 1).ok())?
+}
+
 fn keep<T: DeserializeOwned>(
     table: Table,
     place: Place,
@@ -224,7 +234,9 @@ fn keep<T: DeserializeOwned>(
 fn parse<T: DeserializeOwned>(mut table: Table, place: &Place, faults: &mut Vec<Fault>) -> Option<T> {
     let kind = place.key.split('[').next().unwrap_or_default();
     let required = REQUIRED.iter().find(|(name, _)| *name == kind).map_or(&[][..], |(_, keys)| keys);
-    let missing: Vec<_> = required.iter().filter(|key| lookup(&table, key).is_none()).collect();
+    // What a part must have is only missing where the part is there.
+    let asked = |key: &&&str| key.rsplit_once('.').is_none_or(|(part, _)| lookup(&table, part).is_some());
+    let missing: Vec<_> = required.iter().filter(asked).filter(|key| lookup(&table, key).is_none()).collect();
     for key in &missing {
         faults.push(Fault::new(
             &place.file,
@@ -247,8 +259,12 @@ fn parse<T: DeserializeOwned>(mut table: Table, place: &Place, faults: &mut Vec<
                     return None;
                 };
                 let key = format!("{}.{path}", place.key);
-                faults.push(Fault::new(&place.file, key, told(&path, &removed, error.inner().message()), ""));
                 sound = false;
+                // That a part lacks what it must have is told already.
+                if missing.iter().any(|key| key.rsplit_once('.').is_some_and(|(part, _)| part == path)) {
+                    continue;
+                }
+                faults.push(Fault::new(&place.file, key, told(&path, &removed, error.inner().message()), ""));
             }
         }
     }

@@ -11,6 +11,7 @@ pub mod place;
 use crate::connector::Connector;
 use crate::id::{ConnectorId, OfferId, SourceId};
 use crate::offer::{Advertiser, Offer};
+use crate::pixel::Approvals;
 use crate::source::Source;
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +40,9 @@ pub struct Versioned {
     pub version: u64,
     /// The resources.
     pub resources: Resources,
+    /// Which pixels may fire: decided apart from the resources, and followed with them.
+    #[serde(default)]
+    pub approvals: Approvals,
 }
 
 impl Resources {

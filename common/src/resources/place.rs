@@ -21,4 +21,6 @@ pub struct Place {
     pub file: String,
     /// The resource, as in `connector[meta]`.
     pub key: String,
+    /// The line of the file that its pixel's code begins in, where its lines are the file's own.
+    pub code_line: Option<u32>,
 }

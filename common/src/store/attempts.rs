@@ -1,10 +1,10 @@
 //! The webhook log: attempts in the order of settling.
 
-use super::Store;
 use super::column::{Condition, millis, time, uuid, word};
 use super::session::{Row, Session};
+use super::{Store, pixels};
 use crate::id::{DeliveryId, EventId};
-use crate::store::{AttemptRecord, Error, ExchangeRecord, LogFilter};
+use crate::store::{AttemptRecord, DeliveryRecord, Error, ExchangeRecord, LogFilter};
 use std::time::Duration;
 
 /// The longest page, whatever is asked for: a reading is to be short.
@@ -104,7 +104,9 @@ fn condition(filter: &LogFilter) -> Condition {
         condition.and("delivery_id = ?", delivery.0.as_bytes().to_vec());
     }
     if let Some(event) = filter.event {
-        let of_event = "delivery_id IN (SELECT id FROM deliveries WHERE event_id = ?)";
+        // Who has a pixel alone has no delivery.
+        let of_event = "delivery_id IN (SELECT id FROM deliveries WHERE event_id = ?
+                            UNION SELECT delivery_id FROM attempts WHERE attempt = 0 AND event_id = ?)";
         condition.and(of_event, event.0.as_bytes().to_vec());
     }
     if let Some(sequence) = filter.sequence {
@@ -135,11 +137,29 @@ fn page(
     let (matching, limit) = (&condition.sql, limit.min(PAGE));
     let sql =
         format!("SELECT {COLUMNS} FROM attempts WHERE {matching} ORDER BY sequence {order} LIMIT {limit}");
-    session.rows(&sql, condition.values.as_slice(), record)
+    pixels::with_reports(session, session.rows(&sql, condition.values.as_slice(), record)?)
+}
+
+/// What was tried for an event, in the order of settling, its pixels among it.
+pub(super) fn of_event(
+    session: &Session<'_>,
+    event: EventId,
+    deliveries: &[DeliveryRecord],
+) -> Result<Vec<AttemptRecord>, Error> {
+    let of_pixels =
+        format!("SELECT {COLUMNS} FROM attempts WHERE attempt = 0 AND event_id = ?1 LIMIT {PAGE}");
+    let mut tried = session.rows(&of_pixels, [event.0.as_bytes()], record)?;
+    for delivery in deliveries {
+        tried.extend(of_delivery(session, delivery.id)?);
+    }
+    tried.sort_by_key(|attempt| attempt.sequence);
+    // A pixel whose connector has a webhook as well was found twice.
+    tried.dedup_by_key(|attempt| attempt.sequence);
+    pixels::with_reports(session, tried)
 }
 
 /// The attempts of one delivery, for its event's trace.
-pub(super) fn of_delivery(session: &Session<'_>, delivery: DeliveryId) -> Result<Vec<AttemptRecord>, Error> {
+fn of_delivery(session: &Session<'_>, delivery: DeliveryId) -> Result<Vec<AttemptRecord>, Error> {
     let sql =
         format!("SELECT {COLUMNS} FROM attempts WHERE delivery_id = ?1 ORDER BY round, attempt LIMIT {PAGE}");
     session.rows(&sql, [delivery.0.as_bytes()], record)
@@ -160,6 +180,7 @@ fn record(row: &Row<'_>) -> Result<AttemptRecord, Error> {
         outcome: row.get("outcome")?,
         detail: row.get("detail")?,
         exchange,
+        reports: Vec::new(),
     })
 }
 

@@ -8,7 +8,7 @@ use super::attempts::blanked_exchange;
 use super::column::{document, fit, json, millis};
 use super::reach::{Hold, Reach};
 use super::session::{Row, Session};
-use super::{Store, clicks, deliveries, identities, late, orders, parking, trace};
+use super::{Store, clicks, deliveries, identities, late, orders, parking, pixels, trace, visits};
 use crate::dead_letter::Letter;
 use crate::event::{Event, Person};
 use crate::id::{AdvertiserId, ClickId, EventId};
@@ -378,7 +378,7 @@ pub(super) fn blank_document(session: &Session<'_>, event: EventId) -> Result<()
     Ok(())
 }
 
-/// Blanks what the webhook log keeps of an event's deliveries.
+/// Blanks what the webhook log keeps of an event's deliveries and pixels.
 pub(super) fn blank_exchanges(session: &Session<'_>, event: EventId) -> Result<usize, Error> {
     let sql = concat!(
         "UPDATE attempts SET ",
@@ -386,7 +386,7 @@ pub(super) fn blank_exchanges(session: &Session<'_>, event: EventId) -> Result<u
         " WHERE delivery_id IN (SELECT id FROM deliveries WHERE event_id = ?1)
           AND (url <> '' OR response <> '')"
     );
-    session.execute(sql, [event.0.as_bytes()])
+    Ok(session.execute(sql, [event.0.as_bytes()])? + pixels::blank(session, event)?)
 }
 
 fn blank_letters(session: &Session<'_>, event: EventId) -> Result<u64, Error> {
@@ -430,8 +430,9 @@ fn erase_ties(session: &Session<'_>, somebody: &Somebody, found: &Belongings) ->
         }
         Ok(count)
     };
-    let visits = "DELETE FROM visits WHERE advertiser = ?1 AND key = ?2";
-    erased.visits = each(visits, &mut found.contacts.iter())?;
+    let of_key = "DELETE FROM visits WHERE advertiser = ?1 AND key = ?2";
+    let of_nobody: Vec<_> = found.events.iter().map(|event| visits::key_of_nobody(*event)).collect();
+    erased.visits = each(of_key, &mut found.contacts.iter().chain(&found.browsers).chain(&of_nobody))?;
     let foreign = "DELETE FROM foreign_clicks WHERE advertiser = ?1 AND key = ?2";
     erased.foreign_clicks =
         each(foreign, &mut found.contacts.iter().chain(&found.marks).chain(&found.orders))?;

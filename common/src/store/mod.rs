@@ -10,6 +10,7 @@
 //! thread writes and commits in groups (`writer`), holding what its jobs need nobody else to decide on
 //! (`reach`); a few read-only connections answer everything else (`readers`).
 
+mod approvals;
 mod attempts;
 mod clicks;
 mod column;
@@ -32,6 +33,7 @@ mod overdue;
 mod parking;
 mod pauses;
 mod payouts;
+mod pixels;
 mod postgres;
 mod reach;
 mod readers;

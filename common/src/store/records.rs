@@ -14,6 +14,7 @@ use crate::order::{Earlier, Order};
 use crate::retry::Tier;
 use crate::touch::{self, History, Touch};
 use crate::trace::Decision;
+use crate::track::{Outcome, Report};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -105,6 +106,8 @@ pub struct Candidate {
     pub visits: Vec<Visit>,
     /// Whether the person that it names is to be erased.
     pub erases: bool,
+    /// Whether its page was opened to try connectors that are in Test mode.
+    pub trl_test: bool,
     /// How long after a paid order another one is an upsell.
     pub upsell_window: Duration,
     /// The names of its source's click id: what stands under them is not masked where the intake is kept.
@@ -637,14 +640,47 @@ pub struct AttemptRecord {
     pub event_type: String,
     /// Its round.
     pub round: u32,
-    /// Its number in that round.
+    /// Its number in that round; 0 for a pixel.
     pub attempt: u32,
-    /// `delivered`, `retry`, `dead` or `test`.
+    /// `delivered`, `retry`, `dead`, `test` or `pixel`.
     pub outcome: String,
-    /// The tier or the reason.
+    /// The tier or the reason; of a pixel, where it runs.
     pub detail: String,
-    /// The exchange, if there was one.
+    /// The exchange, if there was one. A pixel's has the page as its URL, and the code as its body.
     pub exchange: Option<ExchangeRecord>,
+    /// What the browser reports of a pixel.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub reports: Vec<Reported>,
+}
+
+impl AttemptRecord {
+    /// Whether it is a pixel: no attempt of ours, but what a browser was given.
+    pub fn is_pixel(&self) -> bool {
+        self.attempt == 0
+    }
+}
+
+/// What became of a pixel, as a tag has reported it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PixelReport {
+    /// What it says.
+    pub report: Report,
+    /// The source that it came from: only of that one's events is it believed.
+    pub source: SourceId,
+    /// When it came in.
+    pub at: Timestamp,
+}
+
+/// The same as the log shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Reported {
+    /// What became of the pixel.
+    pub outcome: Outcome,
+    /// When the report came in.
+    pub at: Timestamp,
+    /// What the browser says about it: text of a stranger's.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub detail: String,
 }
 
 /// Which attempts to list.
@@ -660,7 +696,7 @@ pub struct LogFilter {
     pub sequence: Option<i64>,
     /// Settled before the one with this sequence number: how the newest are paged backwards.
     pub before: Option<i64>,
-    /// With this outcome only: `delivered`, `retry`, `dead` or `test`.
+    /// With this outcome only: `delivered`, `retry`, `dead`, `test` or `pixel`.
     pub outcome: Option<String>,
     /// Made at or after this.
     pub since: Option<Timestamp>,

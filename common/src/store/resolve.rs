@@ -6,7 +6,7 @@ use super::reach::{Hold, Reach};
 use super::session::Session;
 use super::{
     Store, clicks, conversions, counted, deliveries, erase, foreign, identities, late, news, orders, parking,
-    payouts, seen, subjects, touches, trace, visits,
+    payouts, pixels, seen, subjects, touches, trace, visits,
 };
 use crate::conversion::{Claim, Says};
 use crate::event::{Event, Kind};
@@ -52,6 +52,23 @@ impl Store {
                 keep(session, candidate, &known, decide(candidate, &known))
             };
             candidates.iter().map(resolve).collect()
+        })
+        .await
+    }
+}
+
+impl Store {
+    /// What is known of a candidate now, for a preview of what will be decided: nothing is held, and nobody waits for
+    /// it. None where it is of a person who was erased.
+    ///
+    /// # Errors
+    /// The database failed, or something stored cannot be read.
+    pub async fn known(&self, candidate: Arc<Candidate>) -> Result<Option<Known>, Error> {
+        self.read(move |session| {
+            if erase::is_of_the_erased(session, &candidate, true)? {
+                return Ok(None);
+            }
+            known(session, &candidate).map(Some)
         })
         .await
     }
@@ -229,12 +246,14 @@ fn keep(
         duplicate: false,
     };
     let mut traced_with = event;
+    let told = candidate.intake.told.as_deref();
     match resolution.verdict {
         Verdict::Duplicate { first } => {
             resolved.duplicate = true;
             traced_with = first;
             if first != event {
                 subjects::also_came_as(session, first, event)?;
+                told.map_or(Ok(()), |told| pixels::keep(session, first, &candidate.event, told))?;
             }
         }
         Verdict::Resume(deliveries) => {
@@ -259,6 +278,7 @@ fn keep(
         Verdict::Decide(decided) => {
             let news = decided.news.as_ref().map(|news| news::kept(news, known)).transpose()?;
             keep_event(session, candidate, "decided", Some(&decided), news)?;
+            told.map_or(Ok(()), |told| pixels::keep(session, event, &candidate.event, told))?;
             seen::note(session, &candidate.event)?;
             if let Some(click) = candidate.names_click().filter(|_| !decided.wanting.is_empty()) {
                 late::want(session, click, event, &decided.wanting)?;
@@ -328,8 +348,11 @@ fn keep_ties(
         foreign::keep(session, event, who, click)?;
     }
     let buyer = || known.order.as_ref().and_then(|order| order.buyer.clone());
-    if let Some(contact) = who.contact.clone().or_else(buyer) {
-        visits::keep(session, event, &contact, &candidate.visits)?;
+    if !candidate.visits.is_empty() {
+        // What a browser reports is its visitor's, until it says who that is.
+        let whose = who.contact.clone().or_else(buyer).or_else(|| who.visitor.clone());
+        let whose = whose.unwrap_or_else(|| visits::key_of_nobody(event.id));
+        visits::keep(session, event, &whose, &candidate.visits)?;
     }
     if let Some(claim) = &decided.payout {
         payouts::claim(session, advertiser, claim)?;

@@ -1,9 +1,9 @@
 //! The configuration resources, one row per version.
 
-use super::Store;
 use super::column::{document, json, millis};
 use super::reach::Reach;
 use super::session::{Row, Session};
+use super::{Store, approvals};
 use crate::resources::{Resources, Versioned};
 use crate::store::{Applied, Error};
 use jiff::Timestamp;
@@ -82,16 +82,22 @@ fn next_version(session: &Session<'_>) -> Result<i64, Error> {
 
 fn newest(session: &Session<'_>) -> Result<Option<Versioned>, Error> {
     let sql = "SELECT version, document FROM resources ORDER BY version DESC LIMIT 1";
-    session.first(sql, (), versioned)
+    whole(session, session.first(sql, (), versioned)?)
 }
 
 fn of_version(session: &Session<'_>, version: i64) -> Result<Option<Versioned>, Error> {
     let sql = "SELECT version, document FROM resources WHERE version = ?1";
-    session.first(sql, [version], versioned)
+    whole(session, session.first(sql, [version], versioned)?)
+}
+
+/// With the approvals of the same moment.
+fn whole(session: &Session<'_>, found: Option<Versioned>) -> Result<Option<Versioned>, Error> {
+    let Some(found) = found else { return Ok(None) };
+    Ok(Some(Versioned { approvals: approvals::all(session)?, ..found }))
 }
 
 fn versioned(row: &Row<'_>) -> Result<Versioned, Error> {
     let version: i64 = row.get(0)?;
     let resources = document("set of resources", &row.get::<_, String>(1)?)?;
-    Ok(Versioned { version: version.unsigned_abs(), resources })
+    Ok(Versioned { version: version.unsigned_abs(), resources, ..Versioned::default() })
 }

@@ -52,17 +52,7 @@ fn step(session: &Session<'_>, what: Perishable, before: i64) -> Result<usize, E
                  SELECT advertiser, id FROM visits WHERE at < ?1 ORDER BY at LIMIT ?2)",
             before,
         ),
-        Perishable::Log => execute(
-            session,
-            concat!(
-                "UPDATE attempts SET ",
-                blanked_exchange!(),
-                " WHERE sequence IN (
-                     SELECT sequence FROM attempts WHERE (url <> '' OR response <> '') AND at < ?1
-                     ORDER BY at LIMIT ?2)"
-            ),
-            before,
-        ),
+        Perishable::Log => log(session, before),
         Perishable::Decisions => decisions(session, before),
         Perishable::Letters => letters(session, before),
         Perishable::Identities => people(session, before),
@@ -73,6 +63,20 @@ fn step(session: &Session<'_>, what: Perishable, before: i64) -> Result<usize, E
             before,
         ),
     }
+}
+
+/// Blanks what attempts said and were answered, and forgets what browsers reported of pixels.
+fn log(session: &Session<'_>, before: i64) -> Result<usize, Error> {
+    let attempts = concat!(
+        "UPDATE attempts SET ",
+        blanked_exchange!(),
+        " WHERE sequence IN (
+             SELECT sequence FROM attempts WHERE (url <> '' OR response <> '') AND at < ?1
+             ORDER BY at LIMIT ?2)"
+    );
+    let reports = "DELETE FROM pixel_reports WHERE (event_id, source, delivery_id, outcome) IN (
+                       SELECT event_id, source, delivery_id, outcome FROM pixel_reports WHERE at < ?1 ORDER BY at LIMIT ?2)";
+    Ok(execute(session, attempts, before)? + execute(session, reports, before)?)
 }
 
 fn execute(session: &Session<'_>, sql: &str, before: i64) -> Result<usize, Error> {

@@ -47,6 +47,20 @@ pub(super) const STEPS: &[Step] = &[
         sqlite: Some(include_str!("sqlite/migrations/0008_leases.sql")),
         postgres: Some(include_str!("postgres/migrations/0008_leases.sql")),
     },
+    // It only adds a table.
+    Step {
+        version: 9,
+        serves: 8,
+        sqlite: Some(include_str!("sqlite/migrations/0009_pixel_approvals.sql")),
+        postgres: Some(include_str!("postgres/migrations/0009_pixel_approvals.sql")),
+    },
+    // A table and an index that older binaries need not know.
+    Step {
+        version: 10,
+        serves: 8,
+        sqlite: Some(include_str!("sqlite/migrations/0010_pixel_reports.sql")),
+        postgres: Some(include_str!("postgres/migrations/0010_pixel_reports.sql")),
+    },
 ];
 
 /// The version that this binary was made for.

@@ -117,6 +117,7 @@ fn candidate(event: &Event) -> Candidate {
         parked: None,
         verified: Default::default(),
         key: None,
+        told: None,
     };
     Candidate {
         who: Who::of(&event, &Hasher::new(b"key")),
@@ -127,6 +128,7 @@ fn candidate(event: &Event) -> Candidate {
         order: None,
         visits: Vec::new(),
         erases: false,
+        trl_test: false,
         upsell_window: Duration::from_secs(3_600),
         spared: Vec::new(),
         intake: Arc::new(intake),

@@ -62,8 +62,8 @@ pub(super) fn gather(
         known.insert(visit.id.clone());
         add(TouchRef::Visit(visit.id.clone()), Touch::from(visit));
     }
-    for contact in visitor.holders.iter().filter(|holder| holder.starts_with("contact:")) {
-        for visit in visits::of(session, event, contact, NEWEST)? {
+    for holder in visitor.holders.iter().filter(|holder| visits::may_have(holder)) {
+        for visit in visits::of(session, event, holder, NEWEST)? {
             if !known.contains(&visit.id) {
                 add(TouchRef::Visit(visit.id.clone()), Touch::from(&visit));
             }

@@ -132,11 +132,7 @@ fn trace_of_event(session: &Session<'_>, id: EventId) -> Result<Option<EventTrac
         None => None,
     };
     let deliveries = deliveries::of_event(session, id)?;
-    let mut tried = Vec::new();
-    for delivery in &deliveries {
-        tried.extend(attempts::of_delivery(session, delivery.id)?);
-    }
-    tried.sort_by_key(|attempt| attempt.sequence);
+    let tried = attempts::of_event(session, id, &deliveries)?;
     let recorded = click.map_or(Ok(None), |id| clicks::find(session, id))?;
     Ok(Some(EventTrace {
         progress,

@@ -23,6 +23,8 @@ pub enum Syntax {
     All,
     /// `{name}` alone, and the name must be known.
     Braces,
+    /// `{{NAME}}` alone: code has brackets and braces of its own.
+    DoubleBraces,
 }
 
 /// The macros of one kind of template.
@@ -146,6 +148,10 @@ pub static CONNECTOR: Catalogue = Catalogue {
         "TEST" => "1 of a test order, and of what a connector in Test mode is made to send; else 0.",
     },
 };
+
+/// The macros of a pixel's code: those of connectors, in double braces only.
+pub static PIXEL: Catalogue =
+    Catalogue { syntax: Syntax::DoubleBraces, prefix: None, macros: CONNECTOR.macros };
 
 /// The macros of an offer's tracking URL.
 pub static OFFER: Catalogue = Catalogue {

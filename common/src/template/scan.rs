@@ -10,36 +10,41 @@ use std::borrow::Cow;
 pub(super) struct Scan {
     literal: String,
     pieces: Vec<Piece>,
-    faults: Vec<Malformed>,
+    /// With the bytes that they begin at.
+    faults: Vec<(usize, Malformed)>,
 }
 
 impl Scan {
-    /// The pieces of a text, or everything in it that is meant as a macro and is none, in its order.
-    pub(super) fn of(text: &str, catalogue: &Catalogue) -> Result<Vec<Piece>, Vec<Malformed>> {
+    /// The pieces of a text, and everything in it that is meant as a macro and is none, in its order. Such a one is
+    /// a piece as well, of a macro without a name.
+    pub(super) fn of(text: &str, catalogue: &Catalogue) -> (Vec<Piece>, Vec<(usize, Malformed)>) {
         let mut scan = Self::default();
         let mut rest = text;
         while let Some(at) = rest.find(['{', '[']) {
             scan.literal.push_str(&rest[..at]);
             rest = &rest[at..];
-            rest = &rest[scan.bracket(rest, catalogue)..];
+            rest = &rest[scan.bracket(text.len() - rest.len(), rest, catalogue)..];
         }
         scan.literal.push_str(rest);
         scan.end_literal();
-        if scan.faults.is_empty() { Ok(scan.pieces) } else { Err(scan.faults) }
+        (scan.pieces, scan.faults)
     }
 
     /// Takes what begins with the bracket or brace that `rest` begins with; returns its length.
-    fn bracket(&mut self, rest: &str, catalogue: &Catalogue) -> usize {
+    /// It stands at byte `at` of the whole.
+    fn bracket(&mut self, at: usize, rest: &str, catalogue: &Catalogue) -> usize {
         if rest.starts_with("{{") {
-            return self.double(rest, catalogue);
+            return self.double(at, rest, catalogue);
         }
         let braces_only = catalogue.syntax == Syntax::Braces;
-        if let Some(name) = single(rest).filter(|_| !(braces_only && rest.starts_with('['))) {
+        let is_text = catalogue.syntax == Syntax::DoubleBraces || braces_only && rest.starts_with('[');
+        if let Some(name) = single(rest).filter(|_| !is_text) {
             let len = name.len() + 2;
             match catalogue.single(name) {
                 Some(known) => self.found(known, Vec::new(), &rest[..len]),
                 None if braces_only => {
-                    self.faults.push(Malformed::Unknown { name: excerpt(name), known: catalogue.listed() });
+                    let unknown = Malformed::Unknown { name: excerpt(name), known: catalogue.listed() };
+                    self.faults.push((at, unknown));
                 }
                 None => self.literal.push_str(&rest[..len]),
             }
@@ -49,14 +54,15 @@ impl Scan {
         1
     }
 
-    fn double(&mut self, rest: &str, catalogue: &Catalogue) -> usize {
+    fn double(&mut self, at: usize, rest: &str, catalogue: &Catalogue) -> usize {
         let Some(end) = end_of(rest) else {
-            self.faults.push(Malformed::Unterminated(excerpt(rest)));
+            self.faults.push((at, Malformed::Unterminated(excerpt(rest))));
+            self.found(Cow::Borrowed(""), Vec::new(), rest);
             return rest.len();
         };
         let len = end + 2;
         if catalogue.syntax == Syntax::Braces {
-            self.faults.push(Malformed::DoubleBraces(excerpt(&rest[..len])));
+            self.faults.push((at, Malformed::DoubleBraces(excerpt(&rest[..len]))));
             return len;
         }
         let inner = &rest[2..end];
@@ -67,8 +73,9 @@ impl Scan {
         match (check_name(name), filters) {
             (Ok(()), Ok(filters)) => self.found(catalogue.name(name), filters, &rest[..len]),
             (name, filters) => {
-                self.faults.extend(name.err());
-                self.faults.extend(filters.err().into_iter().flatten());
+                let faults = name.err().into_iter().chain(filters.err().into_iter().flatten());
+                self.faults.extend(faults.map(|fault| (at, fault)));
+                self.found(Cow::Borrowed(""), Vec::new(), &rest[..len]);
             }
         }
         len

@@ -19,6 +19,7 @@ fn parcel(bytes: usize) -> Parcel {
         visitor: None,
         parked: None,
         key: None,
+        told: None,
     };
     Parcel::new(&intake, None).unwrap()
 }

@@ -10,6 +10,7 @@ use crate::limits::Limits;
 use crate::publish::Line;
 use crate::room::{self, Rooms};
 use crate::spool::{Queue, tests::opened};
+use crate::track::{History, Readable};
 use carom_common::amqp::PublishError;
 use carom_common::click::Click;
 use carom_common::config;
@@ -28,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 mod touches;
+mod track;
 
 /// What the stand-in for the broker does.
 #[derive(Clone, Copy)]
@@ -45,8 +47,10 @@ struct Relay {
     router: Router,
     intakes: Arc<Mutex<Vec<Intake>>>,
     clicks: Arc<Mutex<Vec<Click>>>,
-    _index: watch::Sender<Arc<Index>>,
-    _folder: TempDir,
+    index: watch::Sender<Arc<Index>>,
+    /// The store in which a page's visitor is looked up: none at first.
+    readable: watch::Sender<Option<Readable>>,
+    folder: TempDir,
 }
 
 /// What the spool is like.
@@ -143,10 +147,12 @@ fn relay_with(broker: Broker, disk: Disk, limits: impl FnOnce(&mut config::Inges
              "signature": {"scheme": "clickfunnels", "secrets": [{"file": secret}], "tolerance": "36500d"}},
             {"id": "faulty", "advertiser": "acme", "kind": "plain", "event_domains": ["faulty.example"],
              "signature": {"scheme": "hmac", "secrets": [{"file": secret}]}},
+            {"id": "shop-tag", "advertiser": "acme", "kind": "tag", "site_key": "pk_live_1",
+             "allowed_origins": ["https://shop.example", "https://shop.example:8443"]},
         ],
     });
     let resources = serde_json::from_value(resources).unwrap();
-    let index = Arc::new(Index::new(Arc::new(Versioned { version: 1, resources })));
+    let index = Arc::new(Index::new(Arc::new(Versioned { version: 1, resources, ..Versioned::default() })));
     let (sender, index) = watch::channel(index);
     let mut ingest = Config::load(None).unwrap().ingest;
     limits(&mut ingest);
@@ -157,8 +163,12 @@ fn relay_with(broker: Broker, disk: Disk, limits: impl FnOnce(&mut config::Inges
     };
     let (events, intakes) = custody(broker, Queue::Events, ingest.max_in_flight, &spool);
     let (redirects, clicks) = custody(broker, Queue::Clicks, ingest.max_in_flight, &spool);
+    let (readable, store) = watch::channel(None);
     let app = Arc::new(App {
         index,
+        track_path: Config::load(None).unwrap().tag.track,
+        history: History::new(store, Duration::from_millis(200)),
+        log_bytes: 4096,
         events,
         clicks: redirects,
         countries: Countries::fixed(geo::tests::small()),
@@ -166,10 +176,11 @@ fn relay_with(broker: Broker, disk: Disk, limits: impl FnOnce(&mut config::Inges
         rooms: Rooms::new(ingest.max_bytes_in_flight),
         sources: Limits::new(ingest.max_in_flight_per_source, room::share(&ingest)),
         confirm_timeout: Duration::from_millis(200),
+        tag: tag::Tag::new(&Config::load(None).unwrap().tag),
         limits: ingest,
         metrics: Arc::new(crate::metrics::Ingest::new(&carom_common::telemetry::Metrics::new("test"))),
     });
-    Relay { router: router(app.clone()), app, intakes, clicks, _index: sender, _folder: folder }
+    Relay { router: router(app.clone()), app, intakes, clicks, index: sender, readable, folder }
 }
 
 impl Relay {
@@ -518,6 +529,7 @@ async fn ingest_warns_of_exactly_what_the_worker_cannot_decode() {
                 visitor: None,
                 parked: None,
                 key: None,
+                told: None,
             };
             let decoded = carom_common::decode::decode(&intake, source);
             assert_eq!(fine, decoded.is_ok(), "{url} {:?}", intake.body);

@@ -37,6 +37,7 @@ fn parcel(text: &str) -> Parcel {
         visitor: None,
         parked: None,
         key: None,
+        told: None,
     };
     Parcel::new(&intake, None).unwrap()
 }

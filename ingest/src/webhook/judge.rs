@@ -2,7 +2,9 @@
 //! still mend it should hear of it now.
 
 use crate::problem::{Kind, Problem};
+use carom_common::decode::Undecodable;
 use carom_common::source;
+use carom_common::track;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 
@@ -19,6 +21,7 @@ pub fn judge(
     let first = body.iter().find(|byte| !byte.is_ascii_whitespace());
     let says_json = content_type.is_some_and(|given| given.to_ascii_lowercase().contains("json"));
     match (kind, first) {
+        (source::Kind::Tag, _) => of_tag(body),
         (source::Kind::Clickfunnels, None) => {
             Err(Problem::new(Kind::EmptyEvent, "Send the event as a JSON object in the body of a POST."))
         }
@@ -33,6 +36,16 @@ pub fn judge(
             Ok(_) => Ok(()),
             Err(_) => Err(Problem::new(Kind::NotText, "Send a JSON object, or a form in UTF-8.")),
         },
+    }
+}
+
+fn of_tag(body: &[u8]) -> Result<(), Problem> {
+    match track::Request::read(body) {
+        Ok(_) => Ok(()),
+        Err(Undecodable::NotOfTag(why)) => {
+            Err(Problem::new(Kind::NotOfTag, format!("Send what the tag of this version sends: {why}.")))
+        }
+        Err(_) => object(body).and(Err(Problem::new(Kind::NotText, "Send a JSON object."))),
     }
 }
 
@@ -108,12 +121,13 @@ impl<'de> Visitor<'de> for ReadThrough {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use source::Kind::{Clickfunnels, Plain};
+    use source::Kind::{Clickfunnels, Plain, Tag};
 
     #[test]
     fn a_body_is_judged_by_what_its_source_sends() {
         const JSON: Option<&str> = Some("application/json; charset=utf-8");
         const FORM: Option<&str> = Some("application/x-www-form-urlencoded");
+        const VISIT: &[u8] = b"{\"v\":1,\"id\":\"01890a5d-ac96-774b-bcce-b302099a8057\",\"visit\":true}";
         let deep = "[".repeat(200);
         type Row<'a> = (source::Kind, &'a str, Option<&'a str>, &'a [u8], Option<Kind>);
         let table: &[Row<'_>] = &[
@@ -136,6 +150,12 @@ mod tests {
             (Plain, "", JSON, b"3", Some(Kind::NotAnObject)),
             (Plain, "", FORM, b"\xff\xfe", Some(Kind::NotText)),
             (Plain, "", FORM, b"\0", None),
+            (Tag, "", None, VISIT, None),
+            (Tag, "a=1", JSON, VISIT, None),
+            (Tag, "a=1", None, b"", Some(Kind::NotJson)),
+            (Tag, "", None, b"{\"v\":1", Some(Kind::NotJson)),
+            (Tag, "", None, b"{\"v\":1}", Some(Kind::NotOfTag)),
+            (Tag, "", None, b"[]", Some(Kind::NotAnObject)),
         ];
         for (kind, query, content_type, body, wrong) in table {
             let judged = judge(*kind, query, *content_type, body);

@@ -218,5 +218,6 @@ fn intake(bench: &Bench, journey: &Journey, source: &carom_common::id::SourceId,
         visitor: None,
         parked: None,
         key: None,
+        told: None,
     }
 }

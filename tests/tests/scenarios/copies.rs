@@ -25,6 +25,7 @@ fn intake(txid: usize) -> Intake {
         visitor: None,
         parked: None,
         key: None,
+        told: None,
     }
 }
 

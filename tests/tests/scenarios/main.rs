@@ -20,6 +20,7 @@ mod out_of_order;
 mod late;
 mod permutations;
 mod table;
+mod track;
 mod connectors;
 mod operating;
 mod library;

@@ -223,6 +223,7 @@ async fn an_event_that_is_too_old_for_a_connector_is_a_dead_letter_and_never_sen
         visitor: None,
         parked: None,
         key: None,
+        told: None,
     };
     let body = envelope::encode(std::slice::from_ref(&old));
     wire::publish(&stack.vhost()?.url, "", "carom.events", &body).await?;

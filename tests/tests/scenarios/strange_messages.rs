@@ -92,6 +92,7 @@ async fn what_the_broker_cannot_route_is_kept_and_replayed() -> Result<()> {
         visitor: None,
         parked: None,
         key: None,
+        told: None,
     };
     wire::publish(&url, "carom.work", "carom.nowhere", &envelope::encode(&[intake])).await?;
     wire::publish(&url, "carom.work", "carom.deliver.nobody", b"not ours").await?;

@@ -188,6 +188,7 @@ async fn publish(
             parked: None,
             verified: Verified::Unrecorded,
             key: None,
+            told: None,
         })
         .collect();
     if intakes.is_empty() {

@@ -144,6 +144,7 @@ mod tests {
                 parked: None,
                 verified: Verified::Unrecorded,
                 key: None,
+                told: None,
             };
             let key = decode::decode(&intake, &source).unwrap().event.key;
             assert!(record.keys.contains(&key), "{key} is not in {:?}", record.keys);

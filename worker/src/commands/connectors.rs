@@ -65,7 +65,7 @@ async fn standings(store: &Store) -> anyhow::Result<Vec<Standing>> {
             oldest_due: due.get(&id).map(|(_, since)| *since),
             dead: dead.get(&id).copied().unwrap_or_default(),
             paused: pauses.remove(&id),
-            webhook: webhook.enabled,
+            webhook: webhook.is_some_and(|webhook| webhook.enabled),
             id,
             advertiser,
             mode,

@@ -33,7 +33,7 @@ pub struct LogArgs {
     #[arg(long)]
     pub delivery: Option<String>,
     /// With this outcome only.
-    #[arg(long, value_parser = ["delivered", "retry", "dead", "test"])]
+    #[arg(long, value_parser = ["delivered", "retry", "dead", "test", "pixel"])]
     pub outcome: Option<String>,
     /// Answered with this status only: 404, or 4xx for all of a class, or none where no answer came.
     #[arg(long)]
@@ -224,13 +224,22 @@ pub fn line(attempt: &AttemptRecord) -> String {
             (None, Some(failure)) => format!(" → {failure} after {} ms", exchange.duration.as_millis()),
             (None, None) => String::new(),
         };
+        let came = if attempt.is_pixel() { String::new() } else { came };
         let _ = write!(line, "  {} {}{came}", exchange.method, exchange.url);
     }
-    let _ = write!(
-        line,
-        "  [attempt {} of round {}, {} {}, delivery {}]",
-        attempt.attempt, attempt.round, attempt.event_type, attempt.event, attempt.delivery
-    );
+    let what = match (attempt.is_pixel(), attempt.outcome.as_str()) {
+        (true, "test") => "a pixel, not given to the browser".to_owned(),
+        (true, _) => "given to the browser".to_owned(),
+        (false, _) => format!("attempt {} of round {}", attempt.attempt, attempt.round),
+    };
+    let (event, delivery) = (attempt.event, attempt.delivery);
+    let _ = write!(line, "  [{what}, {} {event}, delivery {delivery}]", attempt.event_type);
+    for report in &attempt.reports {
+        let _ = write!(line, "\n      {} at {}", report.outcome.as_str(), report.at);
+        if !report.detail.is_empty() {
+            let _ = write!(line, ": {}", printable(&report.detail));
+        }
+    }
     line
 }
 
@@ -246,7 +255,8 @@ fn whole(attempt: &AttemptRecord) -> String {
     for line in exchange.request_headers.lines() {
         let _ = writeln!(text, "    {line}");
     }
-    for (what, content) in [("body", &exchange.request_body), ("answer", &exchange.response)] {
+    let body = if attempt.is_pixel() { "code" } else { "body" };
+    for (what, content) in [(body, &exchange.request_body), ("answer", &exchange.response)] {
         if !content.is_empty() {
             let _ = writeln!(text, "    {what}:");
             content.lines().for_each(|line| {

@@ -21,7 +21,7 @@ pub struct MacrosArgs {
     #[arg(long, conflicts_with = "kind")]
     pub source: Option<String>,
     /// With the fields that sources of this kind have.
-    #[arg(long, value_parser = ["clickfunnels", "plain"])]
+    #[arg(long, value_parser = ["clickfunnels", "plain", "tag"])]
     pub kind: Option<String>,
     /// Machine-readable.
     #[arg(long)]
@@ -91,7 +91,11 @@ pub async fn run(config: &Config, args: &MacrosArgs) -> anyhow::Result<()> {
     let fields = match (parsed::<SourceId>(args.source.as_deref())?, args.kind.as_deref()) {
         (Some(source), _) => Some(recorded(config, source).await?),
         (None, Some(kind)) => {
-            let kind = if kind == "plain" { Kind::Plain } else { Kind::Clickfunnels };
+            let kind = match kind {
+                "plain" => Kind::Plain,
+                "tag" => Kind::Tag,
+                _ => Kind::Clickfunnels,
+            };
             Some(usual(kind))
         }
         (None, None) => None,
@@ -122,6 +126,7 @@ fn usual(kind: Kind) -> Fields {
     let (of, paths): (_, &[&str]) = match kind {
         Kind::Clickfunnels => ("Of ClickFunnels' own data, for example", &CLICKFUNNELS),
         Kind::Plain => ("Of a plain event every parameter by its name, for example", &PLAIN),
+        Kind::Tag => ("Of a tag's event every value of its data by its name, for example", &PLAIN),
     };
     Fields { of: of.to_owned(), paths: paths.iter().map(|path| (*path).to_owned()).collect() }
 }

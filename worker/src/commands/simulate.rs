@@ -9,7 +9,7 @@ mod report;
 use super::chosen::Chosen;
 use super::{ago, json_line, stored};
 use carom_common::config::Config;
-use carom_common::connector::{Connector, Mode, Webhook};
+use carom_common::connector::{Connector, Mode};
 use carom_common::news::News;
 use clap::Args;
 use indicatif::ProgressBar;
@@ -124,8 +124,7 @@ impl<'a> Simulation<'a> {
 /// The same as if it were Enabled: what is compared are rules, and a connector that is being tried is seldom
 /// Enabled already.
 fn enabled(connector: &Connector) -> Connector {
-    let webhook = Webhook { enabled: true, ..connector.webhook.clone() };
-    Connector { mode: Mode::Enabled, webhook, ..connector.clone() }
+    Connector { mode: Mode::Enabled, ..connector.with_live_webhook() }
 }
 
 #[cfg(test)]

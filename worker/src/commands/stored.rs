@@ -2,9 +2,9 @@
 //!
 //! The one place where `preview`, `test-webhook` and `simulate` meet selection.
 
-use crate::select::{self, Selection};
 use carom_common::connector::Connector;
 use carom_common::news::News;
+use carom_common::pipeline::select::{self, Selection};
 use jiff::Timestamp;
 
 /// Selects one connector as the worker does, or not; `all` are those beside it, by whose parameters it is known

@@ -4,7 +4,7 @@
 //! delivery has, so no receiver takes it for one.
 
 use super::trial::{ShownRequest, Trial, TrialArgs, Tried};
-use super::{json_line, printable};
+use super::{Usage, json_line, printable};
 use crate::deliver;
 use crate::egress::{self, Egress};
 use crate::tokens::Tokens;
@@ -76,6 +76,10 @@ async fn send(
     facts: &Facts,
 ) -> anyhow::Result<Tested> {
     let connector = &trial.connector;
+    let Some(webhook) = &connector.webhook else {
+        let problem = format!("connector {} has no webhook: `pixel preview` shows its pixel", connector.id);
+        return Err(Usage(problem).into());
+    };
     // A real delivery's id is of version 8.
     let delivery = DeliveryId(Uuid::now_v7());
     let token = Tokens::default().token(egress, connector).await?.map(|(token, _)| token);
@@ -87,13 +91,13 @@ async fn send(
     let unresolved = postback.unresolved.clone();
     let secrets: Vec<_> = postback.secrets().into_iter().chain(token).collect();
     let record = deliver::recorded(&postback, 0);
-    let exchange = egress.attempt(deliver::request(postback), connector.webhook.timeout.0).await;
+    let exchange = egress.attempt(deliver::request(postback), webhook.timeout.0).await;
     let answer = exchange
         .result
         .as_ref()
         .map(|response| postback::answer(&response.body_excerpt, response.truncated, &secrets));
     let answer = answer.unwrap_or_default();
-    let judged = deliver::Tried::exchanged(record, exchange, &secrets, connector.webhook.success.as_ref());
+    let judged = deliver::Tried::exchanged(record, exchange, &secrets, webhook.success.as_ref());
     let delivered = judged.outcome(1, &config.retry.schedule) == Outcome::Delivered;
     let record = judged.exchange.unwrap_or_default();
     Ok(Tested {

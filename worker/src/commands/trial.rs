@@ -158,10 +158,9 @@ async fn past(chosen: &Chosen, connector: &Connector, id: EventId) -> anyhow::Re
 pub fn requests(news: &News, connector: &Connector, all: &[Connector], now: Timestamp) -> Vec<Asked> {
     let open = Connector {
         mode: Mode::Enabled,
-        webhook: carom_common::connector::Webhook { enabled: true, ..connector.webhook.clone() },
         conditions: Vec::new(),
         currencies: Vec::new(),
-        ..connector.clone()
+        ..connector.with_live_webhook()
     };
     let unmatched = Connector { click_id: None, ..open.clone() };
     let any = vec![Trigger::Conversion, Trigger::Refund];

@@ -1,12 +1,12 @@
 //! A desk that clicks and events come over: the pipeline and the store, without a broker.
 
 use crate::late;
-use crate::pipeline::{self, Read, Rules};
 use carom_common::click::Click;
 use carom_common::delivery::Delivery;
 use carom_common::id::{ClickId, EventId, VisitorId};
 use carom_common::intake::{Body, Intake, Parked};
 use carom_common::news::News;
+use carom_common::pipeline::{self, Read, Rules};
 use carom_common::resources::Resources;
 use carom_common::retry::Schedule;
 use carom_common::store::{Settings, Store, Verdict};
@@ -173,5 +173,6 @@ fn intake(day: i64, query: &str, parked: Option<Parked>) -> Intake {
         visitor: None,
         parked,
         key: None,
+        told: None,
     }
 }

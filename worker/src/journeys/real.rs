@@ -6,12 +6,12 @@ use super::body;
 use super::generate::{WINDOWS, advertiser};
 use super::journey::{Arrival, Event, Input};
 use super::simple;
-use crate::pipeline::{self, Read, Rules};
 use carom_common::click::{Click, NotATouch};
 use carom_common::conversion::Step;
 use carom_common::id::EventId;
 use carom_common::identity::Hasher;
 use carom_common::intake::{Body, Intake};
+use carom_common::pipeline::{self, Read, Rules};
 use carom_common::resources::Resources;
 use carom_common::retry::Schedule;
 use carom_common::store::{RecordedClicks, Resolved, Store, Verdict};
@@ -226,5 +226,6 @@ fn intake(event: &Event, now: Timestamp) -> Intake {
         parked: None,
         verified: Default::default(),
         key: None,
+        told: None,
     }
 }

@@ -39,7 +39,7 @@ fn read(text: &str) -> (Resources, Vec<Fault>, Vec<Fault>) {
 fn a_good_file_is_read_without_a_word() {
     let (resources, faults, warnings) = read(GOOD);
     assert_eq!((faults, warnings), (vec![], vec![]));
-    assert_eq!(resources.connectors[0].webhook.parameters.len(), 1);
+    assert_eq!(resources.connectors[0].webhook.as_ref().unwrap().parameters.len(), 1);
 }
 
 #[test]
@@ -318,7 +318,7 @@ fn a_file_over_what_is_applied_need_not_be_whole_and_comes_before_it() {
     let ids: Vec<_> = over.connectors.iter().map(|id| id.as_str()).collect();
     assert_eq!(ids, ["network", "second"]);
     let network = over.resources.connectors.iter().find(|one| one.id.as_str() == "network").unwrap();
-    assert_eq!(network.webhook.url, "https://network.example/");
+    assert_eq!(network.webhook.as_ref().unwrap().url, "https://network.example/");
     assert_eq!((over.resources.connectors.len(), over.resources.sources.len()), (2, 1));
 
     std::fs::write(&file, connector("second", "acme") + &connector("second", "acme")).unwrap();
@@ -364,18 +364,87 @@ fn click_id_matching_that_nothing_can_match_is_a_fault_and_a_shared_parameter_a_
 }
 
 #[test]
-fn a_currency_that_nobody_has_is_a_fault_and_a_pixel_that_nothing_fires_a_warning() {
+fn a_currency_that_nobody_has_is_a_fault() {
     let with = |lines: &str| {
-        let (_, faults, warnings) =
+        let (_, faults, _) =
             read(&GOOD.replace("[connector.webhook]", &format!("{lines}\n[connector.webhook]")));
-        let keys = |found: Vec<Fault>| found.into_iter().map(|fault| fault.key).collect::<Vec<_>>();
-        (keys(faults), keys(warnings))
+        faults.into_iter().map(|fault| fault.key).collect::<Vec<_>>()
     };
-    let none: Vec<String> = Vec::new();
-    assert_eq!(with("currencies = [\"EUR\", \"usd\"]"), (none.clone(), none.clone()));
-    let unknown = with("currencies = [\"EURO\", \"USD\", \"\"]").0;
+    assert_eq!(with("currencies = [\"EUR\", \"usd\"]"), Vec::<String>::new());
+    let unknown = with("currencies = [\"EURO\", \"USD\", \"\"]");
     assert_eq!(unknown, ["connector[network].currencies[0]", "connector[network].currencies[2]"]);
-    assert_eq!(with("pixel = { code = \"<p>\" }"), (none.clone(), none.clone()));
-    let enabled = with("pixel = { code = \"<p>\", enabled = true }");
-    assert_eq!(enabled, (none, vec!["connector[network].pixel.enabled".to_owned()]));
+}
+
+/// A document with a connector that has these halves; its faults and warnings.
+fn halves(lines: &str) -> (Vec<Fault>, Vec<Fault>) {
+    let text = format!(
+        "[[advertiser]]\nid = \"acme\"\n\n[[connector]]\nid = \"n\"\nadvertiser = \"acme\"\n\
+         triggers = [\"conversion\"]\n{lines}\n"
+    );
+    let (_, faults, warnings) = read(&text);
+    (faults, warnings)
+}
+
+#[test]
+fn a_connector_has_a_webhook_a_pixel_or_both() {
+    let webhook = "[connector.webhook]\nurl = \"https://n.example/\"\n";
+    let pixel = "[connector.pixel]\ncode = \"f()\"\n";
+    for good in [webhook.to_owned(), pixel.to_owned(), format!("{webhook}{pixel}")] {
+        assert_eq!(halves(&good), (vec![], vec![]), "{good}");
+    }
+    for (lines, key, problem) in [
+        ("", "connector[n].webhook", "there is neither a webhook nor a pixel"),
+        ("[connector.webhook]", "connector[n].webhook.url", "is missing"),
+        ("[connector.pixel]", "connector[n].pixel.code", "is missing"),
+    ] {
+        let (faults, _) = halves(lines);
+        let told: Vec<_> = faults.iter().map(|fault| (fault.key.as_str(), fault.problem.as_str())).collect();
+        assert_eq!(told, [(key, problem)]);
+    }
+}
+
+#[test]
+fn a_pixels_faults_are_told_with_line_and_column_in_the_code_and_the_line_of_the_file() {
+    let (faults, _) =
+        halves("[connector.pixel]\ncode = '''\n<script>\n  f({{VALUE}}, \"{{secret.key}}\")\n</script>\n'''");
+    let told: Vec<_> = faults.iter().map(|fault| (fault.key.as_str(), fault.problem.as_str())).collect();
+    assert_eq!(
+        told,
+        [
+            (
+                "connector[n].pixel.code",
+                "line 2, column 5 (line 11 of the file): a macro stands in JavaScript outside of a string, where its \
+                 value would be code"
+            ),
+            (
+                "connector[n].pixel.code",
+                "line 2, column 17 (line 11 of the file): a secret would be told to every visitor"
+            ),
+        ]
+    );
+    assert!(faults[0].remedy.contains("Number("), "{}", faults[0].remedy);
+    // A basic string has escapes, so that its lines are not those of the file.
+    let (faults, _) = halves("[connector.pixel]\ncode = \"f()\\n\\tg({{VALUE}})\"");
+    assert!(faults[0].problem.starts_with("line 2, column 4: a macro stands"), "{}", faults[0].problem);
+}
+
+#[test]
+fn a_pixel_in_the_page_itself_is_warned_of() {
+    let pixel = |lines: &str| halves(&format!("[connector.pixel]\ncode = \"f()\"\n{lines}"));
+    assert_eq!(pixel("enabled = true"), (vec![], vec![]));
+    assert_eq!(pixel("sandbox = false"), (vec![], vec![]));
+    let (faults, warnings) = pixel("enabled = true\nsandbox = false");
+    assert_eq!((faults, warnings.len()), (vec![], 1));
+    assert_eq!(warnings[0].key, "connector[n].pixel.sandbox");
+    for exposed in ["document", "cookies", "storage", "dataLayer"] {
+        assert!(warnings[0].problem.contains(exposed), "{}", warnings[0].problem);
+    }
+}
+
+#[test]
+fn names_of_a_pixels_events_are_checked_as_those_of_a_webhook() {
+    let (faults, _) =
+        halves("[connector.pixel]\ncode = \"f()\"\nrename = { purchase = \"\", Lead = \"a\", lead = \"b\" }");
+    let keys: Vec<_> = faults.iter().map(|fault| fault.key.as_str()).collect();
+    assert_eq!(keys, ["connector[n].pixel.rename.lead", "connector[n].pixel.rename.purchase"]);
 }

@@ -15,6 +15,7 @@ fn intake() -> Intake {
         visitor: None,
         parked: None,
         key: None,
+        told: None,
     }
 }
 

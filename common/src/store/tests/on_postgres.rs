@@ -13,6 +13,8 @@ fn store() -> (Place, Store) {
     (place, store)
 }
 
+#[path = "approvals.rs"]
+mod approvals;
 #[path = "cursors.rs"]
 mod cursors;
 #[path = "erasing.rs"]
@@ -33,6 +35,8 @@ mod opening;
 mod overdue;
 #[path = "pauses.rs"]
 mod pauses;
+#[path = "pixels.rs"]
+mod pixels;
 #[path = "rate.rs"]
 mod rate;
 #[path = "resolving.rs"]

@@ -30,6 +30,7 @@ fn attempt(status: Option<u16>) -> AttemptRecord {
             response: "No\x1b[2J way\nat all".into(),
             ..ExchangeRecord::default()
         }),
+        reports: Vec::new(),
     }
 }
 

@@ -115,6 +115,7 @@ fn decoded(advertiser: &AdvertiserId, values: &Value, now: Timestamp) -> anyhow:
         visitor: None,
         parked: None,
         key: None,
+        told: None,
     };
     Ok(decode::decode(&intake, &source)?)
 }

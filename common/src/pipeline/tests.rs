@@ -1,10 +1,10 @@
 use super::*;
-use carom_common::attribution::Named;
-use carom_common::click::Click;
-use carom_common::id::{ClickId, EventId, VisitorId};
-use carom_common::intake::Body;
-use carom_common::resources::Resources;
-use carom_common::store::{Marker, Progress};
+use crate::attribution::Named;
+use crate::click::Click;
+use crate::id::{ClickId, EventId, VisitorId};
+use crate::intake::Body;
+use crate::resources::Resources;
+use crate::store::{Marker, Progress};
 use serde_json::json;
 
 fn rules() -> Rules {
@@ -39,6 +39,7 @@ fn intake(query: &str) -> Intake {
         visitor: None,
         parked: None,
         key: None,
+        told: None,
     }
 }
 
@@ -46,6 +47,7 @@ fn candidate(intake: Intake) -> Candidate {
     match read(intake, &rules(), now()) {
         Read::Candidate(candidate) => *candidate,
         Read::Letter(letter) => panic!("{}", letter.detail),
+        Read::Visit(_) | Read::Reports(_) => panic!("it is no event"),
     }
 }
 

@@ -1,32 +1,37 @@
 //! The pipeline: what happens to an event between its queue and its deliveries, a call per stage.
 //!
 //! Stages do not call each other, and what they decide they decide as functions of their arguments; the
-//! store runs `decide` inside the transaction that makes the decision durable.
+//! store runs `decide` inside the transaction that makes the decision durable. It is the worker's. Ingest runs
+//! it as well, as a preview: which pixels a browser is given has to be known before it is gone.
 
-use crate::dedupe::{self, Judgement};
-use crate::payouts;
-use crate::select;
-use carom_common::attribution::{self, Attribution, Clues, FoundBy};
-use carom_common::click::Click;
-use carom_common::conversion::{self, Claim, Conversion, Says};
-use carom_common::dead_letter::Letter;
-use carom_common::decode;
-use carom_common::delivery::Reason;
-use carom_common::event::{Envelope, Event, Kind};
-use carom_common::id::EventId;
-use carom_common::identity::{Hasher, Who};
-use carom_common::intake::{Intake, Parked};
-use carom_common::news::{self, News, Steps};
-use carom_common::offer;
-use carom_common::placeholder;
-use carom_common::redact;
-use carom_common::resources::Resources;
-use carom_common::retry::{Schedule, Tier};
-use carom_common::source::Source;
-use carom_common::store::{Candidate, Decided, Known, Park, Resolution, Sale, Verdict, sale_key};
-use carom_common::touch::History;
-use carom_common::trace::{Code, Decision};
+mod dedupe;
+mod payouts;
+pub mod select;
+
+use crate::attribution::{self, Attribution, Clues, FoundBy};
+use crate::click::Click;
+use crate::conversion::{self, Claim, Conversion, Says};
+use crate::dead_letter::Letter;
+use crate::decode;
+use crate::delivery::Reason;
+use crate::event::{Envelope, Event, Kind};
+use crate::id::EventId;
+use crate::identity::{Hasher, Who};
+use crate::intake::{Intake, Parked};
+use crate::news::{self, News, Steps};
+use crate::offer;
+use crate::placeholder;
+use crate::redact;
+use crate::resources::Resources;
+use crate::retry::{Schedule, Tier};
+use crate::source::{self, Source};
+use crate::store::{Candidate, Decided, Known, Park, PixelReport, Resolution, Sale, Verdict, sale_key};
+use crate::touch::History;
+use crate::trace::{Code, Decision};
+use crate::track;
+use dedupe::Judgement;
 use jiff::{SignedDuration, Timestamp};
+use select::Selection;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,6 +65,10 @@ pub struct Rules {
 pub enum Read {
     /// To be decided.
     Candidate(Box<Candidate>),
+    /// A visit that a tag reports: a touch, about which nothing is decided.
+    Visit(Box<Candidate>),
+    /// What became of pixels in a browser.
+    Reports(Vec<PixelReport>),
     /// It cannot be.
     Letter(Box<Letter>),
 }
@@ -70,6 +79,13 @@ pub fn read(intake: Intake, rules: &Rules, now: Timestamp) -> Read {
         let detail = format!("there is no source {}", intake.source);
         return Read::Letter(Box::new(Letter::of_intake(intake, Reason::SourceRemoved, now).because(detail)));
     };
+    if source.kind == source::Kind::Tag
+        && let Ok(request) = track::Request::read(&intake.body.0)
+        && let track::Says::Reports(reports) = request.says
+    {
+        let told = |report| PixelReport { report, source: intake.source.clone(), at: intake.received_at };
+        return Read::Reports(reports.into_iter().map(told).collect());
+    }
     let mut decoded = match decode::decode(&intake, source) {
         Ok(decoded) => decoded,
         Err(error) => {
@@ -103,6 +119,7 @@ pub fn read(intake: Intake, rules: &Rules, now: Timestamp) -> Read {
     }
     let intake = Arc::new(intake);
     let who = Who::of(&decoded.event, &rules.hasher);
+    let is_visit = decoded.is_visit;
     let candidate = Candidate {
         named: decoded.named,
         found_by: decoded.found_by,
@@ -111,13 +128,14 @@ pub fn read(intake: Intake, rules: &Rules, now: Timestamp) -> Read {
         order: decoded.order,
         visits: decoded.visits,
         erases: decoded.erases,
+        trl_test: decoded.trl_test,
         upsell_window: source.upsell_window.0,
         spared: source.click_id_keys.clone(),
         event: decoded.event,
         intake,
         decisions,
     };
-    Read::Candidate(Box::new(candidate))
+    if is_visit { Read::Visit(Box::new(candidate)) } else { Read::Candidate(Box::new(candidate)) }
 }
 
 /// Decides an event: dedupe → attribute → conversion → select.
@@ -132,7 +150,9 @@ pub fn decide(candidate: &Candidate, known: &Known, rules: &Rules, now: Timestam
             // timer, or a second release of it, is not even that.
             let detail = format!("intake {} of the same event", event.id);
             let copy = candidate.intake.parked.is_some() && first == event.id;
-            let decisions = if copy { Vec::new() } else { vec![note(now, Code::Duplicate, detail)] };
+            let mut decisions = if copy { Vec::new() } else { vec![note(now, Code::Duplicate, detail)] };
+            // It may have come before the first was decided, and its browser was told as if there were none.
+            decisions.extend(told_to_browser(&candidate.intake).filter(|_| !copy));
             return Resolution { verdict: Verdict::Duplicate { first }, decisions };
         }
         Judgement::Resume => {
@@ -203,7 +223,7 @@ pub fn decide(candidate: &Candidate, known: &Known, rules: &Rules, now: Timestam
         history: history(&event, known, sale, change.as_ref().map(|change| &change.conversion)),
         sale: sale.map(|sale| sale.event),
         inherited: sale.map(|sale| sale.matched.clone()).unwrap_or_default(),
-        trl_test: asks_to_send(candidate),
+        trl_test: candidate.trl_test || asks_to_send(candidate),
         event,
     };
     let selection = select::select(&news, &rules.resources.connectors, now);
@@ -214,6 +234,12 @@ pub fn decide(candidate: &Candidate, known: &Known, rules: &Rules, now: Timestam
     for (code, detail) in folded(selection.decisions) {
         tell(code, detail);
     }
+    if source.is_some_and(|source| source.kind != source::Kind::Tag) {
+        for connector in select::pixels_alone(&news, &rules.resources.connectors) {
+            tell(Code::PixelNoBrowser, format!("{connector} has a pixel alone, and no browser sent this"));
+        }
+    }
+    decisions.extend(told_to_browser(&candidate.intake));
     let others = found.code == Code::ClickOfOtherAdvertiser;
     let settles = claim.filter(|claim| claim.says == Says::Approved && !claim.is_rebill() && !claim.test);
     let decided = Decided {
@@ -233,6 +259,21 @@ pub fn decide(candidate: &Candidate, known: &Known, rules: &Rules, now: Timestam
         deliveries: selection.deliveries,
     };
     Resolution { verdict: Verdict::Decide(Box::new(decided)), decisions }
+}
+
+/// Which pixels a browser is given that has just sent an event: what [`decide`] would come to now, and nobody is
+/// bound by. What is known is none where the store could not be asked; then the event is looked at by itself.
+pub fn preview(candidate: &Candidate, known: Option<&Known>, rules: &Rules, now: Timestamp) -> Selection {
+    // The browser does not wait for a click that is late, as the event will.
+    let rules = Rules { parking: Duration::ZERO, ..rules.clone() };
+    let nothing = Known::default();
+    match decide(candidate, known.unwrap_or(&nothing), &rules, now).verdict {
+        Verdict::Decide(decided) => decided.news.map_or_else(Selection::default, |news| {
+            select::pixels(&news, &rules.resources.connectors, known.is_some(), now)
+        }),
+        // Of what came before, its browser was told then.
+        Verdict::Duplicate { .. } | Verdict::Resume(_) | Verdict::Park(_) => Selection::default(),
+    }
 }
 
 /// Which click earned it.
@@ -434,6 +475,13 @@ fn folded(decisions: Vec<(Code, String)>) -> Vec<(Code, String)> {
 /// The connector that a decision names, and why it was skipped.
 fn reason(detail: &str) -> (&str, &str) {
     detail.split_once(": ").unwrap_or((detail, ""))
+}
+
+/// What the browser that sent an event was told of pixels, while it waited for the answer.
+fn told_to_browser(intake: &Intake) -> impl Iterator<Item = Decision> {
+    let told = intake.told.as_deref();
+    let decisions = told.into_iter().flat_map(|told| told.decisions.iter().map(|one| (told.at, one)));
+    decisions.map(|(at, (code, detail))| note(at, *code, detail.clone()))
 }
 
 fn note(at: Timestamp, code: Code, detail: String) -> Decision {

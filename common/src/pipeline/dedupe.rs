@@ -1,7 +1,7 @@
 //! Dedupe: who holds an event's marker, and what that means for this intake (guarantee G3).
 
-use carom_common::id::EventId;
-use carom_common::store::{Marker, Progress};
+use crate::id::EventId;
+use crate::store::{Marker, Progress};
 
 /// What to do with an intake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,17 +3,17 @@
 //! A function of the news and the connectors: what was decided once can be decided again, by the same rules,
 //! for a click that comes late and for a connector that is only being tried.
 
-use carom_common::click_id_matching;
-use carom_common::condition::{self, Circumstances};
-use carom_common::connector::{Connector, FireAt, Mode, Trigger};
-use carom_common::conversion::Step;
-use carom_common::delivery::Delivery;
-use carom_common::event::{ConversionFacts, Event, Facts, Kind};
-use carom_common::id::{ConnectorId, DeliveryId};
-use carom_common::money::Amount;
-use carom_common::news::{News, Steps};
-use carom_common::touch::{History, Touch};
-use carom_common::trace::Code;
+use crate::click_id_matching;
+use crate::condition::{self, Circumstances};
+use crate::connector::{Connector, FireAt, Mode, Trigger};
+use crate::conversion::Step;
+use crate::delivery::Delivery;
+use crate::event::{ConversionFacts, Event, Facts, Kind};
+use crate::id::{ConnectorId, DeliveryId};
+use crate::money::Amount;
+use crate::news::{News, Steps};
+use crate::touch::{History, Touch};
+use crate::trace::Code;
 use jiff::Timestamp;
 
 /// What came of it.
@@ -38,6 +38,65 @@ pub fn select(news: &News, connectors: &[Connector], now: Timestamp) -> Selectio
 /// Selects among some connectors of the event's advertiser. `all` are that one's: by their parameters it is
 /// known which touches are click sources.
 pub fn select_among(news: &News, connectors: &[&Connector], all: &[&Connector], now: Timestamp) -> Selection {
+    // Who has a pixel alone has no webhook that could be skipped.
+    let with_webhook: Vec<_> = connectors.iter().copied().filter(|one| one.webhook.is_some()).collect();
+    select_half(Half::Webhook, news, &with_webhook, all, now)
+}
+
+/// Selects the pixels that a browser is given which has just sent the event: by the same rules and under the same
+/// ids. Where nothing could be looked up, those that depend on what could have been are left out.
+pub fn pixels(news: &News, connectors: &[Connector], looked_up: bool, now: Timestamp) -> Selection {
+    let of_advertiser = |connector: &&Connector| connector.advertiser == news.event.advertiser;
+    let all: Vec<&Connector> = connectors.iter().filter(of_advertiser).collect();
+    let with_pixel: Vec<_> = all.iter().copied().filter(|connector| connector.pixel.is_some()).collect();
+    select_half(Half::Pixel { looked_up }, news, &with_pixel, &all, now)
+}
+
+/// The connectors that would be told of an event by their pixel, and have no webhook.
+pub fn pixels_alone<'a>(
+    news: &'a News,
+    connectors: &'a [Connector],
+) -> impl Iterator<Item = &'a ConnectorId> + 'a {
+    let of_advertiser = |connector: &&Connector| connector.advertiser == news.event.advertiser;
+    let alone = |connector: &&Connector| connector.webhook.is_none() && is_live(connector, Half::PIXEL);
+    let own = connectors.iter().filter(of_advertiser).filter(alone);
+    own.filter(|connector| !told(news, connector).news.is_empty()).map(|connector| &connector.id)
+}
+
+/// The two halves of a connector, each with a switch of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Half {
+    Webhook,
+    Pixel { looked_up: bool },
+}
+
+impl Half {
+    const PIXEL: Self = Self::Pixel { looked_up: true };
+
+    /// How a trace names this half of a connector.
+    fn of(self, connector: &Connector) -> String {
+        match self {
+            Self::Webhook => connector.id.to_string(),
+            Self::Pixel { .. } => format!("pixel of {}", connector.id),
+        }
+    }
+}
+
+fn is_live(connector: &Connector, half: Half) -> bool {
+    connector.mode != Mode::Disabled
+        && match half {
+            Half::Webhook => connector.live_webhook().is_some(),
+            Half::Pixel { .. } => connector.live_pixel().is_some(),
+        }
+}
+
+fn select_half(
+    half: Half,
+    news: &News,
+    connectors: &[&Connector],
+    all: &[&Connector],
+    now: Timestamp,
+) -> Selection {
     let mut selection = Selection::default();
     if news.event.test {
         selection.decisions.push((Code::TestOrder, "recorded; nothing is sent".to_owned()));
@@ -45,22 +104,27 @@ pub fn select_among(news: &News, connectors: &[&Connector], all: &[&Connector], 
     }
     let sends_for_real = news.sends_for_real();
     for connector in connectors {
-        let id = &connector.id;
-        if connector.mode == Mode::Disabled || !connector.webhook.enabled {
-            selection.decisions.push((Code::SkippedDisabled, id.to_string()));
+        let (id, name) = (&connector.id, half.of(connector));
+        if !is_live(connector, half) {
+            selection.decisions.push((Code::SkippedDisabled, name));
             continue;
         }
         let told = told(news, connector);
         if let Some(code) = told.withheld {
-            selection.decisions.push((code, id.to_string()));
+            selection.decisions.push((code, name.clone()));
         } else if told.news.is_empty() {
-            selection.decisions.push((Code::SkippedTrigger, id.to_string()));
+            selection.decisions.push((Code::SkippedTrigger, name.clone()));
         }
         for (delivery, conversion) in told.news {
+            if half == (Half::Pixel { looked_up: false }) && needs_history(connector) {
+                let detail = format!("{name} depends on what the visitor did before");
+                selection.decisions.push((Code::HistoryUnknown, detail));
+                continue;
+            }
             let matched_click_id = match may_be_told(news, conversion.as_ref(), connector, all) {
                 Ok(matched) => matched,
                 Err(skip) => {
-                    selection.decisions.push((skip.code, format!("{id}: {}", skip.detail)));
+                    selection.decisions.push((skip.code, format!("{name}: {}", skip.detail)));
                     // One after the other: a connector's steps come together.
                     if skip.for_want_of_a_click && selection.wanting.last() != Some(id) {
                         selection.wanting.push(id.clone());
@@ -69,8 +133,10 @@ pub fn select_among(news: &News, connectors: &[&Connector], all: &[&Connector], 
                 }
             };
             let test = connector.mode == Mode::Test && !sends_for_real;
-            let mode = if test { " (test mode)" } else { "" };
-            selection.decisions.push((Code::Selected, format!("{id} by delivery {delivery}{mode}")));
+            if half == Half::Webhook {
+                let mode = if test { " (test mode)" } else { "" };
+                selection.decisions.push((Code::Selected, format!("{name} by delivery {delivery}{mode}")));
+            }
             let facts = Facts {
                 event: news.event.clone(),
                 click: news.click.clone(),
@@ -83,6 +149,11 @@ pub fn select_among(news: &News, connectors: &[&Connector], all: &[&Connector], 
         }
     }
     selection
+}
+
+/// Whether what a connector is told, or whether, depends on more than the event itself says.
+fn needs_history(connector: &Connector) -> bool {
+    connector.click_id.is_some() || condition::need_history(&connector.conditions)
 }
 
 /// Why a connector that listens is not told of a step or event all the same.

@@ -1,15 +1,15 @@
 //! Payouts: what the offer's rules give for the steps of a conversion, claimed with the decision where a
 //! rule pays once per click.
 
-use carom_common::click::Click;
-use carom_common::conversion::{Change, Step};
-use carom_common::event::Event;
-use carom_common::money::Amount;
-use carom_common::offer::Offer;
-use carom_common::payout::{self, Case, Settled};
-use carom_common::resources::Resources;
-use carom_common::store::{Known, PayoutClaim};
-use carom_common::trace::Code;
+use crate::click::Click;
+use crate::conversion::{Change, Step};
+use crate::event::Event;
+use crate::money::Amount;
+use crate::offer::Offer;
+use crate::payout::{self, Case, Settled};
+use crate::resources::Resources;
+use crate::store::{Known, PayoutClaim};
+use crate::trace::Code;
 
 /// What came of it.
 #[derive(Debug, Default)]

@@ -1,9 +1,9 @@
 use super::*;
-use carom_common::click::Click;
-use carom_common::conversion::{Conversion, Status};
-use carom_common::event::Person;
-use carom_common::id::{EventId, VisitorId};
-use carom_common::touch::History;
+use crate::click::Click;
+use crate::conversion::{Conversion, Status};
+use crate::event::Person;
+use crate::id::{EventId, VisitorId};
+use crate::touch::History;
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -19,8 +19,8 @@ fn event(raw_type: &str, name: &str, kind: Kind) -> Event {
         name: Some(name.into()),
         number: None,
         ledger_key: None,
-        envelope: carom_common::event::Envelope::V2,
-        origin: carom_common::event::Origin::default(),
+        envelope: crate::event::Envelope::V2,
+        origin: crate::event::Origin::default(),
         order: None,
         foreign_click: None,
         kind,
@@ -104,7 +104,7 @@ fn nothing_is_selected_for_others_the_disabled_and_test_orders() {
     let sale = event("order.completed", "purchase", Kind::Conversion);
     let base = connector(&["conversion"]);
     let mut off = base.clone();
-    off.webhook.enabled = false;
+    off.webhook.as_mut().unwrap().enabled = false;
     let other = Connector { advertiser: "other".parse().unwrap(), ..base.clone() };
     for connector in [Connector { mode: Mode::Disabled, ..base.clone() }, off, other] {
         assert_eq!(count(&sale, &[Step::Conversion], &connector), 0);
@@ -239,7 +239,7 @@ fn a_connector_is_told_of_its_currencies_and_of_what_has_no_value() {
         let connector = Connector { currencies, ..connector(&["conversion"]) };
         let value = value.map(|(amount, currency)| Amount {
             amount: amount.into(),
-            currency: currency.and_then(carom_common::money::currency),
+            currency: currency.and_then(crate::money::currency),
         });
         let conversion = Conversion { value, ..conversion() };
         let news = news(&sale, &conversion, &[Step::Conversion]);
@@ -305,5 +305,70 @@ fn a_visit_of_the_funnels_is_not_the_click_that_is_wanting() {
     ] {
         assert_eq!(wants(&connector, of_funnel.clone(), None), wanting, "{:?}", connector.conditions);
         assert!(!wants(&connector, visit.clone(), Some(&click)), "{:?}", connector.conditions);
+    }
+}
+
+fn with_pixel(change: &serde_json::Value) -> Connector {
+    let mut connector = json!({
+        "id": "network", "advertiser": "acme", "triggers": ["conversion"],
+        "webhook": {"url": "https://n.example/"}, "pixel": {"enabled": true, "code": "fire()"},
+    });
+    connector.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+    serde_json::from_value(connector).unwrap()
+}
+
+#[test]
+fn the_two_halves_of_a_connector_are_selected_each_by_its_own_switch_and_under_one_id() {
+    let event = event("Purchase", "purchase", Kind::Conversion);
+    let news = news(&event, &conversion(), &[Step::Conversion]);
+    let off = json!({"url": "https://n.example/", "enabled": false});
+    let dark = json!({"enabled": false, "code": "fire()"});
+    type Row<'a> = (serde_json::Value, &'a [&'a str], &'a [&'a str]);
+    let table: [Row<'_>; 6] = [
+        (json!({}), &["selected"], &[]),
+        (json!({"webhook": off}), &["skipped_disabled"], &[]),
+        (json!({"webhook": null}), &[], &[]),
+        (json!({"pixel": dark}), &["selected"], &["skipped_disabled"]),
+        (json!({"pixel": null}), &["selected"], &[]),
+        (json!({"mode": "disabled"}), &["skipped_disabled"], &["skipped_disabled"]),
+    ];
+    for (change, webhook, pixel) in table {
+        let all = [with_pixel(&change)];
+        let codes = |selection: &Selection| {
+            selection.decisions.iter().map(|(code, _)| code.as_str()).collect::<Vec<_>>()
+        };
+        let (sent, fired) = (select(&news, &all, event.at), pixels(&news, &all, true, event.at));
+        assert_eq!((codes(&sent), codes(&fired)), (webhook.to_vec(), pixel.to_vec()), "{change}");
+        assert_eq!(sent.deliveries.len(), usize::from(webhook == ["selected"]), "{change}");
+        let live = all[0].live_pixel().is_some() && all[0].mode != Mode::Disabled;
+        assert_eq!(fired.deliveries.len(), usize::from(live), "{change}");
+        if let (Some(sent), Some(fired)) = (sent.deliveries.first(), fired.deliveries.first()) {
+            assert_eq!((sent.id, &sent.facts), (fired.id, &fired.facts));
+        }
+        let alone: Vec<_> = pixels_alone(&news, &all).collect();
+        assert_eq!(alone.len(), usize::from(all[0].webhook.is_none()), "{change}");
+    }
+}
+
+#[test]
+fn a_pixel_that_depends_on_history_is_left_out_where_there_is_none_to_be_had() {
+    let event = event("Purchase", "purchase", Kind::Conversion);
+    let news = news(&event, &conversion(), &[Step::Conversion]);
+    let condition = |field: &str, operator: &str, value: serde_json::Value| json!({"condition": [{"field": field, "operator": operator, "value": value}]});
+    let table = [
+        (json!({}), true),
+        (condition("revenue", "greater", json!(1)), true),
+        (condition("event.sku", "not_equals", json!("x")), true),
+        (condition("utm_source", "not_equals", json!("x")), false),
+        (condition("country", "not_in", json!(["US"])), false),
+        (condition("conversionCount", "less", json!(5)), false),
+        (json!({"click_id": {"parameter": "aff_click_id", "window": "14d"}}), false),
+    ];
+    for (change, fires) in table {
+        let all = [with_pixel(&change)];
+        let told = pixels(&news, &all, false, event.at);
+        assert_eq!(told.deliveries.len(), usize::from(fires), "{change}");
+        let codes: Vec<_> = told.decisions.iter().map(|(code, _)| *code).collect();
+        assert_eq!(codes, if fires { vec![] } else { vec![Code::HistoryUnknown] }, "{change}");
     }
 }
