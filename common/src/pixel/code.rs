@@ -119,24 +119,22 @@ impl Code {
         let mut rendered = Rendered { html: String::new(), unresolved: Vec::new() };
         let mut gaps = Vec::new();
         for part in &self.parts {
-            let (wanted, place) = match part {
-                Part::Text(text) => {
-                    rendered.html.push_str(text);
-                    continue;
+            match part {
+                Part::Text(text) => rendered.html.push_str(text),
+                Part::Macro(wanted, place) => {
+                    let start = rendered.html.len();
+                    match wanted.resolve(values) {
+                        Some(value) => push(*place, &value, &mut rendered.html),
+                        None if wanted.is_optional() => {}
+                        None if rendered.unresolved.iter().any(|known| known == wanted.spelling()) => {}
+                        None => rendered.unresolved.push(wanted.spelling().to_owned()),
+                    }
+                    gaps.push(start..rendered.html.len());
                 }
-                Part::Macro(wanted, place) => (wanted, *place),
-            };
-            let start = rendered.html.len();
-            match wanted.resolve(values) {
-                Some(value) => push(place, &value, &mut rendered.html),
-                None if wanted.is_optional() => {}
-                None if rendered.unresolved.iter().any(|known| known == wanted.spelling()) => {}
-                None => rendered.unresolved.push(wanted.spelling().to_owned()),
             }
             if rendered.html.len() > RENDERED_MAX {
                 return Err(Unrenderable::TooLong(rendered.html.len()));
             }
-            gaps.push(start..rendered.html.len());
         }
         self.compare(&rendered.html, &gaps)?;
         Ok(rendered)

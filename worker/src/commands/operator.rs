@@ -29,7 +29,8 @@ mod tests {
 
     #[test]
     fn a_user_has_the_name_that_the_system_gives_it() {
-        let users = "root:x:0:0:root:/root:/bin/bash\n\nann:x:1000:1000:Ann,,,:/home/ann:/bin/sh\n:x:7:7::/:\n";
+        let users =
+            "root:x:0:0:root:/root:/bin/bash\n\nann:x:1000:1000:Ann,,,:/home/ann:/bin/sh\n:x:7:7::/:\n";
         assert_eq!(name_of(users, 0).as_deref(), Some("root"));
         assert_eq!(name_of(users, 1000).as_deref(), Some("ann"));
         assert_eq!((name_of(users, 7), name_of(users, 8)), (None, None));

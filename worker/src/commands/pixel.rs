@@ -238,9 +238,8 @@ async fn preview(config: &Config, args: &PreviewArgs) -> anyhow::Result<()> {
 fn previewed(trial: Trial, approvals: Option<&Approvals>) -> Result<Preview, Usage> {
     let connector = &trial.connector;
     let pixel = pixel_of(connector)?;
-    let code = Code::parse(&pixel.code).map_err(|faults| {
-        Usage(faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
-    })?;
+    let code = Code::parse(&pixel.code)
+        .map_err(|faults| Usage(faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))?;
     let shown = trial.requests.iter().map(|asked| {
         let delivery = asked.delivery.id;
         let (html, unresolved, error) = match code.render(connector, &delivery, &asked.delivery.facts) {
@@ -266,9 +265,10 @@ fn tell(preview: &Preview) {
     println!("connector {}, with {}", preview.connector, preview.tried.in_words());
     preview.verdict.print();
     let on = if preview.enabled { "on" } else { "off" };
-    let approval = preview.approval.as_ref().map_or("no store to ask for its approval".to_owned(), |approval| {
-        in_words(Some(approval))
-    });
+    let approval = preview
+        .approval
+        .as_ref()
+        .map_or("no store to ask for its approval".to_owned(), |approval| in_words(Some(approval)));
     println!("its pixel is {on}, in {}, {}: {approval}", place(preview.sandbox), preview.hash.short());
     for pixel in &preview.pixels {
         println!("\n--- {}, as delivery {}", pixel.step, pixel.delivery);
@@ -301,7 +301,12 @@ pub fn place(sandbox: bool) -> &'static str {
 
 fn described(pixel: &Pixel) -> String {
     let off = if pixel.enabled { "" } else { "; it is off" };
-    format!("{} bytes of code in {}, {}{off}", pixel.code.len(), place(pixel.sandbox), code_hash(pixel).short())
+    format!(
+        "{} bytes of code in {}, {}{off}",
+        pixel.code.len(),
+        place(pixel.sandbox),
+        code_hash(pixel).short()
+    )
 }
 
 fn by(given: Option<&str>) -> Result<String, Usage> {

@@ -1,7 +1,7 @@
 //! `preview`: what a connector would send, and whether it would; nothing is sent and no broker is asked.
 
-use super::{Usage, json_line};
 use super::trial::{STAND_IN, ShownRequest, Trial, TrialArgs, Tried, Verdict};
+use super::{Usage, json_line};
 use carom_common::config::Config;
 use carom_common::id::{ConnectorId, DeliveryId};
 use carom_common::postback::{self, Credentials};

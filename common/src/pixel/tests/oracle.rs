@@ -74,7 +74,9 @@ fn walk(node: &Handle, path: &str, leaves: &mut Vec<Leaf>) {
     let mut path = path.to_owned();
     match &node.data {
         NodeData::Document => {}
-        NodeData::Doctype { name, .. } => leaves.push(Leaf { at: format!("{path}!doctype"), text: name.to_string() }),
+        NodeData::Doctype { name, .. } => {
+            leaves.push(Leaf { at: format!("{path}!doctype"), text: name.to_string() })
+        }
         NodeData::Comment { contents } => {
             leaves.push(Leaf { at: format!("{path}!comment"), text: contents.to_string() });
         }
@@ -170,7 +172,8 @@ fn in_json(harmless: &serde_json::Value, value: &str) -> serde_json::Value {
         Value::String(text) => Value::String(text.replace(HARMLESS, value)),
         Value::Array(elements) => elements.iter().map(|element| in_json(element, value)).collect(),
         Value::Object(members) => {
-            let member = |(name, member): (&String, &Value)| (name.replace(HARMLESS, value), in_json(member, value));
+            let member =
+                |(name, member): (&String, &Value)| (name.replace(HARMLESS, value), in_json(member, value));
             Value::Object(members.iter().map(member).collect())
         }
         other => other.clone(),
@@ -184,9 +187,9 @@ fn is_address(text: &str) -> bool {
 /// Percent-encoding, byte by byte.
 fn percent(value: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    let each = value.bytes().map(|byte| {
-        if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }
-    });
+    let each = value
+        .bytes()
+        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") });
     each.collect()
 }
 
@@ -313,5 +316,8 @@ fn the_oracle_knows_a_value_that_left_its_place() {
         assert_eq!(differ(harmless, found, value), [true; 5], "{found}");
         assert_eq!(differ(harmless, harmless, HARMLESS), [false; 5], "{harmless}");
     }
-    assert_eq!(differ("<script>f('harmlessvalue')</script>", "<script>f('\\x3c\\u2028')</script>", "<\u{2028}"), [false; 5]);
+    assert_eq!(
+        differ("<script>f('harmlessvalue')</script>", "<script>f('\\x3c\\u2028')</script>", "<\u{2028}"),
+        [false; 5]
+    );
 }

@@ -4,7 +4,8 @@ use serde_json::json;
 
 fn resources(code: &str, sandbox: bool) -> carom_common::resources::Resources {
     let pixel = json!({"enabled": true, "code": code, "sandbox": sandbox});
-    let connector = json!({"id": "display", "advertiser": "acme", "triggers": ["conversion"], "pixel": pixel});
+    let connector =
+        json!({"id": "display", "advertiser": "acme", "triggers": ["conversion"], "pixel": pixel});
     let other = json!({"id": "net", "advertiser": "acme", "triggers": ["conversion"],
                        "webhook": {"url": "https://n.example/"}});
     serde_json::from_value(json!({"advertiser": [{"id": "acme"}], "connector": [connector, other]})).unwrap()
@@ -35,7 +36,10 @@ async fn a_pixel_is_approved_as_it_is_and_asks_again_when_it_changes() {
     assert_eq!(standing().await, "not approved");
     let today = Timestamp::now().strftime("%Y-%m-%d").to_string();
     let done = approve(None, "ann").await.unwrap();
-    assert!(done.starts_with(&format!("display: Approved on {today} by ann; 14 bytes of code in the sandbox")), "{done}");
+    assert!(
+        done.starts_with(&format!("display: Approved on {today} by ann; 14 bytes of code in the sandbox")),
+        "{done}"
+    );
     assert!(approve(None, "bob").await.unwrap().contains("by ann, already"));
     assert_eq!(standing().await, format!("Approved on {today} by ann"));
 
