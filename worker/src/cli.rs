@@ -84,6 +84,11 @@ enum Command {
         /// Its id.
         connector: String,
     },
+    /// The pixels: code that connectors fire in the browser, and its approval.
+    Pixel {
+        #[command(subcommand)]
+        command: commands::pixel::PixelCommand,
+    },
     /// Show what a connector would send, and whether it would; nothing is sent.
     Preview(commands::preview::PreviewArgs),
     /// Send one request of a connector, past the queue, and show what comes of it.
@@ -146,6 +151,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Connectors { json } => commands::connectors::run(&config, json).await,
         Command::Pause { connector, because } => commands::pause::pause(&config, &connector, &because).await,
         Command::Resume { connector } => commands::pause::resume(&config, &connector).await,
+        Command::Pixel { command } => commands::pixel::run(&config, &command).await,
         Command::Preview(args) => commands::preview::run(&config, &args).await,
         Command::TestWebhook(args) => Box::pin(commands::test_webhook::run(&config, &args)).await,
         Command::Simulate(args) => commands::simulate::run(&config, &args).await,

@@ -180,7 +180,9 @@ async fn passively(shared: &Shared) -> anyhow::Result<BTreeMap<String, Depth>> {
     let mut queues: Vec<String> = [EVENTS, CLICKS, DEAD, UNROUTED].map(String::from).into();
     queues.extend(shared.config.retry.schedule.tiers().iter().map(|tier| topology::retry(*tier)));
     let resources = shared.resources.borrow().clone();
-    queues.extend(resources.connectors.iter().map(|connector| topology::deliver_queue(&connector.id)));
+    // A pixel alone has no queue, and asking for one that is not there ends the channel.
+    let sending = resources.connectors.iter().filter(|connector| connector.webhook.is_some());
+    queues.extend(sending.map(|connector| topology::deliver_queue(&connector.id)));
     let mut messages = BTreeMap::new();
     for queue in queues {
         let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };

@@ -96,27 +96,45 @@ impl Code {
 
     /// Fills it in.
     pub(super) fn fill(&self, values: &dyn Values) -> Result<Rendered, Unrenderable> {
+        self.fill_by(values, Place::push)
+    }
+
+    /// Fills a value in as it is: as if no escape did anything.
+    #[cfg(test)]
+    pub(super) fn fill_unescaped(&self, value: &str) -> Result<Rendered, Unrenderable> {
+        struct One<'a>(&'a str);
+        impl Values for One<'_> {
+            fn value(&self, _: &str) -> Option<std::borrow::Cow<'_, str>> {
+                Some(self.0.into())
+            }
+        }
+        self.fill_by(&One(value), |_, value, to| to.push_str(value))
+    }
+
+    fn fill_by(
+        &self,
+        values: &dyn Values,
+        push: impl Fn(Place, &str, &mut String),
+    ) -> Result<Rendered, Unrenderable> {
         let mut rendered = Rendered { html: String::new(), unresolved: Vec::new() };
         let mut gaps = Vec::new();
         for part in &self.parts {
-            let (wanted, place) = match part {
-                Part::Text(text) => {
-                    rendered.html.push_str(text);
-                    continue;
+            match part {
+                Part::Text(text) => rendered.html.push_str(text),
+                Part::Macro(wanted, place) => {
+                    let start = rendered.html.len();
+                    match wanted.resolve(values) {
+                        Some(value) => push(*place, &value, &mut rendered.html),
+                        None if wanted.is_optional() => {}
+                        None if rendered.unresolved.iter().any(|known| known == wanted.spelling()) => {}
+                        None => rendered.unresolved.push(wanted.spelling().to_owned()),
+                    }
+                    gaps.push(start..rendered.html.len());
                 }
-                Part::Macro(wanted, place) => (wanted, *place),
-            };
-            let start = rendered.html.len();
-            match wanted.resolve(values) {
-                Some(value) => place.push(&value, &mut rendered.html),
-                None if wanted.is_optional() => {}
-                None if rendered.unresolved.iter().any(|known| known == wanted.spelling()) => {}
-                None => rendered.unresolved.push(wanted.spelling().to_owned()),
             }
             if rendered.html.len() > RENDERED_MAX {
                 return Err(Unrenderable::TooLong(rendered.html.len()));
             }
-            gaps.push(start..rendered.html.len());
         }
         self.compare(&rendered.html, &gaps)?;
         Ok(rendered)

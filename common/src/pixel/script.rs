@@ -97,7 +97,7 @@ impl<'a> Lexer<'a> {
             '<' if rest.starts_with("<!--") && !self.module => self.line_comment(reading),
             '-' if rest.starts_with("-->") && self.fresh && !self.module => self.line_comment(reading),
             '<' if rest.starts_with("<!--") => return Err(Stop::Lost("a `<!--`")),
-            '-' if rest.starts_with("-->") => return Err(Stop::Lost("a `-->`")),
+            '-' if rest.starts_with("-->") && self.fresh => return Err(Stop::Lost("a `-->`")),
             '"' | '\'' => self.string(reading, first)?,
             '`' => {
                 let tagged = self.after != After::Operator;
@@ -146,7 +146,7 @@ impl<'a> Lexer<'a> {
         let len = rest.find(|c: char| !is_name(c)).unwrap_or(rest.len());
         let word = &rest[..len];
         let after = if self.scopes.after_dot() { After::Operand } else { after_word(word) };
-        self.scopes.word(word, self.fresh && self.after == After::Operand);
+        self.scopes.word(word, self.fresh && self.after != After::Operator);
         self.take(reading, b'w', len, after);
     }
 
@@ -205,9 +205,12 @@ impl<'a> Lexer<'a> {
                 '\n' | '\r' => break,
                 c if c == quote => {
                     let body = start..start + offset;
-                    let text = Text::of(reading, &body);
-                    for gap in reading.within(&body) {
-                        reading.set(gap, text.found(reading, gap, self.scopes.sink()));
+                    let gaps = reading.within(&body);
+                    if !gaps.is_empty() {
+                        let text = Text::of(reading, &body);
+                        for gap in gaps {
+                            reading.set(gap, text.found(reading, gap, self.scopes.sink()));
+                        }
                     }
                     self.scopes.operand();
                     self.take(reading, b'"', offset + 2, After::Operand);
@@ -281,9 +284,9 @@ impl<'a> Lexer<'a> {
     }
 }
 
-/// Whether a character is of a name. What is beyond ASCII and no blank is, or the script is none.
+/// Whether a character is of a name, as of `#private`. What is beyond ASCII and no blank is, or the script is none.
 fn is_name(c: char) -> bool {
     c.is_ascii_alphanumeric()
-        || matches!(c, '_' | '$')
+        || matches!(c, '_' | '$' | '#')
         || (!c.is_ascii() && !c.is_whitespace() && c != '\u{feff}')
 }

@@ -1,10 +1,12 @@
 //! `connectors`: each connector and how it stands, by the store's account. Breakers are each worker's own, and
 //! are in its metrics.
 
-use super::{json_line, reading};
+use super::{json_line, pixel, reading};
 use carom_common::config::Config;
 use carom_common::connector::{Connector, Mode};
 use carom_common::id::{AdvertiserId, ConnectorId};
+use carom_common::pixel::Standing;
+use carom_common::resources::Versioned;
 use carom_common::store::{Pause, Store};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -12,15 +14,17 @@ use std::collections::HashMap;
 
 /// A connector as `--json` prints it.
 #[derive(Debug, Serialize)]
-struct Standing {
+struct ConnectorStanding {
     /// Its id.
     id: ConnectorId,
     /// Whose it is.
     advertiser: AdvertiserId,
     /// `enabled`, `test` or `disabled`.
     mode: Mode,
-    /// Whether its webhook is switched on.
-    webhook: bool,
+    /// Whether its webhook is switched on; none where it has none.
+    webhook: Option<bool>,
+    /// Its pixel; none where it has none.
+    pixel: Option<PixelStanding>,
     /// Since when it is paused and why; none where it is not.
     paused: Option<Pause>,
     /// How many deliveries are due: on its queue, or on their way to it.
@@ -31,6 +35,17 @@ struct Standing {
     dead: u64,
     /// When its receiver last took something.
     last_delivered: Option<Timestamp>,
+}
+
+/// A connector's pixel.
+#[derive(Debug, Serialize)]
+struct PixelStanding {
+    /// Whether it is switched on.
+    enabled: bool,
+    /// Whether it runs in a frame without access to the page.
+    sandbox: bool,
+    /// Whether its code was approved, by whom and when.
+    approval: Standing,
 }
 
 /// Lists the connectors.
@@ -45,8 +60,8 @@ pub async fn run(config: &Config, json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn standings(store: &Store) -> anyhow::Result<Vec<Standing>> {
-    let resources = store.resources().await?.resources;
+async fn standings(store: &Store) -> anyhow::Result<Vec<ConnectorStanding>> {
+    let Versioned { resources, approvals, .. } = store.resources().await?;
     let mut pauses = store.pauses().await?;
     let waiting = store.waiting(Timestamp::now()).await?;
     let due: HashMap<_, _> =
@@ -58,14 +73,19 @@ async fn standings(store: &Store) -> anyhow::Result<Vec<Standing>> {
         }
     }
     let mut standings = Vec::with_capacity(resources.connectors.len());
-    for Connector { id, advertiser, mode, webhook, .. } in resources.connectors {
-        standings.push(Standing {
+    for connector in resources.connectors {
+        let pixel = connector.pixel.as_ref().zip(approvals.standing(&connector)).map(|(pixel, approval)| {
+            PixelStanding { enabled: pixel.enabled, sandbox: pixel.sandbox, approval }
+        });
+        let Connector { id, advertiser, mode, webhook, .. } = connector;
+        standings.push(ConnectorStanding {
             last_delivered: store.last_delivered(&id).await?,
             due: due.get(&id).map_or(0, |(count, _)| *count),
             oldest_due: due.get(&id).map(|(_, since)| *since),
             dead: dead.get(&id).copied().unwrap_or_default(),
             paused: pauses.remove(&id),
-            webhook: webhook.is_some_and(|webhook| webhook.enabled),
+            webhook: webhook.map(|webhook| webhook.enabled),
+            pixel,
             id,
             advertiser,
             mode,
@@ -74,12 +94,12 @@ async fn standings(store: &Store) -> anyhow::Result<Vec<Standing>> {
     Ok(standings)
 }
 
-fn tell(standing: &Standing) {
+fn tell(standing: &ConnectorStanding) {
     let mode = match (standing.mode, standing.webhook) {
         (Mode::Disabled, _) => "disabled",
-        (_, false) => "webhook off",
-        (Mode::Enabled, true) => "enabled",
-        (Mode::Test, true) => "test",
+        (_, Some(false)) => "webhook off",
+        (Mode::Enabled, _) => "enabled",
+        (Mode::Test, _) => "test",
     };
     let last = standing.last_delivered.map_or("never".to_owned(), |at| at.to_string());
     let oldest = standing.oldest_due.map_or(String::new(), |since| format!(", the oldest since {since}"));
@@ -89,6 +109,11 @@ fn tell(standing: &Standing) {
         standing.due,
         standing.dead
     );
+    if let Some(pixel) = &standing.pixel {
+        let on = if pixel.enabled { "on" } else { "off" };
+        let approval = pixel::in_words(Some(&pixel.approval));
+        println!("{:<24} pixel {on}, in {}: {approval}", "", pixel::place(pixel.sandbox));
+    }
     if let Some(pause) = &standing.paused {
         println!("{:<24} paused since {}: {}", "", pause.since, pause.why);
     }

@@ -1,7 +1,7 @@
 //! `preview`: what a connector would send, and whether it would; nothing is sent and no broker is asked.
 
-use super::json_line;
 use super::trial::{STAND_IN, ShownRequest, Trial, TrialArgs, Tried, Verdict};
+use super::{Usage, json_line};
 use carom_common::config::Config;
 use carom_common::id::{ConnectorId, DeliveryId};
 use carom_common::postback::{self, Credentials};
@@ -45,7 +45,12 @@ struct Request {
 
 /// Shows what would be sent; an error where it cannot be rendered.
 pub async fn run(config: &Config, args: &PreviewArgs) -> anyhow::Result<()> {
-    let preview = preview(Trial::of(config, &args.trial).await?);
+    let trial = Trial::of(config, &args.trial).await?;
+    if trial.connector.webhook.is_none() {
+        let id = &trial.connector.id;
+        return Err(Usage(format!("connector {id} has no webhook: `pixel preview` shows its pixel")).into());
+    }
+    let preview = preview(trial);
     if args.json {
         json_line(&preview)?;
     } else {

@@ -28,7 +28,8 @@ pub async fn run(config: &Config, args: &TopologyArgs) -> anyhow::Result<()> {
     let mut queues = Vec::new();
     if args.connectors {
         let resources = reading(config)?.resources().await?.resources;
-        queues.extend(resources.connectors.iter().map(|connector| topology::connector_queue(&connector.id)));
+        let sending = resources.connectors.iter().filter(|connector| connector.webhook.is_some());
+        queues.extend(sending.map(|connector| topology::connector_queue(&connector.id)));
     }
     let topology = topology::topology(&config.retry.schedule);
     println!("{}", serde_json::to_string_pretty(&topology::definitions(&vhost, &topology, &queues))?);

@@ -7,7 +7,7 @@ use super::chosen::Chosen;
 use super::{Usage, parsed, printable, stored};
 use carom_common::condition::{self, Circumstances};
 use carom_common::config::Config;
-use carom_common::connector::{Connector, FireAt, Mode, Trigger};
+use carom_common::connector::{Connector, FireAt, Mode, Trigger, Webhook};
 use carom_common::delivery::Delivery;
 use carom_common::id::EventId;
 use carom_common::news::News;
@@ -161,6 +161,11 @@ pub fn requests(news: &News, connector: &Connector, all: &[Connector], now: Time
         conditions: Vec::new(),
         currencies: Vec::new(),
         ..connector.with_live_webhook()
+    };
+    // Selection asks for a webhook. Of a pixel alone the same is told, by a request that nobody renders.
+    let open = match open.webhook {
+        Some(_) => open,
+        None => Connector { webhook: Some(Webhook::get(String::new())), ..open },
     };
     let unmatched = Connector { click_id: None, ..open.clone() };
     let any = vec![Trigger::Conversion, Trigger::Refund];

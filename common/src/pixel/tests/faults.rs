@@ -142,6 +142,13 @@ const FAULTS: &[(&str, &str, &str)] = &[
     ("f(`https://${host}/{{V}}`)", "1:20", "a macro stands in an address before its path"),
     ("f(\"javascript:g('{{V}}')\")", "1:18", "a macro stands in an address of `javascript:`"),
     ("function a() {} /'/; f('{{V}}')", "1:25", "a macro stands after a `/` that may divide"),
+    ("while (i-->0) {} /'/; f('{{V}}')", "1:26", "a macro stands after a `/` that may divide"),
+    (
+        "class A { #in; f() { return this.#in / 1 + '/' + {{V}} + '/' } }",
+        "1:50",
+        "a macro stands in JavaScript outside",
+    ),
+    ("a = b /*\n*/ --> '{{V}}'", "2:9", "a macro stands in a comment of a script"),
     ("a++ /'/; f('{{V}}')", "1:13", "a macro stands after a `/` that may divide"),
     ("\\u0061 = '{{V}}'", "1:11", "a macro stands after an escape in a name"),
     ("#!/usr/bin/env '\nf('{{V}}')", "2:4", "a macro stands after a `#!` line"),
