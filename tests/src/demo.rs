@@ -12,6 +12,7 @@ mod up;
 mod once;
 mod journeys;
 mod teller;
+mod shop;
 mod shared_vhost;
 
 pub use journeys::{answers_in_turn, delivered_at_once, given_up_and_replayed, retried_on_schedule};
@@ -23,15 +24,24 @@ pub const FUNNEL_TOKEN: &str = "demo-only-funnel-token-7c1e";
 pub const SHOP_TOKEN: &str = "demo-only-shop-token-93fa";
 /// The connector that the journeys follow.
 pub const NETWORK: &str = "demo-network";
+/// The connector with a pixel, of the demo's shop.
+const AFFILIATES: &str = "demo-affiliates";
 /// The other connector.
 const CRM: &str = "demo-crm";
 
 const ACME: &str = include_str!("../../deploy/config/demo/acme.toml");
 const CONNECTORS: &str = include_str!("../../deploy/config/demo/connectors.toml");
+const TAG: &str = include_str!("../../deploy/config/demo/tag.toml");
 
 /// The demo's resources, with postbacks and landings at `receiver`, as in `http://127.0.0.1:8090`.
 pub fn resources(receiver: &str) -> String {
     format!("{ACME}\n{CONNECTORS}").replace("@RECEIVER@", receiver.trim_end_matches('/'))
+}
+
+/// The same with a shop whose pages have the tag, at `shop`, as in `http://127.0.0.1:8091`.
+fn resources_with_shop(receiver: &str, shop: &str) -> String {
+    let receiver = receiver.trim_end_matches('/');
+    format!("{}\n{TAG}", resources(receiver)).replace("@RECEIVER@", receiver).replace("@SHOP@", shop)
 }
 
 /// The broker, as the environment names it.

@@ -43,6 +43,7 @@ pub mod another;
 pub mod letters;
 pub mod metrics;
 pub mod prometheus;
+pub mod browser;
 
 // What those stand on.
 pub mod management;

@@ -132,6 +132,15 @@ impl Connector {
         }
     }
 
+    /// One that has no webhook: its pixel is one of its lines.
+    pub fn pixel_only(id: &str) -> Self {
+        Self::get(id, "")
+    }
+
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
     /// The same by POST, as `form` or `json`.
     pub fn post(id: &str, url: impl Into<String>, encoding: &str) -> Self {
         Self { method: "POST".to_owned(), encoding: Some(encoding.to_owned()), ..Self::get(id, url) }
@@ -186,7 +195,23 @@ impl Connector {
         self
     }
 
+    fn write_without_webhook(&self, text: &mut String) {
+        let triggers: Vec<_> = self.triggers.iter().map(|trigger| quoted(trigger)).collect();
+        let _ = write!(
+            text,
+            "\n[[connector]]\nid = {}\nadvertiser = \"acme\"\nmode = {}\ntriggers = [{}]\n{}{}",
+            quoted(&self.id),
+            quoted(&self.mode),
+            triggers.join(", "),
+            self.fields,
+            self.rest,
+        );
+    }
+
     fn write(&self, text: &mut String) {
+        if self.url.is_empty() {
+            return self.write_without_webhook(text);
+        }
         let list = |items: Vec<String>| format!("[{}]", items.join(", "));
         let triggers = list(self.triggers.iter().map(|trigger| quoted(trigger)).collect());
         let parameters = self.parameters.iter();

@@ -249,7 +249,7 @@
       delete document.writeln;
       removeEventListener("error", note);
       if (written) waits.push(inPage(written));
-      if (!node.hasAttribute("async")) await wait;
+      if (wait && !node.hasAttribute("async")) await wait;
       waits.push(wait);
     }
     for (const wait of waits) detail = (await wait) || detail;

@@ -1,6 +1,7 @@
 //! `carom-demo up`: Carom with a demo receiver, until SIGINT or SIGTERM.
 
-use super::{FUNNEL_TOKEN, Given, SHOP_TOKEN};
+use super::shop::{self, Heard, Shop};
+use super::{AFFILIATES, FUNNEL_TOKEN, Given, SHOP_TOKEN};
 use crate::ports;
 use crate::receiver::{Received, Receiver};
 use crate::stack::{Binary, Ports, Setup, Stack};
@@ -17,17 +18,29 @@ pub(super) async fn up(dir: &Path, given: Given) -> Result<ExitCode> {
     // Made first: a signal during the start is heard as well.
     let stop = super::told_to_stop();
     tokio::pin!(stop);
-    let receiver = Receiver::on(ports::free_or(8090)?, print)?;
-    let setup = Setup::of_text(super::resources(&receiver.url("")))
+    let heard = Heard::default();
+    let receiver = {
+        let heard = heard.clone();
+        Receiver::on(ports::free_or(8090)?, move |request| {
+            heard.note(request);
+            print(request);
+        })?
+    };
+    let (ports, shop_port) = (Ports::default_or_free()?, ports::free_or(8091)?);
+    let resources = super::resources_with_shop(&receiver.url(""), &shop::origin(shop_port));
+    let setup = Setup::of_text(resources)
         .env("CAROM_LOG_FORMAT", "human")
         .management(given.management_url)
-        .ports(Ports::default_or_free()?);
+        .ports(ports);
     let stack = setup.prepare_in(dir, &given.url).await?;
     let mut stack = tokio::select! {
         started = stack.started() => started?,
         _ = &mut stop => return Ok(ExitCode::SUCCESS),
     };
-    welcome(&stack, &receiver)?;
+    // What somebody has to look at before it runs in anybody's browser; here it is ours.
+    stack.carom_ok(&["pixel", "approve", AFFILIATES]).await?;
+    let shop = Shop::start(shop_port, &shop::origin(ports.ingest), heard)?;
+    welcome(&stack, &receiver, &shop)?;
     let ended = tokio::select! {
         signal = &mut stop => {
             println!("\n{}: carom-ingest and carom-worker finish what they have begun", signal?);
@@ -61,7 +74,7 @@ async fn watch(stack: &mut Stack) -> anyhow::Error {
     }
 }
 
-fn welcome(stack: &Stack, receiver: &Receiver) -> Result<()> {
+fn welcome(stack: &Stack, receiver: &Receiver, page: &Shop) -> Result<()> {
     let Ok(worker) = crate::process::binary("carom-worker") else { bail!("carom-worker has gone") };
     let config = stack.dir().join("carom.toml");
     let carom = format!("'{}' --config '{}'", worker.display(), config.display());
@@ -76,6 +89,7 @@ Carom is up.
   clicks            {click}
   events            {funnel}   (ClickFunnels)
                     {shop}   (plain parameters)
+  a shop's page     {page}/   (with the tag: land, buy, and see what fired)
   demo receiver     {receiver}   (its postbacks are printed below)
   metrics, health   {ingest}/metrics   {worker_ops}/metrics   (also /livez, /readyz)
   logs              {logs}/carom-ingest.log
@@ -103,6 +117,7 @@ Ask why (with the id that the event was answered), and look at what was given up
 Ctrl-C ends it.
 ",
         click = stack.click_url("demo"),
+        page = page.origin(),
         receiver = receiver.url(""),
         ingest = stack.ops_url(Binary::Ingest, ""),
         worker_ops = stack.ops_url(Binary::Worker, ""),

@@ -56,6 +56,11 @@ mod cluster;
 mod stages;
 mod bad_days;
 mod soak;
+mod tag;
+mod tag_outbox;
+mod tag_consent;
+mod tag_pixels;
+mod browser_side;
 mod side_by_side;
 mod on_postgres;
 

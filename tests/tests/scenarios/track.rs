@@ -142,7 +142,7 @@ async fn decided(stack: &Stack, event: &str) -> Result<Vec<(String, String)>> {
     Ok(all.filter(|(_, detail)| detail.starts_with("pixel of")).collect())
 }
 
-async fn touches_recorded(stack: &Stack, count: f64) -> Result<()> {
+pub async fn touches_recorded(stack: &Stack, count: f64) -> Result<()> {
     eventually(secs(15), format!("{count} visits are recorded"), async || {
         let text = stack.metrics(Binary::Worker).await?;
         let found = metrics::sum(&text, "carom_events_total", &[("outcome", "visit")]);

@@ -18,7 +18,7 @@ const PLACES: &str = r##"<!doctype html>
 <script type="application/json">{"a": "{{V}}", "b{{V}}": ["x{{V}}y", {"c": "\\{{V}}\n"}], "d": 1}</script>
 <script>
   f("{{V}}", 'it\'s {{V}}', "a" + '{{V}}{{V}}', {v: "{{V}}"}, `a${ b + `{{V}}` + c } {{V}} ${ {a: "{{V}}"} }`);
-  new Image().src = "https://a.example/p.gif?v={{V}}&w=" + g('{{V}}') + "#{{V}}";
+  new Image().src = "https://a.example/p.gif?v={{V}}&w=" + g('{{V}}') + "#a";
   h("//a.example/?{{V}}", `https://a.example/?${i}&v={{V}}`, "\\{{V}}\n", "\x41{{V}}", 'é{{V}}');
 </script>
 <template><p title="{{V}}">a{{V}}b<script>f('{{V}}')</script></template>
