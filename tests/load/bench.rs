@@ -27,6 +27,8 @@ pub struct Plan {
     pub store: StoreKind,
     /// How many connectors there are; one of them matches.
     pub connectors: usize,
+    /// Whether the one that matches has a pixel as well, and pages may tell events.
+    pub pixel: bool,
     pub profile: Profile,
     /// A file that the store is in, made beforehand; none for an empty one.
     pub file: Option<PathBuf>,
@@ -34,7 +36,13 @@ pub struct Plan {
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { store: StoreKind::Sqlite, connectors: 1, profile: Profile::default(), file: None }
+        Self {
+            store: StoreKind::Sqlite,
+            connectors: 1,
+            pixel: false,
+            profile: Profile::default(),
+            file: None,
+        }
     }
 }
 
@@ -54,7 +62,8 @@ impl Bench {
         let clock = Arc::new(Clock::new(most));
         let receiver = Receiver::start(clock.clone(), plan.profile)?;
         let target = format!("http://{}/postback", receiver.address());
-        let mut setup = Setup::new(&resources(&target, plan.connectors)).env("CAROM_LOG_LEVEL", "warn");
+        let mut setup =
+            Setup::new(&resources(&target, plan.connectors, plan.pixel)).env("CAROM_LOG_LEVEL", "warn");
         let postgres = match plan.store {
             StoreKind::Sqlite => None,
             StoreKind::Postgres => {
@@ -67,6 +76,11 @@ impl Bench {
             setup = setup.env("CAROM_STORE_PATH", file.to_string_lossy());
         }
         let stack = setup.start(broker).await?;
+        if plan.pixel {
+            stack.carom_ok(&["pixel", "approve", MATCHING, "--by", "load"]).await?;
+            // Ingest looks every two seconds.
+            tokio::time::sleep(Duration::from_secs(4)).await;
+        }
         let mut bench = Self { stack, clock, _receiver: receiver, postgres };
         if !with_worker {
             bench.stack.stop(Binary::Worker).await?;
@@ -137,6 +151,17 @@ pub async fn broker_process(vhost: &carom_tests::broker::Vhost) -> Result<u32> {
 /// The connector that every event is told to.
 pub const MATCHING: &str = "network";
 
+/// The origin of the pages that may tell events, and the key that they name their source by.
+pub const ORIGIN: &str = "http://shop.example";
+pub const SITE_KEY: &str = "pk_load";
+
+/// A pixel as a network gives it to be put into a page.
+const PIXEL: &str = r#"
+[connector.pixel]
+enabled = true
+code = "<script>track('{{EVENT_NAME}}', { value: '{{VALUE}}', order: '{{TRANSACTION_ID}}', id: '{{EVENT_ID}}' })</script>"
+"#;
+
 /// What holds for no event of ours.
 const ELSEWHERE: &str = r#"
 [[connector.condition]]
@@ -146,14 +171,21 @@ value = "another"
 "#;
 
 /// One connector for every event, and others that no event matches.
-fn resources(target: &str, connectors: usize) -> Resources {
+fn resources(target: &str, connectors: usize, pixel: bool) -> Resources {
     let of = |id: &str| {
         Connector::get(id, target)
             .triggers(&["conversion"])
             .parameter("n", "{{SOURCE_EVENT_ID}}")
             .line("concurrency = 64")
     };
-    let mut resources = Resources::new().with(of(MATCHING));
+    let source = format!(
+        "\n[[source]]\nid = \"pages\"\nadvertiser = \"acme\"\nkind = \"tag\"\nsite_key = \"{SITE_KEY}\"\n\
+         allowed_origins = [\"{ORIGIN}\"]\n"
+    );
+    let mut resources = match pixel {
+        true => Resources::new().and_text(&source).with(of(MATCHING).line(PIXEL)),
+        false => Resources::new().with(of(MATCHING)),
+    };
     for number in 1..connectors {
         let other = of(&format!("other-{number}"));
         // Looked at for every event, as a marketer's are: it is of another campaign.

@@ -83,6 +83,14 @@ pub fn post_head(host: SocketAddr, target: &str, bytes: usize) -> Vec<u8> {
     .into_bytes()
 }
 
+/// The head of what a page of this origin posts: text, which needs no preflight.
+pub fn page_head(host: SocketAddr, target: &str, origin: &str, bytes: usize) -> Vec<u8> {
+    format!(
+        "POST {target} HTTP/1.1\r\nhost: {host}\r\norigin: {origin}\r\ncontent-type: text/plain;charset=UTF-8\r\ncontent-length: {bytes}\r\n\r\n"
+    )
+    .into_bytes()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

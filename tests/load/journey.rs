@@ -94,6 +94,19 @@ impl Journey {
         Self { before: Vec::new(), pieces, bytes: 0 }
     }
 
+    /// What a tag tells of a purchase, by a visitor of its own, from a page of this origin.
+    pub fn tracked(address: SocketAddr, target: &str, origin: &str) -> Self {
+        let at = std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_millis());
+        let body = format!(
+            "{{\"v\":1,\"id\":\"00000000-0000-7000-8000-{MARK}\",\"at\":{at},\"visitor\":\"00000000-0000-4000-8000-{MARK}\",\
+             \"page\":{{\"url\":\"{origin}/thanks\",\"referrer\":\"{origin}/\"}},\"event\":{{\"name\":\"Purchase\",\"data\":\
+             {{\"value\":49.5,\"currency\":\"USD\",\"transaction_id\":\"T-{MARK}\"}}}}}}"
+        );
+        let pieces = pieces(&body, None);
+        let bytes = pieces.iter().map(Piece::bytes).sum();
+        Self { before: crate::http::page_head(address, target, origin, bytes), pieces, bytes }
+    }
+
     /// Any request, the same for every number.
     pub fn fixed(request: Vec<u8>) -> Self {
         Self { before: request, pieces: Vec::new(), bytes: 0 }

@@ -59,6 +59,8 @@ enum Run {
     Flat(runs::flat::Options),
     /// R6: memory at full load, and with a backlog.
     Memory(runs::memory::Options),
+    /// How long a tag's answer takes, beside a webhook's.
+    Track(runs::track::Options),
     /// Clicks and webhooks together, as they are wanted.
     Journeys(runs::journeys::Options),
 }
@@ -73,6 +75,7 @@ impl Run {
             Self::Redirect(_) => "redirect",
             Self::Flat(_) => "flat",
             Self::Memory(_) => "memory",
+            Self::Track(_) => "track",
             Self::Journeys(_) => "journeys",
         }
     }
@@ -86,6 +89,7 @@ impl Run {
             Self::Redirect(options) => runs::redirect::run(options, report).await,
             Self::Flat(options) => runs::flat::run(options, report).await,
             Self::Memory(options) => runs::memory::run(options, report).await,
+            Self::Track(options) => runs::track::run(options, report).await,
             Self::Journeys(options) => runs::journeys::run(options, report).await,
         }
     }

@@ -7,4 +7,5 @@ pub mod latency;
 pub mod redirect;
 pub mod flat;
 pub mod memory;
+pub mod track;
 pub mod journeys;
