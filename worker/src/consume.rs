@@ -158,7 +158,6 @@ async fn resolve(shared: Arc<Shared>, group: Vec<Taken>) -> Result<(), PublishEr
                 candidates.push(*candidate);
             }
             Read::Visit(visit) => {
-                shared.metrics.events.with_label_values(&[source.as_str(), "visit"]).inc();
                 visits.push(*visit);
             }
             Read::Reports(told) => {
@@ -174,6 +173,9 @@ async fn resolve(shared: Arc<Shared>, group: Vec<Taken>) -> Result<(), PublishEr
     // Touches come before the events that they may have led to.
     if !visits.is_empty() {
         crate::settle::surely("record_visits", || shared.store.record_visits(visits.clone())).await;
+        for visit in &visits {
+            shared.metrics.events.with_label_values(&[visit.event.source.as_str(), "visit"]).inc();
+        }
     }
     if !reports.is_empty() {
         crate::settle::surely("pixel_reports", || shared.store.keep_pixel_reports(reports.clone())).await;

@@ -26,7 +26,7 @@ pub(super) struct Outline {
 
 impl Outline {
     /// What is known of each gap, of the two passes together. A gap that is in the text of elements by the first may
-    /// be in a <noscript>, where no other browser looks: the second says what it is there.
+    /// be in a `noscript`, where no other browser looks: the second says what it is there.
     pub(super) fn agreed([scripting, without]: &[Self; 2]) -> Vec<Found> {
         let both = scripting.found.iter().zip(&without.found);
         both.map(|(one, other)| match (one, other) {

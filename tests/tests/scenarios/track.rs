@@ -323,7 +323,9 @@ async fn with_the_stores_file_moved_away_the_answer_comes_and_the_event_is_told_
 async fn with_postgresql_killed_the_answer_comes_and_the_event_is_told_later() -> Result<()> {
     let receiver = Receiver::start()?;
     let server = carom_tests::postgres::Server::start().await?;
-    let setup = Setup::new(&both(&receiver)).env("CAROM_STORE_URL", &server.url);
+    // The first look prepares its statements, which takes longer than a page should wait.
+    let setup =
+        Setup::new(&both(&receiver)).env("CAROM_STORE_URL", &server.url).env("CAROM_TAG_PATIENCE", "1s");
     let stack = setup.env("CAROM_INGEST_FOLLOW_INTERVAL", "100ms").start(&Broker::shared().await?).await?;
     approve(&stack, "network", CODE).await?;
     approve(&stack, "simple", CODE).await?;

@@ -13,13 +13,12 @@ const PLACES: &str = r##"<!doctype html>
 <table><tr><td>a{{V}}b</table>
 <img src="https://a.example/p.gif?v={{V}}&amp;{{V}}=1&w=2#{{V}}" alt='{{V}}'>
 <a href='//a.example:8443/?{{V}}'>a{{V}}</a>
-<noscript><img src="https://a.example/?v={{V}}" alt="{{V}}">a{{V}}b</noscript>
 <script src="https://a.example/a.js?v={{V}}" data-a="{{V}}" async></script>
 <script type="application/json">{"a": "{{V}}", "b{{V}}": ["x{{V}}y", {"c": "\\{{V}}\n"}], "d": 1}</script>
 <script>
   f("{{V}}", 'it\'s {{V}}', "a" + '{{V}}{{V}}', {v: "{{V}}"}, `a${ b + `{{V}}` + c } {{V}} ${ {a: "{{V}}"} }`);
   new Image().src = "https://a.example/p.gif?v={{V}}&w=" + g('{{V}}') + "#a";
-  h("//a.example/?{{V}}", `https://a.example/?${i}&v={{V}}`, "\\{{V}}\n", "\x41{{V}}", 'é{{V}}');
+  h("//a.example/?{{V}}", `https://a.example/?v={{V}}&i=${i}`, "\\{{V}}\n", "\x41{{V}}", 'é{{V}}');
 </script>
 <template><p title="{{V}}">a{{V}}b<script>f('{{V}}')</script></template>
 <script type=module>k("{{V}}")</script>

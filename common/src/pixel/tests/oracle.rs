@@ -148,9 +148,12 @@ fn is_text_with(at: &str, harmless: &str, found: &str, value: &str) -> bool {
         return !found.contains(['\0']) && in_order(found, &pieces);
     }
     if at.contains('@') && is_address(harmless) {
-        return harmless.replace(HARMLESS, &percent(value)) == found && same_address(harmless, found, value);
+        return harmless.replace(HARMLESS, &percent(value)) == found
+            && (value.is_empty() || same_address(harmless, found, value));
     }
-    harmless.replace(HARMLESS, &in_html) == found
+    // What is serialized and parsed again has its line ends made one kind.
+    let one_kind = in_html.replace("\r\n", "\n").replace('\r', "\n");
+    [&in_html, &one_kind].into_iter().any(|value| harmless.replace(HARMLESS, value) == found)
 }
 
 /// Whether a text is these pieces, with text between them that is no markup.
