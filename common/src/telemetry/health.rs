@@ -21,7 +21,8 @@ pub fn ask(ops: SocketAddr, page: &str) -> anyhow::Result<String> {
         TcpStream::connect_timeout(&ops, PATIENCE).with_context(|| format!("nobody answers at {ops}"))?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    write!(stream, "GET {page} HTTP/1.0\r\nHost: {ops}\r\n\r\n")?;
+    // In one piece: whoever answers the first of several, and hangs up, resets the rest.
+    stream.write_all(format!("GET {page} HTTP/1.0\r\nHost: {ops}\r\n\r\n").as_bytes())?;
     let mut answer = String::new();
     stream.take(LARGEST).read_to_string(&mut answer).with_context(|| format!("no answer from {ops}"))?;
     let (head, body) = answer.split_once("\r\n\r\n").context("no answer by HTTP")?;
@@ -51,8 +52,13 @@ mod tests {
         let address = listener.local_addr().unwrap();
         std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
-            let mut request = [0; 1024];
-            let _ = stream.read(&mut request).unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                let mut more = [0; 1024];
+                let read = stream.read(&mut more).unwrap();
+                assert_ne!(read, 0, "no whole request: {}", request.escape_ascii());
+                request.extend_from_slice(&more[..read]);
+            }
             stream.write_all(answer.as_bytes()).unwrap();
         });
         address
