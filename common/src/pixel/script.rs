@@ -125,8 +125,9 @@ impl<'a> Lexer<'a> {
             }
             c if is_name(c) => self.word(reading),
             _ => {
-                let len =
-                    ["...", "?.", "=>", "++", "--", "+=", "==="].iter().find(|sign| rest.starts_with(**sign));
+                let len = ["...", "||=", "&&=", "??=", "?.", "=>", "++", "--", "+=", "==="]
+                    .iter()
+                    .find(|sign| rest.starts_with(**sign));
                 self.punctuator(reading, len.map_or(first.len_utf8(), |sign| sign.len()));
             }
         }

@@ -18,9 +18,15 @@ const CODE: &str = "code";
 const HTML: &str = "HTML";
 pub(super) const ADDRESS: &str = "an address";
 
-/// What a function of this name does with a string.
-fn called(name: &str) -> Option<&'static str> {
+/// What a function of this name does with a string: `object`, where it is a method of a word, and whether the string
+/// is in its first argument.
+fn called(name: &str, object: Option<&str>, first: bool) -> Option<&'static str> {
     match name {
+        // As jQuery's methods do. What forms, parameters and headers append comes after its name.
+        "append" | "prepend" | "before" | "after" | "replaceWith" | "wrap" if object.is_some() && first => {
+            Some(HTML)
+        }
+        "replace" if object == Some("location") => Some(ADDRESS),
         "eval" | "Function" | "execScript" | "setTimeout" | "setInterval" | "import" | "importScripts" => {
             Some(CODE)
         }
@@ -55,8 +61,10 @@ fn assigned(name: &str, property: bool) -> Option<&'static str> {
 #[derive(Default)]
 struct Scope {
     opened: &'static str,
-    /// The name before it, where it is a call's.
-    callee: Option<String>,
+    /// The name before it, where it is a call's, and of what that is a method.
+    callee: Option<(String, Option<String>)>,
+    /// Whether an argument is over.
+    later: bool,
     /// Whether it is the head of an `if`, `while`, `for` or `with`, and not surely another.
     head: Option<After>,
     /// What is assigned to, since the last statement or comma.
@@ -92,6 +100,8 @@ pub(super) struct Scopes {
     last: Last,
     /// Whether the last word is the name of a property.
     property: bool,
+    /// What it is a property of: a word, or empty where that is no word.
+    object: Option<String>,
 }
 
 impl Scopes {
@@ -110,6 +120,9 @@ impl Scopes {
             self.top().target = None;
         }
         self.property = self.last == Last::Dot;
+        if !self.property {
+            self.object = None;
+        }
         self.last = Last::Word(word.to_owned());
     }
 
@@ -121,7 +134,7 @@ impl Scopes {
     /// A sign, after whatever it opens or closes.
     pub(super) fn sign(&mut self, sign: &str) {
         match sign {
-            "=" | "+=" => {
+            "=" | "+=" | "||=" | "&&=" | "??=" => {
                 if let Last::Word(name) = &self.last
                     && let Some(what) = assigned(name, self.property)
                 {
@@ -129,7 +142,17 @@ impl Scopes {
                     self.top().target = Some(sink);
                 }
             }
-            ";" | "," => self.top().target = None,
+            ";" => self.top().target = None,
+            "," => {
+                let top = self.top();
+                (top.target, top.later) = (None, true);
+            }
+            "." | "?." => {
+                self.object = match &self.last {
+                    Last::Word(word) => Some(word.clone()),
+                    _ => Some(String::new()),
+                };
+            }
             _ => {}
         }
         self.last = match sign {
@@ -149,9 +172,11 @@ impl Scopes {
             "await" => Some(After::Either),
             _ => None,
         });
-        let callee = word.filter(|_| opened == "(");
+        let object = self.object.clone().filter(|_| self.property);
+        let callee = word.filter(|_| opened == "(").map(|word| (word, object));
         let opened = ["(", "[", "{", "${"].into_iter().find(|known| *known == opened).unwrap_or_default();
-        self.stack.push(Scope { opened, callee, head: head.filter(|_| opened == "("), target: None });
+        let head = head.filter(|_| opened == "(");
+        self.stack.push(Scope { opened, callee, later: false, head, target: None });
         self.last = Last::Sign;
     }
 
@@ -205,8 +230,9 @@ impl Scopes {
                 return Some(target.clone());
             }
             match (scope.opened, &scope.callee) {
-                ("(", Some(name)) => {
-                    return called(name).map(|what| Sink { what, name: name.clone() });
+                ("(", Some((name, object))) => {
+                    let what = called(name, object.as_deref(), !scope.later)?;
+                    return Some(Sink { what, name: name.clone() });
                 }
                 // Brackets around a value, and what stands in a template, go where the whole goes.
                 ("(", None) | ("${", _) => {}
