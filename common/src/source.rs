@@ -55,6 +55,9 @@ pub struct Source {
     /// The origins of the pages that may report as it; of kind `tag` alone. Only browsers are held to that.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allowed_origins: Vec<Origin>,
+    /// Whether the conversions that it reports are only pending, until another source approves them; of kind `tag` alone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pending: bool,
     /// How its requests are signed. Where it is there, every event must be: by token or by host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signature: Option<Signature>,

@@ -35,6 +35,7 @@ pub(super) fn decode(intake: &Intake, source: &Source) -> Result<Decoded, Undeco
     let parameters = Parameters::of_object(data);
     let (click, found_by) = click(&parameters, &request, source);
     let status = parameters.first(&["status"]).filter(|status| status.eq_ignore_ascii_case("pending"));
+    let status = status.or_else(|| source.pending.then(|| "pending".to_owned()));
     let said = plain::Said {
         name,
         kind,

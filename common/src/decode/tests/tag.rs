@@ -73,6 +73,15 @@ fn a_page_says_that_something_happened_and_takes_nothing_back() {
 }
 
 #[test]
+fn of_a_source_that_only_announces_every_conversion_is_pending() {
+    let pending = Source { pending: true, ..source("tag") };
+    for status in [json!({}), json!({"status": "approved"})] {
+        let reported = reported(&json!({"event": event("Purchase", &status)}));
+        assert_eq!(decode(&reported, &pending).unwrap().claim.unwrap().says, Says::Pending, "{status}");
+    }
+}
+
+#[test]
 fn the_click_id_is_what_the_page_says_else_what_its_address_or_that_of_the_landing_carries() {
     let ours = ClickId::new();
     let (page, landing) = (shop("/thanks"), shop(&format!("/?clickid={ours}")));

@@ -24,6 +24,9 @@ pub(super) fn check<'a>(
         if !source.allowed_origins.is_empty() {
             faults.push(fault(place, "allowed_origins", "are of sources of kind \"tag\"", remedy));
         }
+        if source.pending {
+            faults.push(fault(place, "pending", "is of sources of kind \"tag\"", remedy));
+        }
         return;
     }
     site_key(source, place, keys, faults);
