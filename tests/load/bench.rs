@@ -162,13 +162,12 @@ enabled = true
 code = "<script>track('{{EVENT_NAME}}', { value: '{{VALUE}}', order: '{{TRANSACTION_ID}}', id: '{{EVENT_ID}}' })</script>"
 "#;
 
-/// What holds for no event of ours.
-const ELSEWHERE: &str = r#"
-[[connector.condition]]
-field = "utm_campaign"
-operator = "equals"
-value = "another"
-"#;
+/// What holds for no event of ours: each is of a campaign of its own, as a marketer's are.
+fn elsewhere(number: usize) -> String {
+    format!(
+        "\n[[connector.condition]]\nfield = \"utm_campaign\"\noperator = \"equals\"\nvalue = \"campaign {number}\"\n"
+    )
+}
 
 /// One connector for every event, and others that no event matches.
 fn resources(target: &str, connectors: usize, pixel: bool) -> Resources {
@@ -188,8 +187,7 @@ fn resources(target: &str, connectors: usize, pixel: bool) -> Resources {
     };
     for number in 1..connectors {
         let other = of(&format!("other-{number}"));
-        // Looked at for every event, as a marketer's are: it is of another campaign.
-        resources = resources.with(other.field(ELSEWHERE));
+        resources = resources.with(other.field(&elsewhere(number)));
     }
     resources
 }
