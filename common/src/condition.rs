@@ -16,6 +16,7 @@ use crate::event::{ConversionFacts, Event};
 use crate::identity;
 use crate::touch::History;
 pub use check::{faults, warnings};
+use compare::Found;
 use field::Field;
 pub use operand::{Operand, Unusable};
 use serde::{Deserialize, Serialize};
@@ -38,7 +39,7 @@ pub struct Condition {
 }
 
 /// Which touch of the visitor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Which {
     /// The oldest.
@@ -141,9 +142,8 @@ pub struct Circumstances<'a> {
 /// The first condition that does not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unmet {
-    /// Which, for the trace: `condition[0]: utm_source of the first click equals "facebook"`. It never holds
-    /// the value that was found, nor what that was compared with where either may say who somebody is (G9).
-    pub detail: String,
+    /// Which, counted from 0.
+    pub index: usize,
     /// Whether no condition fails but for want of a click or touch. Then a click that comes late may mend it.
     pub for_want_of_a_click: bool,
 }
@@ -172,10 +172,52 @@ pub fn unmet(conditions: &[Condition], circumstances: &Circumstances<'_>) -> Opt
     let (index, first) = failing.next()?;
     let for_want_of_a_click = first.wants_click(circumstances)
         && failing.all(|(_, condition)| condition.wants_click(circumstances));
-    Some(Unmet { detail: format!("condition[{index}]: {}", first.in_words()), for_want_of_a_click })
+    Some(Unmet { index, for_want_of_a_click })
+}
+
+/// One of a connector's conditions, for a trace: `condition[0]: utm_source of the first click equals "facebook"`. It
+/// never holds the value that was found, nor what that was compared with where either may say who somebody is (G9).
+pub fn told(conditions: &[Condition], index: usize) -> String {
+    let words = conditions.get(index).map(Condition::in_words).unwrap_or_default();
+    format!("condition[{index}]: {words}")
+}
+
+/// What a condition looks at. Many connectors ask the same of an event, each for a text of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Question {
+    field: String,
+    which: Which,
+}
+
+impl Question {
+    /// What is found, as [`Condition::wants_text`] gives texts; none where nothing is.
+    pub fn answer(&self, circumstances: &Circumstances<'_>) -> Option<String> {
+        match Field::named(&self.field)?.value(self.which, circumstances)? {
+            Found::Text(text) => Some(compare::folded(&text)),
+            Found::Number(_) | Found::Truth(_) => None,
+        }
+    }
 }
 
 impl Condition {
+    /// What it looks at and the texts that it wants, where it holds if and only if [`Question::answer`] is one of
+    /// them; none of every other condition.
+    pub fn wants_text(&self) -> Option<(Question, Vec<String>)> {
+        if !Field::named(&self.field)?.is_found_as_text() {
+            return None;
+        }
+        let folded = |operand: &Operand| match operand {
+            Operand::Text(text) => Some(compare::folded(text)),
+            Operand::Truth(_) | Operand::Number(_) | Operand::List(_) => None,
+        };
+        let texts = match (self.operator, self.value.as_ref()?) {
+            (Operator::Equals, operand) => vec![folded(operand)?],
+            (Operator::In, Operand::List(operands)) => operands.iter().map(folded).collect::<Option<_>>()?,
+            _ => return None,
+        };
+        Some((Question { field: self.field.clone(), which: self.which() }, texts))
+    }
+
     fn which(&self) -> Which {
         self.click.unwrap_or(Which::Last)
     }

@@ -77,7 +77,7 @@ pub enum Mode {
 }
 
 /// When a connector is told of a conversion. Either way it is told once, under one id.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FireAt {
     /// When it is first known to have been approved.

@@ -6,6 +6,7 @@
 
 mod dedupe;
 mod payouts;
+pub mod roster;
 pub mod select;
 
 use crate::attribution::{self, Attribution, Clues, FoundBy};
@@ -22,7 +23,6 @@ use crate::news::{self, News, Steps};
 use crate::offer;
 use crate::placeholder;
 use crate::redact;
-use crate::resources::Resources;
 use crate::retry::{Schedule, Tier};
 use crate::source::{self, Source};
 use crate::store::{Candidate, Decided, Known, Park, PixelReport, Resolution, Sale, Verdict, sale_key};
@@ -31,28 +31,20 @@ use crate::trace::{Code, Decision};
 use crate::track;
 use dedupe::Judgement;
 use jiff::{SignedDuration, Timestamp};
+use roster::Roster;
 use select::Selection;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Up to so many connectors that were skipped for the same reason, each has a line of the trace.
-const SKIPPED_SINGLY: usize = 16;
-
-/// The reasons for which connectors are skipped by the hundred.
-const SKIPS: [Code; 5] = [
-    Code::SkippedDisabled,
-    Code::SkippedTrigger,
-    Code::SkippedCondition,
-    Code::SkippedCurrency,
-    Code::SkippedClickId,
-];
+/// Up to so many connectors that are passed by, each has a line of the trace.
+const PASSED_BY_SINGLY: usize = 16;
 
 /// What decisions depend on besides the event and the store.
 #[derive(Clone)]
 pub struct Rules {
     /// The resources as they are now.
-    pub resources: Arc<Resources>,
+    pub roster: Arc<Roster>,
     /// The tiers to park in.
     pub schedule: Schedule,
     /// How long an event may wait for what it belongs to.
@@ -75,7 +67,7 @@ pub enum Read {
 
 /// Reads an intake: bytes become an event, or a letter that says why not.
 pub fn read(intake: Intake, rules: &Rules, now: Timestamp) -> Read {
-    let Some(source) = rules.resources.source(&intake.source) else {
+    let Some(source) = rules.roster.resources().source(&intake.source) else {
         let detail = format!("there is no source {}", intake.source);
         return Read::Letter(Box::new(Letter::of_intake(intake, Reason::SourceRemoved, now).because(detail)));
     };
@@ -83,7 +75,12 @@ pub fn read(intake: Intake, rules: &Rules, now: Timestamp) -> Read {
         && let Ok(request) = track::Request::read(&intake.body.0)
         && let track::Says::Reports(reports) = request.says
     {
-        let told = |report| PixelReport { report, source: intake.source.clone(), at: intake.received_at };
+        let told = |mut report: track::Report| {
+            // It may name an address that a pixel's values stand in.
+            let (masked, _) = redact::body(report.detail.as_bytes(), &source.click_id_keys);
+            report.detail = String::from_utf8_lossy(&masked).into_owned();
+            PixelReport { report, source: intake.source.clone(), at: intake.received_at }
+        };
         return Read::Reports(reports.into_iter().map(told).collect());
     }
     let mut decoded = match decode::decode(&intake, source) {
@@ -164,7 +161,7 @@ pub fn decide(candidate: &Candidate, known: &Known, rules: &Rules, now: Timestam
         Judgement::Decide => {}
     }
 
-    let source = rules.resources.source(&event.source);
+    let source = rules.roster.resources().source(&event.source);
     let found = attribute(candidate, known, rules, source);
     let awaited = awaits(candidate, known, &found, source.is_some_and(|source| source.foreign_click_ids));
     if !awaited.is_empty() {
@@ -204,7 +201,7 @@ pub fn decide(candidate: &Candidate, known: &Known, rules: &Rules, now: Timestam
             for corrected in [change.corrected, change.refund_corrected].into_iter().flatten() {
                 tell(Code::Corrected, corrected.to_string());
             }
-            let paid = payouts::settle(change, &event, found.click.as_ref(), known, &rules.resources);
+            let paid = payouts::settle(change, &event, found.click.as_ref(), known, rules.roster.resources());
             for (code, detail) in paid.decisions {
                 tell(code, detail);
             }
@@ -226,17 +223,18 @@ pub fn decide(candidate: &Candidate, known: &Known, rules: &Rules, now: Timestam
         trl_test: candidate.trl_test || asks_to_send(candidate),
         event,
     };
-    let selection = select::select(&news, &rules.resources.connectors, now);
     // Only a click that the event names, and that nobody has recorded, can still come.
     let foreign_ids = source.is_some_and(|source| source.foreign_click_ids);
     let unknown = candidate.names_click().is_some() && known.named_click.is_none();
     let may_come = unknown && !foreign_ids;
-    for (code, detail) in folded(selection.decisions) {
-        tell(code, detail);
-    }
+    let mut selection = select::select(&news, &rules.roster, may_come, now);
+    decisions.extend(passed_by(&selection, &news, rules, now));
+    let told = std::mem::take(&mut selection.decisions);
+    decisions.extend(told.into_iter().map(|(code, detail)| note(now, code, detail)));
     if source.is_some_and(|source| source.kind != source::Kind::Tag) {
-        for connector in select::pixels_alone(&news, &rules.resources.connectors) {
-            tell(Code::PixelNoBrowser, format!("{connector} has a pixel alone, and no browser sent this"));
+        for connector in select::pixels_alone(&news, &rules.roster.resources().connectors) {
+            let detail = format!("{connector} has a pixel alone, and no browser sent this");
+            decisions.push(note(now, Code::PixelNoBrowser, detail));
         }
     }
     decisions.extend(told_to_browser(&candidate.intake));
@@ -269,7 +267,7 @@ pub fn preview(candidate: &Candidate, known: Option<&Known>, rules: &Rules, now:
     let nothing = Known::default();
     match decide(candidate, known.unwrap_or(&nothing), &rules, now).verdict {
         Verdict::Decide(decided) => decided.news.map_or_else(Selection::default, |news| {
-            select::pixels(&news, &rules.resources.connectors, known.is_some(), now)
+            select::pixels(&news, &rules.roster.resources().connectors, known.is_some(), now)
         }),
         // Of what came before, its browser was told then.
         Verdict::Duplicate { .. } | Verdict::Resume(_) | Verdict::Park(_) => Selection::default(),
@@ -280,7 +278,7 @@ pub fn preview(candidate: &Candidate, known: Option<&Known>, rules: &Rules, now:
 fn attribute(candidate: &Candidate, known: &Known, rules: &Rules, source: Option<&Source>) -> Attribution {
     let event = &candidate.event;
     let window = |click: &Click| {
-        let offer = rules.resources.offer(&click.offer);
+        let offer = rules.roster.resources().offer(&click.offer);
         offer.map_or(offer::default_window().0, |offer| offer.attribution_window.0)
     };
     // Until it is approved, an upsell has the click of the sale before it, whatever it was found by so far.
@@ -445,36 +443,19 @@ fn named_claim(
     (claim, why)
 }
 
-/// Decisions with those connectors in one that were skipped for the same reason, each by its name, where they are many: an
-/// event is not to cost a row for everything that it has nothing to do with.
-fn folded(decisions: Vec<(Code, String)>) -> Vec<(Code, String)> {
-    if decisions.len() <= SKIPPED_SINGLY {
-        return decisions;
-    }
-    let mut alike: HashMap<(Code, &str), Vec<&str>> = HashMap::new();
-    for (code, detail) in decisions.iter().filter(|(code, _)| SKIPS.contains(code)) {
-        let (connector, why) = reason(detail);
-        alike.entry((*code, why)).or_default().push(connector);
-    }
-    alike.retain(|_, connectors| connectors.len() > SKIPPED_SINGLY);
+/// The decisions about connectors that are passed by: each by itself where they are few.
+fn passed_by(selection: &Selection, news: &News, rules: &Rules, now: Timestamp) -> Vec<Decision> {
+    let count: usize = selection.passed_by.iter().map(|(_, _, them)| them.connectors.count_ones(..)).sum();
+    let own = rules.roster.connectors(&news.event.advertiser);
     let mut told = Vec::new();
-    for (code, detail) in &decisions {
-        let (connector, why) = reason(detail);
-        match alike.get(&(*code, why)) {
-            None => told.push((*code, detail.clone())),
-            Some(connectors) if connectors.first() == Some(&connector) => {
-                let why = if why.is_empty() { String::new() } else { format!(": {why}") };
-                told.push((*code, format!("{}{why}", connectors.join(", "))));
-            }
-            Some(_) => {}
+    for (code, why, them) in &selection.passed_by {
+        if count > PASSED_BY_SINGLY {
+            told.push(Decision { passed_by: Some(them.clone()), ..note(now, *code, why.clone()) });
+        } else {
+            told.extend(them.each(why, &own).map(|detail| note(now, *code, detail)));
         }
     }
     told
-}
-
-/// The connector that a decision names, and why it was skipped.
-fn reason(detail: &str) -> (&str, &str) {
-    detail.split_once(": ").unwrap_or((detail, ""))
 }
 
 /// What the browser that sent an event was told of pixels, while it waited for the answer.
@@ -485,7 +466,7 @@ fn told_to_browser(intake: &Intake) -> impl Iterator<Item = Decision> {
 }
 
 fn note(at: Timestamp, code: Code, detail: String) -> Decision {
-    Decision { at, code, detail }
+    Decision::new(at, code, detail)
 }
 
 /// How an event waits on; none when it has waited long enough. Its timer is the longest tier within what

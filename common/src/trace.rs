@@ -1,7 +1,11 @@
 //! A trace: each decision about an event, in order, with a stable reason code (guarantee G11).
 
+use crate::condition;
+use crate::connector::Connector;
+use fixedbitset::FixedBitSet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 
 /// One decision.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,6 +17,124 @@ pub struct Decision {
     /// With what, for people. No personal data.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub detail: String,
+    /// The connectors that it is about, where it is one decision about many. What the store gives names each
+    /// in a decision of its own.
+    #[serde(skip)]
+    pub passed_by: Option<PassedBy>,
+}
+
+impl Decision {
+    /// A decision.
+    pub fn new(at: Timestamp, code: Code, detail: impl Into<String>) -> Self {
+        Self { at, code, detail: detail.into(), passed_by: None }
+    }
+}
+
+/// Connectors that an event passed by, all for one reason. An event is not to cost a row for everything that it has
+/// nothing to do with: where they are many, their decisions are kept together, by their places in the resources, which
+/// the store has of every version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PassedBy {
+    /// The version of the resources.
+    pub version: u64,
+    /// Which of its conditions each of them failed by, counted from 0; none where it was no condition.
+    pub condition: Option<u32>,
+    /// Their places among the connectors of the event's advertiser.
+    pub connectors: FixedBitSet,
+}
+
+impl PassedBy {
+    /// The places as bits: that of place `n` is bit `n % 8` of byte `n / 8`.
+    pub fn to_bits(&self) -> Vec<u8> {
+        let mut bits = vec![0; self.connectors.maximum().map_or(0, |last| last / 8 + 1)];
+        for place in self.connectors.ones() {
+            bits[place / 8] |= 1 << (place % 8);
+        }
+        bits
+    }
+
+    /// The places that [`PassedBy::to_bits`] gave.
+    pub fn places(bits: &[u8]) -> FixedBitSet {
+        let mut places = FixedBitSet::with_capacity(bits.len() * 8);
+        let is_set = |place: &usize| bits[place / 8] & (1 << (place % 8)) != 0;
+        places.extend((0..bits.len() * 8).filter(is_set));
+        places
+    }
+
+    /// The decision's detail for each connector. `own` are the advertiser's, of the same version.
+    pub fn each<'a>(&'a self, why: &'a str, own: &'a [&Connector]) -> impl Iterator<Item = String> + 'a {
+        let connectors = self.connectors.ones().filter_map(|place| own.get(place));
+        connectors.map(move |connector| match self.condition {
+            Some(index) => {
+                let told = condition::told(&connector.conditions, index as usize);
+                format!("{}: {told}", connector.id)
+            }
+            None if why.is_empty() => connector.id.to_string(),
+            None => format!("{}: {why}", connector.id),
+        })
+    }
+}
+
+/// Up to so many connectors that were passed by for one reason, each has a line.
+const PASSED_BY_SINGLY: usize = 16;
+
+/// The reasons for which connectors are passed by in their hundreds.
+const PASSED_BY: [Code; 8] = [
+    Code::SkippedDisabled,
+    Code::SkippedTrigger,
+    Code::SkippedKpi,
+    Code::AlreadyPaid,
+    Code::SkippedCondition,
+    Code::SkippedCurrency,
+    Code::SkippedClickId,
+    Code::HistoryUnknown,
+];
+
+/// Decisions with those connectors in one that were passed by for the same reason, each by its name, where they are
+/// many.
+pub fn folded<T: Coded>(decisions: Vec<(T, String)>) -> Vec<(T, String)> {
+    let mut alike: HashMap<(Code, &str), Vec<&str>> = HashMap::new();
+    for (of, detail) in decisions.iter().filter(|(of, _)| PASSED_BY.contains(&of.code())) {
+        let (connector, why) = reason(detail);
+        alike.entry((of.code(), why)).or_default().push(connector);
+    }
+    alike.retain(|_, connectors| connectors.len() > PASSED_BY_SINGLY);
+    let mut told = Vec::new();
+    for (of, detail) in &decisions {
+        let (connector, why) = reason(detail);
+        match alike.get(&(of.code(), why)) {
+            None => told.push((*of, detail.clone())),
+            Some(connectors) if connectors.first() == Some(&connector) => {
+                let why = if why.is_empty() { String::new() } else { format!(": {why}") };
+                told.push((*of, format!("{}{why}", connectors.join(", "))));
+            }
+            Some(_) => {}
+        }
+    }
+    told
+}
+
+/// What has a code.
+pub trait Coded: Copy {
+    /// Its code.
+    fn code(&self) -> Code;
+}
+
+impl Coded for Code {
+    fn code(&self) -> Code {
+        *self
+    }
+}
+
+impl Coded for (Timestamp, Code) {
+    fn code(&self) -> Code {
+        self.1
+    }
+}
+
+/// The connector that a decision's detail names, and why it was passed by.
+fn reason(detail: &str) -> (&str, &str) {
+    detail.split_once(": ").unwrap_or((detail, ""))
 }
 
 macro_rules! codes {
@@ -122,6 +244,8 @@ codes! {
     PixelUnrenderable = "pixel_unrenderable",
     /// A connector's pixel was not given to the browser: the event is older than the connector takes it.
     PixelExpired = "pixel_expired",
+    /// No pixel was given to the browser: it asks that nobody be followed.
+    PixelOptedOut = "pixel_opted_out",
     /// A connector's pixel was not given to the browser: what it depends on could not be looked up in time.
     HistoryUnknown = "history_unknown",
     /// A connector that has a pixel alone is told nothing: no browser of our tag's sent the event.
@@ -146,6 +270,27 @@ codes! {
 mod tests {
     use super::*;
     use std::collections::HashSet;
+
+    fn decisions(many: usize) -> Vec<(Code, String)> {
+        let mut decisions: Vec<_> = (0..many).map(|n| (Code::SkippedTrigger, format!("t{n}"))).collect();
+        decisions.extend((0..many).map(|n| (Code::SkippedCondition, format!("c{n}: it is of no campaign"))));
+        decisions.insert(1, (Code::Selected, "network by delivery 1".to_owned()));
+        decisions.push((Code::SkippedCondition, "other: it is too late".to_owned()));
+        decisions
+    }
+
+    #[test]
+    fn connectors_that_were_passed_by_for_one_reason_share_a_line_where_they_are_many() {
+        assert_eq!(folded(decisions(PASSED_BY_SINGLY)), decisions(PASSED_BY_SINGLY));
+        let named = |letter: char| (0..20).map(|n| format!("{letter}{n}")).collect::<Vec<_>>().join(", ");
+        let told = [
+            (Code::SkippedTrigger, named('t')),
+            (Code::Selected, "network by delivery 1".to_owned()),
+            (Code::SkippedCondition, format!("{}: it is of no campaign", named('c'))),
+            (Code::SkippedCondition, "other: it is too late".to_owned()),
+        ];
+        assert_eq!(folded(decisions(20)), told);
+    }
 
     #[test]
     fn codes_are_unique_and_serialise_as_they_are_documented() {

@@ -4,8 +4,9 @@
 use crate::problem::{Kind, Problem};
 use carom_common::id::{AdvertiserId, ConnectorId, OfferId, SourceId};
 use carom_common::offer::{Offer, TrackingUrl};
+use carom_common::pipeline::roster::Roster;
 use carom_common::pixel::Code;
-use carom_common::resources::{Resources, Versioned};
+use carom_common::resources::Versioned;
 use carom_common::secret::TokenHash;
 use carom_common::signature::Verifier;
 use carom_common::source::{Kept, Source, Token};
@@ -57,7 +58,7 @@ struct Tags {
     /// The position of the source that a site key names.
     keys: HashMap<String, usize>,
     /// The resources, as decisions take them.
-    resources: Arc<Resources>,
+    roster: Arc<Roster>,
     /// The code of the pixels that can be filled in.
     pixels: HashMap<ConnectorId, Code>,
     /// Who has a connector with a pixel.
@@ -65,7 +66,7 @@ struct Tags {
 }
 
 impl Tags {
-    fn of(resources: &Resources, sources: &[Arc<Source>]) -> Option<Self> {
+    fn of(Versioned { version, resources, .. }: &Versioned, sources: &[Arc<Source>]) -> Option<Self> {
         let named = |(position, source): (usize, &Arc<Source>)| Some((source.site_key.clone()?, position));
         let keys: HashMap<_, _> = sources.iter().enumerate().filter_map(named).collect();
         if keys.is_empty() {
@@ -80,7 +81,8 @@ impl Tags {
                 _ => error!(connector = %connector.id, "resources.faulty_pixel"),
             }
         }
-        Some(Self { keys, resources: Arc::new(resources.clone().sealed()), pixels, advertisers })
+        let roster = Arc::new(Roster::new(*version, Arc::new(resources.clone().sealed())));
+        Some(Self { keys, roster, pixels, advertisers })
     }
 }
 
@@ -108,7 +110,7 @@ impl Index {
         for (source, error) in &unread {
             warn!(%source, error, "resources.unreadable_secret");
         }
-        let tags = Tags::of(&resources.resources, &sources);
+        let tags = Tags::of(&resources, &sources);
         Self { resources, offers, sources, hosts, tokens, unreadable, signed, tags }
     }
 
@@ -185,8 +187,8 @@ impl Index {
     }
 
     /// What a page's event is decided by.
-    pub fn decided_by(&self) -> Option<&Arc<Resources>> {
-        self.tags.as_ref().map(|tags| &tags.resources)
+    pub fn decided_by(&self) -> Option<&Arc<Roster>> {
+        self.tags.as_ref().map(|tags| &tags.roster)
     }
 
     /// A connector's pixel; none where its code is faulty.

@@ -127,7 +127,8 @@ async fn take(
         key: None,
         told: None,
     };
-    let work = finish(app.clone(), index, source.clone(), report, intake, received);
+    let opted_out = visitor::opts_out(&head.headers);
+    let work = finish(app.clone(), index, source.clone(), report, intake, received, opted_out);
     // Whoever reports a purchase may be leaving the page: what was read to its end is kept, whether or not anybody
     // still waits for the answer.
     tokio::spawn(work).await.unwrap_or_else(|_| Err(body::busy().into()))
@@ -152,12 +153,16 @@ async fn finish(
     report: Report,
     mut intake: Intake,
     received: Received,
+    opted_out: bool,
 ) -> Result<Taken, Refused> {
     let mut fired = Vec::new();
     if let Says::Event { .. } = report.says
         && index.has_pixels(&source.advertiser)
     {
-        let told = preview::preview(&app, &index, &source, &report, &intake).await;
+        let told = match opted_out {
+            true => preview::none_for_who_opted_out(),
+            false => preview::preview(&app, &index, &source, &report, &intake).await,
+        };
         fired = told.fired;
         intake.told = told.told.map(Box::new);
     }

@@ -47,10 +47,10 @@ pub async fn run(shared: Arc<Shared>, stop: CancellationToken) {
     let tasks = TaskTracker::new();
     let mut consumers: BTreeMap<ConnectorId, Consumer> = BTreeMap::new();
     let mut breakers: BTreeMap<ConnectorId, Arc<Breaker>> = BTreeMap::new();
-    let (mut resources, mut pauses) = (shared.resources.clone(), shared.pauses.known());
+    let (mut roster, mut pauses) = (shared.roster.clone(), shared.pauses.known());
     loop {
         // What changes while we look is looked at again.
-        resources.borrow_and_update();
+        roster.borrow_and_update();
         let paused = pauses.borrow_and_update().clone();
         let wanted = wanted(&shared, |connector| paused.contains_key(connector)).await;
         for (connector, load) in &wanted {
@@ -85,7 +85,7 @@ pub async fn run(shared: Arc<Shared>, stop: CancellationToken) {
                 info!(connector = connector.as_str(), "connector.detached");
                 consumer.stop.cancel();
                 // What is queued for one that only rests comes back to its queue, which has to stand.
-                if resources.borrow().connector(connector).is_none() {
+                if roster.borrow().resources().connector(connector).is_none() {
                     shared.link.forget_connector(connector);
                 }
             }
@@ -98,7 +98,7 @@ pub async fn run(shared: Arc<Shared>, stop: CancellationToken) {
             }
             keep
         });
-        let configured = shared.resources.borrow().clone();
+        let configured = shared.resources();
         for Connector { id, .. } in &configured.connectors {
             let paused = i64::from(paused.contains_key(id));
             shared.metrics.paused.with_label_values(&[id.as_str()]).set(paused);
@@ -106,7 +106,7 @@ pub async fn run(shared: Arc<Shared>, stop: CancellationToken) {
         shared.attending.store(true, Ordering::Relaxed);
         tokio::select! {
             () = stop.cancelled() => break,
-            _ = resources.changed() => {}
+            _ = roster.changed() => {}
             _ = pauses.changed() => {}
             () = tokio::time::sleep(SWEEP) => {}
         }
@@ -139,7 +139,7 @@ fn attendance(
 async fn wanted(shared: &Shared, paused: impl Fn(&ConnectorId) -> bool) -> BTreeMap<ConnectorId, Load> {
     // Read before the resources themselves: where these are newer, we only look once more.
     let in_use = shared.metrics.resources_version.get();
-    let resources = shared.resources.borrow().clone();
+    let resources = shared.resources();
     let mut wanted: BTreeMap<_, _> = resources
         .connectors
         .iter()

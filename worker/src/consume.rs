@@ -138,7 +138,7 @@ async fn resolve(shared: Arc<Shared>, group: Vec<Taken>) -> Result<(), PublishEr
     }
     let now = Timestamp::now();
     let rules = Rules {
-        resources: shared.resources.borrow().clone(),
+        roster: shared.roster.borrow().clone(),
         schedule: shared.config.retry.schedule.clone(),
         parking: shared.config.worker.parking.0,
         hasher: shared.hasher.clone(),
@@ -161,7 +161,7 @@ async fn resolve(shared: Arc<Shared>, group: Vec<Taken>) -> Result<(), PublishEr
                 visits.push(*visit);
             }
             Read::Reports(told) => {
-                shared.metrics.pixel_reports(&rules.resources, &told);
+                shared.metrics.pixel_reports(rules.roster.resources(), &told);
                 reports.extend(told);
             }
             Read::Letter(letter) => {
@@ -214,8 +214,8 @@ async fn resolve(shared: Arc<Shared>, group: Vec<Taken>) -> Result<(), PublishEr
     }
     let publisher = &shared.publisher;
     tokio::try_join!(
-        handover::deliveries(publisher, &rules.resources, deliveries, false),
-        handover::deliveries(publisher, &rules.resources, again, true),
+        handover::deliveries(publisher, rules.roster.resources(), deliveries, false),
+        handover::deliveries(publisher, rules.roster.resources(), again, true),
         handover::timers(publisher, timers),
         handover::released(publisher, released),
         bury::bury(publisher, &shared.store, &shared.metrics, letters),

@@ -158,7 +158,7 @@ async fn settled_elsewhere(
     taken: &Taken,
     delivery: &Delivery,
 ) -> Result<bool, PublishError> {
-    let resources = shared.resources.borrow().clone();
+    let resources = shared.resources();
     let webhook = resources.connector(&delivery.connector).and_then(|connector| connector.webhook.as_ref());
     let longest = elsewhere::longest_attempt(&shared.config, webhook);
     let (key, event) = (key(delivery), delivery.facts.event.id);
@@ -300,7 +300,7 @@ fn expired(connector: &Connector, delivery: &Delivery, max_due: Duration, now: T
 /// The resources in use, or the store's newest where they lack the connector: another worker may have
 /// followed them a moment before us. None where we cannot use those, and so cannot say that it is gone.
 async fn known(shared: &Shared, connector: &ConnectorId) -> Option<Arc<Resources>> {
-    let resources = shared.resources.borrow().clone();
+    let resources = shared.resources();
     if resources.connector(connector).is_some() {
         return Some(resources);
     }

@@ -4,8 +4,9 @@
 use crate::metrics::Metrics;
 use crate::settle;
 use carom_common::backoff_policy::Reconnect;
+use carom_common::pipeline::roster::Roster;
+use carom_common::resources::Versioned;
 use carom_common::resources::newest::{self, First, Look, Refused};
-use carom_common::resources::{Resources, Versioned};
 use carom_common::store::{Error, Store};
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,11 +20,11 @@ pub async fn start(
     interval: Duration,
     metrics: Arc<Metrics>,
     stop: CancellationToken,
-) -> watch::Receiver<Arc<Resources>> {
+) -> watch::Receiver<Arc<Roster>> {
     let mut follower = Follower { store, metrics, in_use: 0, refused: None, failing: false };
     let first = follower.first().await;
     follower.using(first.version);
-    let (sender, receiver) = watch::channel(Arc::new(first.resources));
+    let (sender, receiver) = watch::channel(arranged(first));
     tokio::spawn(async move {
         loop {
             tokio::select! {
@@ -32,11 +33,15 @@ pub async fn start(
             }
             if let Some(newer) = follower.look().await {
                 follower.using(newer.version);
-                sender.send_replace(Arc::new(newer.resources));
+                sender.send_replace(arranged(newer));
             }
         }
     });
     receiver
+}
+
+fn arranged(newest: Versioned) -> Arc<Roster> {
+    Arc::new(Roster::new(newest.version, Arc::new(newest.resources)))
 }
 
 struct Follower {

@@ -97,8 +97,7 @@ async fn what_was_decided_can_be_decided_again_from_what_is_kept() {
     assert_eq!(paged.iter().map(|news| news.event.id).collect::<Vec<_>>(), [sale.id, refund.id, plain.id]);
     for (news, decided) in paged.iter().zip([&sale, &refund, &plain]) {
         assert_eq!(news, decided.news());
-        let again =
-            carom_common::pipeline::select::select(news, &desk.rules.resources.connectors, decided.now);
+        let again = carom_common::pipeline::select::select(news, &desk.rules.roster, false, decided.now);
         assert_eq!(again.deliveries, decided.deliveries);
     }
     assert_eq!(desk.store.news(at(1), None, 10).await.unwrap().len(), 2, "received at or after a time");

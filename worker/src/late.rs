@@ -35,7 +35,7 @@ pub async fn tell(shared: &Shared, late: Vec<Late>) -> Result<(), PublishError> 
 }
 
 async fn tell_some(shared: &Shared, late: Vec<Late>) -> Result<(), PublishError> {
-    let resources = shared.resources.borrow().clone();
+    let resources = shared.resources();
     let now = Timestamp::now();
     let (mut deliveries, mut again, mut done) = (Vec::new(), Vec::new(), Vec::new());
     for one in late {
@@ -71,10 +71,8 @@ pub fn choose(late: &Late, resources: &Resources, now: Timestamp) -> (Vec<Delive
     let selection = select::select_among(&late.news, &wanting, &all, now);
     let click = late.news.click.as_ref().map(|click| click.id.to_string()).unwrap_or_default();
     let decision = |(code, detail): (Code, String)| match code {
-        Code::Selected => {
-            Decision { at: now, code: Code::SelectedLate, detail: format!("{detail}, with click {click}") }
-        }
-        code => Decision { at: now, code, detail },
+        Code::Selected => Decision::new(now, Code::SelectedLate, format!("{detail}, with click {click}")),
+        code => Decision::new(now, code, detail),
     };
     (selection.deliveries, selection.decisions.into_iter().map(decision).collect())
 }

@@ -179,7 +179,7 @@ async fn passively(shared: &Shared) -> anyhow::Result<BTreeMap<String, Depth>> {
     let channel = shared.link.channel().await;
     let mut queues: Vec<String> = [EVENTS, CLICKS, DEAD, UNROUTED].map(String::from).into();
     queues.extend(shared.config.retry.schedule.tiers().iter().map(|tier| topology::retry(*tier)));
-    let resources = shared.resources.borrow().clone();
+    let resources = shared.resources();
     // A pixel alone has no queue, and asking for one that is not there ends the channel.
     let sending = resources.connectors.iter().filter(|connector| connector.webhook.is_some());
     queues.extend(sending.map(|connector| topology::deliver_queue(&connector.id)));

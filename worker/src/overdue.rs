@@ -96,7 +96,7 @@ async fn put_back(shared: &Shared, connector: &ConnectorId, before: Timestamp) -
     }
     warn!(connector = connector.as_str(), deliveries = lost.len(), "overdue.put_back");
     let count = lost.len() as u64;
-    let resources = shared.resources.borrow().clone();
+    let resources = shared.resources();
     handover::deliveries(&shared.publisher, &resources, lost, true).await?;
     shared.metrics.put_back.with_label_values(&[connector.as_str()]).inc_by(count);
     Ok(())

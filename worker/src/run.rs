@@ -92,7 +92,7 @@ async fn start(
     let settings = store::Settings::from(&config.store);
     let store = open(&settings, metrics.clone()).await?;
     let hasher = crate::settle::surely("hasher", || store.hasher()).await;
-    let resources =
+    let roster =
         follow::start(store.clone(), config.worker.follow_interval.0, metrics.clone(), close.clone()).await;
     let pauses = Pauses::follow(store.clone(), config.worker.follow_interval.0, close.clone()).await;
     let broker = Address::new(&config);
@@ -111,7 +111,7 @@ async fn start(
         store,
         link,
         publisher,
-        resources,
+        roster,
         pauses,
         tokens: Tokens::default(),
         hasher,

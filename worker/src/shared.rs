@@ -12,6 +12,7 @@ use carom_common::amqp::{Link, Publisher};
 use carom_common::config::Config;
 use carom_common::id::{DeliveryId, EventId};
 use carom_common::identity::Hasher;
+use carom_common::pipeline::roster::Roster;
 use carom_common::resources::Resources;
 use carom_common::store::Store;
 use std::sync::Arc;
@@ -29,7 +30,7 @@ pub struct Shared {
     /// The task that publishes, on a connection of its own.
     pub publisher: Publisher,
     /// The resources as they are now.
-    pub resources: watch::Receiver<Arc<Resources>>,
+    pub roster: watch::Receiver<Arc<Roster>>,
     /// The connectors that are paused.
     pub pauses: Pauses,
     /// The access tokens of those that need one.
@@ -52,4 +53,11 @@ pub struct Shared {
     pub events: InHand<EventId>,
     /// The deliveries that are being tried.
     pub deliveries: InHand<DeliveryId>,
+}
+
+impl Shared {
+    /// The resources as they are now.
+    pub fn resources(&self) -> Arc<Resources> {
+        self.roster.borrow().resources().clone()
+    }
 }

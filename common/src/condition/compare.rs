@@ -138,7 +138,7 @@ fn numbers(found: &Found<'_>, operand: &Operand, holds: fn(Decimal, Decimal) -> 
 
 /// A text without its case. By way of upper case, so that what has one capital is one letter: `ς` and `σ`,
 /// `ß` and `ss`.
-fn folded(text: &str) -> String {
+pub(super) fn folded(text: &str) -> String {
     text.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()
 }
 

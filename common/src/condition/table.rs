@@ -60,14 +60,17 @@ struct World {
 }
 
 impl World {
-    fn unmet(&self, condition: &Condition) -> Option<Unmet> {
-        let circumstances = Circumstances {
+    fn circumstances(&self) -> Circumstances<'_> {
+        Circumstances {
             event: &self.event,
             conversion: self.conversion.as_ref(),
             click: self.click.as_ref(),
             history: &self.history,
-        };
-        unmet(std::slice::from_ref(condition), &circumstances)
+        }
+    }
+
+    fn unmet(&self, condition: &Condition) -> Option<Unmet> {
+        unmet(std::slice::from_ref(condition), &self.circumstances())
     }
 }
 
@@ -199,7 +202,7 @@ fn the_table_has_every_field_with_every_operator_and_type_once() {
 
 #[test]
 fn every_combination_comes_out_as_the_table_says() {
-    let (mut pairings, mut verdicts) = (0, 0);
+    let (mut pairings, mut verdicts, mut sorted) = (0, 0, 0);
     let mut wrong = Vec::new();
     for section in table() {
         let operators = Operator::ALL.into_iter().flat_map(|operator| {
@@ -236,6 +239,12 @@ fn every_combination_comes_out_as_the_table_says() {
                         Some(unmet) if unmet.for_want_of_a_click => 'w',
                         Some(_) => '-',
                     };
+                    if let Some((question, texts)) = condition.wants_text() {
+                        sorted += 1;
+                        let answer = question.answer(&world.circumstances());
+                        let wanted = answer.is_some_and(|answer| texts.contains(&answer));
+                        assert_eq!(wanted, came == '+', "{condition:?} of {found}");
+                    }
                     if came != sign {
                         wrong.push(format!("{condition:?} of {found}: {came} and not {sign}"));
                     }
@@ -246,5 +255,5 @@ fn every_combination_comes_out_as_the_table_says() {
     assert!(wrong.is_empty(), "{} of {pairings} pairings:\n{}", wrong.len(), wrong.join("\n"));
     let fields = NAMED.len() + 2;
     assert_eq!(pairings, fields * Operator::ALL.len() * 5 * CLICKS.len());
-    assert!(verdicts > 2_000, "{verdicts}");
+    assert!(verdicts > 2_000 && sorted > 100, "{verdicts}, {sorted}");
 }

@@ -3,6 +3,7 @@
 //! A function of the news and the connectors: what was decided once can be decided again, by the same rules,
 //! for a click that comes late and for a connector that is only being tried.
 
+use super::roster::Roster;
 use crate::click_id_matching;
 use crate::condition::{self, Circumstances};
 use crate::connector::{Connector, FireAt, Mode, Trigger};
@@ -13,7 +14,8 @@ use crate::id::{ConnectorId, DeliveryId};
 use crate::money::Amount;
 use crate::news::{News, Steps};
 use crate::touch::{History, Touch};
-use crate::trace::Code;
+use crate::trace::{Code, PassedBy};
+use fixedbitset::FixedBitSet;
 use jiff::Timestamp;
 
 /// What came of it.
@@ -21,18 +23,100 @@ use jiff::Timestamp;
 pub struct Selection {
     /// One per connector and step or event.
     pub deliveries: Vec<Delivery>,
-    /// Each connector's decision.
+    /// Each connector's decision; where a roster was asked, without those that are passed by.
     pub decisions: Vec<(Code, String)>,
+    /// The connectors of a roster that are passed by, with why, once for each reason.
+    pub passed_by: Vec<(Code, String, PassedBy)>,
     /// The connectors that were skipped only for want of a click.
     pub wanting: Vec<ConnectorId>,
 }
 
 /// Selects among the connectors of the event's advertiser: triggers → conditions → currencies → click id →
-/// mode.
-pub fn select(news: &News, connectors: &[Connector], now: Timestamp) -> Selection {
-    let of_advertiser = |connector: &&Connector| connector.advertiser == news.event.advertiser;
-    let own: Vec<&Connector> = connectors.iter().filter(of_advertiser).collect();
-    select_among(news, &own, &own, now)
+/// mode. Only where `may_come`, because the event names a click that nobody has recorded yet, it is also looked who
+/// is wanting it.
+pub fn select(news: &News, roster: &Roster, may_come: bool, now: Timestamp) -> Selection {
+    let mut selection = Selection::default();
+    if is_test_order(news, &mut selection) {
+        return selection;
+    }
+    let own = roster.connectors(&news.event.advertiser);
+    let ears = roster.ears(&news.event.advertiser);
+    let told: Vec<Told> = ears.iter().map(|ear| told(news, own[ear.one])).collect();
+    let mut passed_by = Reasons { version: roster.version(), of: Vec::new(), connectors: own.len() };
+    let mut asked = Vec::new();
+    for (ear, told) in ears.iter().zip(&told) {
+        if !ear.live {
+            passed_by.all(Code::SkippedDisabled, &Why::Itself, &ear.members);
+            continue;
+        }
+        if let Some(code) = told.withheld {
+            passed_by.all(code, &Why::Itself, &ear.members);
+        } else if told.news.is_empty() {
+            passed_by.all(Code::SkippedTrigger, &Why::Itself, &ear.members);
+        }
+        if told.news.is_empty() {
+            continue;
+        }
+        if may_come {
+            asked.extend(ear.members.ones().map(|place| (place, told)));
+            continue;
+        }
+        // What sorts them is the same for every step of a conversion.
+        let (singly, others) = ear.sort(&circumstances(news, None));
+        passed_by.all(Code::SkippedCondition, &Why::Condition(0), &others);
+        asked.extend(singly.into_iter().map(|place| (place, told)));
+    }
+    asked.sort_unstable_by_key(|(place, _)| *place);
+    for (place, told) in asked {
+        for item in &told.news {
+            match ask(Half::Webhook, news, item, own[place], &own, now) {
+                Ok(delivery) => selection.tell(Half::Webhook, own[place], delivery),
+                Err(skip) => {
+                    passed_by.one(skip.code, &skip.why, place);
+                    selection.want(own[place], &skip);
+                }
+            }
+        }
+    }
+    selection.passed_by = passed_by.of;
+    selection
+}
+
+/// Connectors by why they are passed by.
+struct Reasons {
+    version: u64,
+    of: Vec<(Code, String, PassedBy)>,
+    connectors: usize,
+}
+
+impl Reasons {
+    fn all(&mut self, code: Code, why: &Why, places: &FixedBitSet) {
+        if !places.is_clear() {
+            self.given(code, why).union_with(places);
+        }
+    }
+
+    fn one(&mut self, code: Code, why: &Why, place: usize) {
+        self.given(code, why).insert(place);
+    }
+
+    fn given(&mut self, code: Code, why: &Why) -> &mut FixedBitSet {
+        let (condition, detail) = match why {
+            Why::Itself => (None, ""),
+            Why::Condition(index) => (Some(*index), ""),
+            Why::Because(detail) => (None, detail.as_str()),
+        };
+        let same = |(of, because, passed): &(Code, String, PassedBy)| {
+            *of == code && because == detail && passed.condition == condition
+        };
+        let reason = self.of.iter().position(same).unwrap_or_else(|| {
+            let connectors = FixedBitSet::with_capacity(self.connectors);
+            let passed_by = PassedBy { version: self.version, condition, connectors };
+            self.of.push((code, detail.to_owned(), passed_by));
+            self.of.len() - 1
+        });
+        &mut self.of[reason].2.connectors
+    }
 }
 
 /// Selects among some connectors of the event's advertiser. `all` are that one's: by their parameters it is
@@ -98,57 +182,85 @@ fn select_half(
     now: Timestamp,
 ) -> Selection {
     let mut selection = Selection::default();
-    if news.event.test {
-        selection.decisions.push((Code::TestOrder, "recorded; nothing is sent".to_owned()));
+    if is_test_order(news, &mut selection) {
         return selection;
     }
-    let sends_for_real = news.sends_for_real();
     for connector in connectors {
-        let (id, name) = (&connector.id, half.of(connector));
         if !is_live(connector, half) {
-            selection.decisions.push((Code::SkippedDisabled, name));
+            selection.decisions.push((Code::SkippedDisabled, half.of(connector)));
             continue;
         }
         let told = told(news, connector);
         if let Some(code) = told.withheld {
-            selection.decisions.push((code, name.clone()));
+            selection.decisions.push((code, half.of(connector)));
         } else if told.news.is_empty() {
-            selection.decisions.push((Code::SkippedTrigger, name.clone()));
+            selection.decisions.push((Code::SkippedTrigger, half.of(connector)));
         }
-        for (delivery, conversion) in told.news {
-            if half == (Half::Pixel { looked_up: false }) && needs_history(connector) {
-                let detail = format!("{name} depends on what the visitor did before");
-                selection.decisions.push((Code::HistoryUnknown, detail));
-                continue;
-            }
-            let matched_click_id = match may_be_told(news, conversion.as_ref(), connector, all) {
-                Ok(matched) => matched,
+        for item in &told.news {
+            match ask(half, news, item, connector, all, now) {
+                Ok(delivery) => selection.tell(half, connector, delivery),
                 Err(skip) => {
-                    selection.decisions.push((skip.code, format!("{name}: {}", skip.detail)));
-                    // One after the other: a connector's steps come together.
-                    if skip.for_want_of_a_click && selection.wanting.last() != Some(id) {
-                        selection.wanting.push(id.clone());
-                    }
-                    continue;
+                    let detail = format!("{}{}", half.of(connector), skip.why.of(connector));
+                    selection.decisions.push((skip.code, detail));
+                    selection.want(connector, &skip);
                 }
-            };
-            let test = connector.mode == Mode::Test && !sends_for_real;
-            if half == Half::Webhook {
-                let mode = if test { " (test mode)" } else { "" };
-                selection.decisions.push((Code::Selected, format!("{name} by delivery {delivery}{mode}")));
             }
-            let facts = Facts {
-                event: news.event.clone(),
-                click: news.click.clone(),
-                conversion,
-                touch: news.touch().cloned(),
-                matched_click_id,
-                trl_test: sends_for_real,
-            };
-            selection.deliveries.push(Delivery { test, ..Delivery::new(delivery, id.clone(), now, facts) });
         }
     }
     selection
+}
+
+/// Of a test order nobody is told; then that is the decision.
+fn is_test_order(news: &News, selection: &mut Selection) -> bool {
+    if news.event.test {
+        selection.decisions.push((Code::TestOrder, "recorded; nothing is sent".to_owned()));
+    }
+    news.event.test
+}
+
+impl Selection {
+    fn tell(&mut self, half: Half, connector: &Connector, delivery: Delivery) {
+        if half == Half::Webhook {
+            let mode = if delivery.test { " (test mode)" } else { "" };
+            self.decisions
+                .push((Code::Selected, format!("{} by delivery {}{mode}", connector.id, delivery.id)));
+        }
+        self.deliveries.push(delivery);
+    }
+
+    fn want(&mut self, connector: &Connector, skip: &Skip) {
+        // One after the other: a connector's steps come together.
+        if skip.for_want_of_a_click && self.wanting.last() != Some(&connector.id) {
+            self.wanting.push(connector.id.clone());
+        }
+    }
+}
+
+/// The delivery of one step or event to a connector that listens to it, or why there is none.
+fn ask(
+    half: Half,
+    news: &News,
+    item: &Item,
+    connector: &Connector,
+    all: &[&Connector],
+    now: Timestamp,
+) -> Result<Delivery, Skip> {
+    if half == (Half::Pixel { looked_up: false }) && needs_history(connector) {
+        let why = Why::Because("it depends on what the visitor did before".to_owned());
+        return Err(Skip { code: Code::HistoryUnknown, why, for_want_of_a_click: false });
+    }
+    let matched_click_id = may_be_told(news, item.conversion(), connector, all)?;
+    let trl_test = news.sends_for_real();
+    let facts = Facts {
+        event: news.event.clone(),
+        click: news.click.clone(),
+        conversion: item.conversion().cloned(),
+        touch: news.touch().cloned(),
+        matched_click_id,
+        trl_test,
+    };
+    let test = connector.mode == Mode::Test && !trl_test;
+    Ok(Delivery { test, ..Delivery::new(item.delivery(connector, news), connector.id.clone(), now, facts) })
 }
 
 /// Whether what a connector is told, or whether, depends on more than the event itself says.
@@ -159,8 +271,35 @@ fn needs_history(connector: &Connector) -> bool {
 /// Why a connector that listens is not told of a step or event all the same.
 struct Skip {
     code: Code,
-    detail: String,
+    why: Why,
     for_want_of_a_click: bool,
+}
+
+/// Why, beyond what the code says.
+enum Why {
+    /// The code says it all.
+    Itself,
+    /// This of its conditions does not hold.
+    Condition(u32),
+    /// In words.
+    Because(String),
+}
+
+impl Why {
+    /// As it stands behind a connector's name in a trace.
+    fn of(&self, connector: &Connector) -> String {
+        match self {
+            Self::Itself => String::new(),
+            Self::Condition(index) => {
+                format!(": {}", condition::told(&connector.conditions, *index as usize))
+            }
+            Self::Because(why) => format!(": {why}"),
+        }
+    }
+}
+
+fn circumstances<'a>(news: &'a News, conversion: Option<&'a ConversionFacts>) -> Circumstances<'a> {
+    Circumstances { event: &news.event, conversion, click: news.click.as_ref(), history: &news.history }
 }
 
 /// Whether a connector may be told of one step or event, and with which click id of its own.
@@ -170,8 +309,7 @@ fn may_be_told(
     connector: &Connector,
     all: &[&Connector],
 ) -> Result<Option<String>, Skip> {
-    let circumstances =
-        Circumstances { event: &news.event, conversion, click: news.click.as_ref(), history: &news.history };
+    let circumstances = circumstances(news, conversion);
     if let Some(unmet) = condition::unmet(&connector.conditions, &circumstances) {
         // The click that is not known may be the first or the last in the place of the funnel's visits.
         let clicks = clicks_alone(&news.history);
@@ -179,11 +317,13 @@ fn may_be_told(
         let for_want_of_a_click = news.click.is_none()
             && condition::unmet(&connector.conditions, &without_visits)
                 .is_none_or(|unmet| unmet.for_want_of_a_click);
-        return Err(Skip { code: Code::SkippedCondition, detail: unmet.detail, for_want_of_a_click });
+        let why = Why::Condition(u32::try_from(unmet.index).unwrap_or(u32::MAX));
+        return Err(Skip { code: Code::SkippedCondition, why, for_want_of_a_click });
     }
     let value = conversion.map_or(news.event.value, |conversion| conversion.value);
     if let Some(detail) = foreign_currency(value, &connector.currencies) {
-        return Err(Skip { code: Code::SkippedCurrency, detail, for_want_of_a_click: false });
+        let why = Why::Because(detail);
+        return Err(Skip { code: Code::SkippedCurrency, why, for_want_of_a_click: false });
     }
     let Some(matching) = &connector.click_id else { return Ok(None) };
     // What follows a sale has the sale's id, whatever has become of the click since.
@@ -196,7 +336,7 @@ fn may_be_told(
             code: Code::SkippedClickId,
             // The click that is not known may be the newest, and within the window.
             for_want_of_a_click: news.click.is_none(),
-            detail: why.to_string(),
+            why: Why::Because(why.to_string()),
         }),
     }
 }
@@ -219,10 +359,34 @@ fn foreign_currency(value: Option<Amount>, currencies: &[String]) -> Option<Stri
     (!told).then(|| format!("the value is in {}", currency.code()))
 }
 
-/// What one connector is told, and why it is not told of a step that its triggers name.
+/// One thing to be told.
+enum Item {
+    /// A step of a conversion, by its id.
+    Step(String, ConversionFacts),
+    /// The event itself.
+    Event,
+}
+
+impl Item {
+    fn conversion(&self) -> Option<&ConversionFacts> {
+        match self {
+            Self::Step(_, facts) => Some(facts),
+            Self::Event => None,
+        }
+    }
+
+    fn delivery(&self, connector: &Connector, news: &News) -> DeliveryId {
+        match self {
+            Self::Step(step, facts) => DeliveryId::of_step(&connector.id, &facts.key, step),
+            Self::Event => DeliveryId::of_event(&connector.id, &news.event.key),
+        }
+    }
+}
+
+/// What connectors are told that listen alike, and why they are not told of a step that their triggers name.
 #[derive(Default)]
 struct Told {
-    news: Vec<(DeliveryId, Option<ConversionFacts>)>,
+    news: Vec<Item>,
     withheld: Option<Code>,
 }
 
@@ -241,10 +405,7 @@ fn told(news: &News, connector: &Connector) -> Told {
             }
             match withheld(step, conversion, connector, &news.event) {
                 Some(code) => told.withheld = Some(code),
-                None => {
-                    let id = DeliveryId::of_step(&connector.id, &facts.key, &step.id());
-                    told.news.push((id, Some(facts.clone())));
-                }
+                None => told.news.push(Item::Step(step.id(), facts.clone())),
             }
         }
     }
@@ -260,7 +421,7 @@ fn told(news: &News, connector: &Connector) -> Told {
         Trigger::Conversion | Trigger::Refund => false,
     });
     if by_event {
-        told.news.push((DeliveryId::of_event(&connector.id, &news.event.key), None));
+        told.news.push(Item::Event);
     }
     told
 }

@@ -16,7 +16,7 @@ fn rules() -> Rules {
     }))
     .unwrap();
     Rules {
-        resources: Arc::new(resources),
+        roster: Arc::new(Roster::new(1, Arc::new(resources))),
         schedule: Schedule::default(),
         parking: Duration::from_secs(900),
         hasher: Hasher::new(b"key"),
@@ -70,26 +70,6 @@ fn a_purchase_with_its_click_becomes_a_delivery_and_every_step_is_traced() {
     let Verdict::Decide(decided) = resolution.verdict else { panic!("not decided") };
     assert_eq!(decided.deliveries.len(), 1);
     assert_eq!(decided.click.unwrap().id, id);
-}
-
-#[test]
-fn connectors_that_are_skipped_for_one_reason_share_a_line_where_they_are_many() {
-    let decisions = |many: usize| {
-        let mut decisions: Vec<_> = (0..many).map(|n| (Code::SkippedTrigger, format!("t{n}"))).collect();
-        decisions.extend((0..many).map(|n| (Code::SkippedCondition, format!("c{n}: it is of no campaign"))));
-        decisions.insert(1, (Code::Selected, "network by delivery 1".to_owned()));
-        decisions.push((Code::SkippedCondition, "other: it is too late".to_owned()));
-        decisions
-    };
-    assert_eq!(folded(decisions(SKIPPED_SINGLY)), decisions(SKIPPED_SINGLY));
-    let named = |letter: char| (0..20).map(|n| format!("{letter}{n}")).collect::<Vec<_>>().join(", ");
-    let told = [
-        (Code::SkippedTrigger, named('t')),
-        (Code::Selected, "network by delivery 1".to_owned()),
-        (Code::SkippedCondition, format!("{}: it is of no campaign", named('c'))),
-        (Code::SkippedCondition, "other: it is too late".to_owned()),
-    ];
-    assert_eq!(folded(decisions(20)), told);
 }
 
 #[test]
@@ -208,9 +188,10 @@ fn a_letter_holds_no_secrets() {
 fn a_parameter_beside_a_signed_body_counts_for_nothing() {
     let mut rules = rules();
     let signed = json!({"scheme": "hmac", "header": "x-signature", "secrets": [{"env": "SECRET"}]});
-    let resources = Arc::make_mut(&mut rules.resources);
+    let mut resources = Resources::clone(rules.roster.resources());
     resources.sources[0].open = false;
     resources.sources[0].signature = Some(serde_json::from_value(signed).unwrap());
+    rules.roster = Arc::new(Roster::new(1, Arc::new(resources)));
     let body = Body(b"event=purchase&txid=1&payout=5".to_vec());
     let intake = Intake { body, ..intake("payout=5000&txid=2&click_id=abc") };
     let Read::Candidate(candidate) = read(intake, &rules, now()) else { panic!() };

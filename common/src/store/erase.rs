@@ -359,7 +359,7 @@ fn erase_event(session: &Session<'_>, id: EventId, now: Timestamp) -> Result<Era
     deliveries::blank(session, id)?;
     late::forget(session, id)?;
     let detail = "its person was erased; ids, times and money are left".to_owned();
-    trace::append(session, id, &[Decision { at: now, code: Code::Erased, detail }])?;
+    trace::append(session, id, &[Decision::new(now, Code::Erased, detail)])?;
     Ok(erased)
 }
 

@@ -44,7 +44,7 @@ impl Store {
                     if !deliveries::insert_late(session, delivery, click)? {
                         let at = delivery.due_since;
                         let detail = format!("connector {}, delivery {}", delivery.connector, delivery.id);
-                        decisions.push(Decision { at, code: Code::SkippedAlready, detail });
+                        decisions.push(Decision::new(at, Code::SkippedAlready, detail));
                     }
                 }
                 trace::append(session, event, &decisions)?;

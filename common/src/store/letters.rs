@@ -388,7 +388,7 @@ fn note(session: &Session<'_>, letter: &Letter, code: Code, at: Timestamp) -> Re
         ),
         None => format!("{}, letter {}", letter.reason.as_str(), letter.id),
     };
-    trace::append_if_known(session, event, Decision { at, code, detail })
+    trace::append_if_known(session, event, Decision::new(at, code, detail))
 }
 
 fn key(letter: &Letter) -> Key {

@@ -56,7 +56,7 @@ fn hand_over(session: &Session<'_>, events: &[EventId], at: Timestamp) -> Result
     let advanced = session.rows(&sql, given, |row| Ok((EventId(uuid(row, "id")?), row.get(1)?)))?;
     for (event, told) in advanced {
         if told {
-            let decision = Decision { at, code: Code::HandedOver, detail: String::new() };
+            let decision = Decision::new(at, Code::HandedOver, "");
             trace::append(session, event, &[decision])?;
         }
     }

@@ -50,13 +50,25 @@ impl Store {
     }
 }
 
-/// Keeps the pixels that a browser was told of with an event. Told twice, of copies that raced, is told once.
+/// Which deliveries' pixels a browser has reported something of, of an event.
+pub(super) fn reported(session: &Session<'_>, event: EventId) -> Result<BTreeSet<DeliveryId>, Error> {
+    let sql = "SELECT delivery_id FROM pixel_reports WHERE event_id = ?1";
+    let ids = session.rows(sql, [event.0.as_bytes()], |row| Ok(DeliveryId(Uuid::from_bytes(row.get(0)?))))?;
+    Ok(ids.into_iter().collect())
+}
+
+/// Keeps the pixels that a browser was told of with an event. Told twice, of copies that raced, is told once; what was
+/// only shown in Test mode may be given later.
 pub(super) fn keep(session: &Session<'_>, id: EventId, event: &Event, told: &Told) -> Result<(), Error> {
     let sql =
         "INSERT INTO attempts (delivery_id, round, attempt, connector, event_id, event_type, at, outcome,
                    detail, method, url, duration_us, response, request_headers, request_body)
                VALUES (?1, 0, 0, ?2, ?3, ?4, ?5, ?6, ?7, 'PIXEL', ?8, 0, '', '', ?9)
-               ON CONFLICT (delivery_id, round, attempt) DO NOTHING";
+               ON CONFLICT (delivery_id, round, attempt) DO UPDATE SET
+                   event_id = excluded.event_id, event_type = excluded.event_type, at = excluded.at,
+                   outcome = excluded.outcome, detail = excluded.detail, url = excluded.url,
+                   request_body = excluded.request_body
+               WHERE attempts.outcome = 'test' AND excluded.outcome = 'pixel'";
     for Shown { connector, delivery, given, sandbox, page, code } in &told.pixels {
         session.execute(
             sql,

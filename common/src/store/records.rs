@@ -138,6 +138,13 @@ impl Candidate {
         }
     }
 
+    /// The same as far as its browser alone says whose it is. Anybody can write somebody's e-mail address, telephone
+    /// number or order into a page, and must not be shown what is known by them.
+    #[must_use]
+    pub fn by_its_browser_alone(self) -> Self {
+        Self { who: Who { visitor: self.who.visitor, ..Who::default() }, ..self }
+    }
+
     /// The click to look up for it: one of our form.
     pub fn names_click(&self) -> Option<ClickId> {
         match self.named {
@@ -206,6 +213,17 @@ pub struct Marker {
     pub event: EventId,
     /// How far it has come.
     pub progress: Progress,
+}
+
+/// What may be looked at for a browser that waits for the answer to its event, all of it read in one transaction.
+#[derive(Clone, Debug, Default)]
+pub struct ForBrowser {
+    /// What is known by its browser alone, as if nothing had come of the event yet.
+    pub known: Known,
+    /// The event, where this is a copy of it: its browser had no answer, or none that it saw.
+    pub copy_of: Option<EventId>,
+    /// The deliveries of that event of which a browser has reported what became of their pixels.
+    pub reported: BTreeSet<DeliveryId>,
 }
 
 /// What the store knows about a candidate, all of it read in one transaction.

@@ -15,8 +15,8 @@ use crate::identity::Who;
 use crate::intake::{Intake, Parked};
 use crate::redact;
 use crate::store::{
-    Candidate, Decided, Error, Known, Marker, Past, PayoutClaim, Progress, Resolution, Resolved, Sale,
-    Somebody, Verdict, sale_key,
+    Candidate, Decided, Error, ForBrowser, Known, Marker, Past, PayoutClaim, Progress, Resolution, Resolved,
+    Sale, Somebody, Verdict, sale_key,
 };
 use crate::trace::{Code, Decision};
 use std::borrow::Cow;
@@ -58,17 +58,30 @@ impl Store {
 }
 
 impl Store {
-    /// What is known of a candidate now, for a preview of what will be decided: nothing is held, and nobody waits for
-    /// it. None where it is of a person who was erased.
+    /// What may be looked at for a browser that has sent this and waits for the answer: nothing is held, and nobody
+    /// waits for it. None where it is of a person who was erased.
     ///
     /// # Errors
     /// The database failed, or something stored cannot be read.
-    pub async fn known(&self, candidate: Arc<Candidate>) -> Result<Option<Known>, Error> {
+    pub async fn known_to_browser(&self, candidate: Arc<Candidate>) -> Result<Option<ForBrowser>, Error> {
         self.read(move |session| {
             if erase::is_of_the_erased(session, &candidate, true)? {
                 return Ok(None);
             }
-            known(session, &candidate).map(Some)
+            let alone = Candidate::clone(&candidate).by_its_browser_alone();
+            let (event, advertiser) = (&alone.event, &alone.event.advertiser);
+            let before = marker(session, advertiser, &event.key)?.filter(|marker| marker.event != event.id);
+            let mut known = known_of(session, &alone, None)?;
+            let mut reported = BTreeSet::new();
+            let copy_of = before.map(|marker| marker.event);
+            if let Some(first) = copy_of {
+                // What its browser was told the first time it is told again, unless it has said what became of that.
+                reported = pixels::reported(session, first)?;
+                if known.conversion.as_ref().is_some_and(|conversion| conversion.decided_by == Some(first)) {
+                    (known.conversion, known.conversion_click) = (None, None);
+                }
+            }
+            Ok(Some(ForBrowser { known, copy_of, reported }))
         })
         .await
     }
@@ -97,7 +110,7 @@ fn resolve_erased(
         true => "it erases the person that it names",
         false => "it is of a person who was erased; it counts and is told to nobody",
     };
-    resolution.decisions.push(Decision { at, code: Code::Erased, detail: detail.to_owned() });
+    resolution.decisions.push(Decision::new(at, Code::Erased, detail));
     let resolved = keep(session, &nobodys, &known, resolution)?;
     erase::mark(session, candidate.event.id)?;
     if candidate.erases {
@@ -115,8 +128,7 @@ fn resolve_erased(
 }
 
 fn known(session: &Session<'_>, candidate: &Candidate) -> Result<Known, Error> {
-    let (event, who) = (&candidate.event, &candidate.who);
-    let advertiser = event.advertiser.as_str();
+    let event = &candidate.event;
     let marker = marker(session, &event.advertiser, &event.key)?;
     let stopped = Marker { event: event.id, progress: Progress::Decided };
     let unsettled = if marker == Some(stopped) { unsettled(session, event.id)? } else { Vec::new() };
@@ -124,6 +136,13 @@ fn known(session: &Session<'_>, candidate: &Candidate) -> Result<Known, Error> {
         // Nothing is decided about a copy.
         return Ok(Known { marker, unsettled, ..Known::default() });
     }
+    Ok(Known { unsettled, ..known_of(session, candidate, marker)? })
+}
+
+/// What is known of a candidate about which something is to be decided.
+fn known_of(session: &Session<'_>, candidate: &Candidate, marker: Option<Marker>) -> Result<Known, Error> {
+    let (event, who) = (&candidate.event, &candidate.who);
+    let advertiser = event.advertiser.as_str();
     let conversion = match &candidate.claim {
         Some(claim) => conversions::find(session, &event.advertiser, &claim.key)?,
         None => None,
@@ -167,7 +186,7 @@ fn known(session: &Session<'_>, candidate: &Candidate) -> Result<Known, Error> {
         conversion,
         order,
         earlier,
-        unsettled,
+        unsettled: Vec::new(),
     };
     if candidate.claim.is_some() {
         known.payouts = payouts(session, candidate, &known)?;
@@ -297,7 +316,7 @@ fn keep(
                     resolved.deliveries.push(delivery);
                 } else {
                     let detail = format!("connector {}, delivery {}", delivery.connector, delivery.id);
-                    decisions.push(Decision { at, code: Code::SkippedAlready, detail });
+                    decisions.push(Decision::new(at, Code::SkippedAlready, detail));
                 }
             }
         }

@@ -90,6 +90,15 @@ fn of_version(session: &Session<'_>, version: i64) -> Result<Option<Versioned>, 
     whole(session, session.first(sql, [version], versioned)?)
 }
 
+/// The resources of a version; none where it was never applied, or cannot be read any more.
+pub(super) fn as_they_were(session: &Session<'_>, version: u64) -> Result<Option<Resources>, Error> {
+    match of_version(session, i64::try_from(version).unwrap_or(i64::MAX)) {
+        Ok(found) => Ok(found.map(|found| found.resources)),
+        Err(Error::Unreadable { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// With the approvals of the same moment.
 fn whole(session: &Session<'_>, found: Option<Versioned>) -> Result<Option<Versioned>, Error> {
     let Some(found) = found else { return Ok(None) };

@@ -61,6 +61,13 @@ pub(super) const STEPS: &[Step] = &[
         sqlite: Some(include_str!("sqlite/migrations/0010_pixel_reports.sql")),
         postgres: Some(include_str!("postgres/migrations/0010_pixel_reports.sql")),
     },
+    // Columns that older binaries leave empty, and without which they tell only the reason.
+    Step {
+        version: 11,
+        serves: 8,
+        sqlite: Some(include_str!("sqlite/migrations/0011_passed_by.sql")),
+        postgres: Some(include_str!("postgres/migrations/0011_passed_by.sql")),
+    },
 ];
 
 /// The version that this binary was made for.

@@ -111,7 +111,7 @@ pub(super) fn settle(session: &Session<'_>, settlement: &Settlement) -> Result<b
     if let End::Dead(letter) = &settlement.end {
         letters::insert(session, letter, "dead")?;
     }
-    let decision = Decision { at: settlement.at, code, detail: describe(settlement) };
+    let decision = Decision::new(settlement.at, code, describe(settlement));
     trace::append(session, delivery.facts.event.id, &[decision])?;
     Ok(true)
 }

@@ -151,7 +151,7 @@ fn delivery(event: &Event, to: &str) -> Delivery {
 }
 
 fn decision(code: Code) -> Decision {
-    Decision { at: at(2), code, detail: String::new() }
+    Decision::new(at(2), code, "")
 }
 
 fn decided(event: &Event, to: &[&str]) -> Resolution {

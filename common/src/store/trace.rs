@@ -2,13 +2,16 @@
 
 use super::column::{document, millis, time, word};
 use super::session::{Bind, Cell, Given, Params, Row, Session};
-use super::{Store, attempts, clicks, conversions, deliveries};
+use super::{Store, attempts, clicks, conversions, deliveries, resources};
 use crate::conversion::Conversion;
 use crate::event::Event;
 use crate::id::{ClickId, DeliveryId, EventId};
+use crate::resources::Resources;
 use crate::store::{ClickRecord, ConversionRecord, Error, EventTrace, Scope};
-use crate::trace::Decision;
+use crate::trace::{Decision, PassedBy};
 use iso_currency::Currency;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use uuid::Uuid;
 
 /// How many events a key may name in an answer.
@@ -66,7 +69,9 @@ impl Store {
 
 /// Adds decisions to the end of an event's trace.
 pub(super) fn append(session: &Session<'_>, event: EventId, decisions: &[Decision]) -> Result<(), Error> {
-    if let [decision] = decisions {
+    if let [decision] = decisions
+        && decision.passed_by.is_none()
+    {
         let sql = "INSERT INTO decisions (event_id, seq, at, code, detail)
                    VALUES (?1, (SELECT coalesce(max(seq) + 1, 0) FROM decisions WHERE event_id = ?1), ?2, ?3, ?4)";
         let code = decision.code.as_str();
@@ -77,20 +82,31 @@ pub(super) fn append(session: &Session<'_>, event: EventId, decisions: &[Decisio
         return Ok(());
     }
     let sql = "SELECT coalesce(max(seq) + 1, 0) FROM decisions WHERE event_id = ?1";
-    let mut next: i64 = session.one(sql, [event.0.as_bytes()], |row| row.get(0))?;
-    for some in decisions.chunks(AT_ONCE) {
+    let next: i64 = session.one(sql, [event.0.as_bytes()], |row| row.get(0))?;
+    let numbered: Vec<_> = (next..).zip(decisions).collect();
+    let (together, singly): (Vec<_>, Vec<_>) =
+        numbered.into_iter().partition(|(_, decision)| decision.passed_by.is_some());
+    for some in singly.chunks(AT_ONCE) {
         let mut given = Given::default();
         let id = given.place(event.0.as_bytes().cell());
         let mut rows = Vec::with_capacity(some.len());
-        for (seq, decision) in (next..).zip(some) {
+        for (seq, decision) in some {
             let code = Cell::Text(decision.code.as_str().into());
-            let cells = [seq.into(), millis(decision.at).into(), code, decision.detail.cell()];
+            let cells = [(*seq).into(), millis(decision.at).into(), code, decision.detail.cell()];
             rows.push(format!("({id}, {})", given.places(cells)));
         }
         let rows = rows.join(", ");
         let sql = format!("INSERT INTO decisions (event_id, seq, at, code, detail) VALUES {rows}");
         session.execute(&sql, given)?;
-        next += i64::try_from(some.len()).unwrap_or(i64::MAX);
+    }
+    for (seq, decision) in together {
+        let Some(passed_by) = &decision.passed_by else { continue };
+        let version = i64::try_from(passed_by.version).unwrap_or(i64::MAX);
+        let sql = "INSERT INTO decisions (event_id, seq, at, code, detail, resources, condition, connectors)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+        let (id, code, bits) = (event.0.as_bytes(), decision.code.as_str(), passed_by.to_bits());
+        let of = (version, passed_by.condition.map(i64::from), bits);
+        session.execute(sql, (id, seq, millis(decision.at), code, &decision.detail, of.0, of.1, of.2))?;
     }
     Ok(())
 }
@@ -134,6 +150,7 @@ fn trace_of_event(session: &Session<'_>, id: EventId) -> Result<Option<EventTrac
     let deliveries = deliveries::of_event(session, id)?;
     let tried = attempts::of_event(session, id, &deliveries)?;
     let recorded = click.map_or(Ok(None), |id| clicks::find(session, id))?;
+    let decisions = decisions(session, &event)?;
     Ok(Some(EventTrace {
         progress,
         click: ClickRecord {
@@ -145,15 +162,53 @@ fn trace_of_event(session: &Session<'_>, id: EventId) -> Result<Option<EventTrac
         event,
         deliveries,
         attempts: tried,
-        decisions: decisions(session, id)?,
+        decisions,
     }))
 }
 
-fn decisions(session: &Session<'_>, event: EventId) -> Result<Vec<Decision>, Error> {
-    let sql = "SELECT at, code, detail FROM decisions WHERE event_id = ?1 ORDER BY seq, at";
-    session.rows(sql, [event.0.as_bytes()], |row| {
-        Ok(Decision { at: time(row.get(0)?)?, code: word("code", row.get(1)?)?, detail: row.get(2)? })
-    })
+/// The decisions about an event, about each connector one.
+fn decisions(session: &Session<'_>, event: &Event) -> Result<Vec<Decision>, Error> {
+    let sql = "SELECT at, code, detail, resources, condition, connectors FROM decisions
+               WHERE event_id = ?1 ORDER BY seq, at";
+    let kept = session.rows(sql, [event.id.0.as_bytes()], |row| {
+        let (version, condition): (Option<i64>, Option<i64>) = (row.get(3)?, row.get(4)?);
+        let bits: Option<Vec<u8>> = row.get(5)?;
+        let passed_by = bits.map(|bits| PassedBy {
+            version: version.unwrap_or_default().unsigned_abs(),
+            condition: condition.and_then(|index| u32::try_from(index).ok()),
+            connectors: PassedBy::places(&bits),
+        });
+        let decision =
+            Decision::new(time(row.get(0)?)?, word("code", row.get(1)?)?, row.get::<_, String>(2)?);
+        Ok(Decision { passed_by, ..decision })
+    })?;
+    let mut versions: HashMap<u64, Option<Resources>> = HashMap::new();
+    let mut each = Vec::with_capacity(kept.len());
+    for decision in kept {
+        let Some(passed_by) = &decision.passed_by else {
+            each.push(decision);
+            continue;
+        };
+        let resources = match versions.entry(passed_by.version) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => unknown.insert(resources::as_they_were(session, passed_by.version)?),
+        };
+        let Some(resources) = resources else {
+            let (count, version) = (passed_by.connectors.count_ones(..), passed_by.version);
+            let detail =
+                format!("{count} connectors of version {version} of the resources, which the store lacks");
+            each.push(Decision::new(decision.at, decision.code, detail));
+            continue;
+        };
+        let own: Vec<_> = resources
+            .connectors
+            .iter()
+            .filter(|connector| connector.advertiser == event.advertiser)
+            .collect();
+        let of_each = passed_by.each(&decision.detail, &own);
+        each.extend(of_each.map(|detail| Decision::new(decision.at, decision.code, detail)));
+    }
+    Ok(each)
 }
 
 fn record(key: String, event: &Event, conversion: Option<Conversion>) -> ConversionRecord {

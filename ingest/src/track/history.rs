@@ -6,7 +6,7 @@
 use crate::metrics::Track;
 use carom_common::id::DeliveryId;
 use carom_common::identity::Hasher;
-use carom_common::store::{self, Candidate, Known, Store};
+use carom_common::store::{self, Candidate, ForBrowser, Store};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -36,7 +36,7 @@ pub struct History {
 /// What a look has found.
 pub enum Looked {
     /// What is known.
-    Known(Box<Known>),
+    Known(Box<ForBrowser>),
     /// The event is of a person who was erased.
     Erased,
     /// Nothing, and why, in words.
@@ -81,14 +81,15 @@ impl Look<'_> {
         self.readable.as_ref().map_or_else(|_| Hasher::new(b""), |readable| readable.hasher.clone())
     }
 
-    /// What is known of a candidate.
+    /// What is known of a candidate by its browser.
     pub async fn known(&self, candidate: Arc<Candidate>, metrics: &Track) -> Looked {
         let began = Instant::now();
-        let (outcome, looked) = match self.ask(|store| async move { store.known(candidate).await }).await {
-            Ok(Some(known)) => ("known", Looked::Known(Box::new(known))),
-            Ok(None) => ("known", Looked::Erased),
-            Err(why) => ("unknown", Looked::Unknown(why)),
-        };
+        let (outcome, looked) =
+            match self.ask(|store| async move { store.known_to_browser(candidate).await }).await {
+                Ok(Some(known)) => ("known", Looked::Known(Box::new(known))),
+                Ok(None) => ("known", Looked::Erased),
+                Err(why) => ("unknown", Looked::Unknown(why)),
+            };
         metrics.looked(outcome, began.elapsed());
         looked
     }

@@ -13,7 +13,7 @@ use carom_common::postback::excerpt;
 use carom_common::redact;
 use carom_common::retry::Schedule;
 use carom_common::source::Source;
-use carom_common::trace::Code;
+use carom_common::trace::{Code, folded};
 use carom_common::track::Request as Report;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -39,13 +39,19 @@ pub struct Preview {
     pub told: Option<Told>,
 }
 
+/// No pixel: the browser asks that nobody be told of whom it belongs to.
+pub fn none_for_who_opted_out() -> Preview {
+    let decisions = vec![(Code::PixelOptedOut, "by Sec-GPC".to_owned())];
+    Preview { fired: Vec::new(), told: Some(Told { at: Timestamp::now(), decisions, pixels: Vec::new() }) }
+}
+
 /// Decides which pixels are fired for an event that has just come.
 pub async fn preview(app: &App, index: &Index, source: &Source, report: &Report, intake: &Intake) -> Preview {
     let now = Timestamp::now();
     let look = app.history.look();
-    let Some(resources) = index.decided_by() else { return Preview::default() };
+    let Some(roster) = index.decided_by() else { return Preview::default() };
     let rules = Rules {
-        resources: resources.clone(),
+        roster: roster.clone(),
         schedule: Schedule::default(),
         parking: Duration::ZERO,
         hasher: look.hasher(),
@@ -60,7 +66,9 @@ pub async fn preview(app: &App, index: &Index, source: &Source, report: &Report,
         Looked::Erased => return Preview::default(),
         Looked::Unknown(why) => (None, Some(why)),
     };
-    let selection = pipeline::preview(&candidate, known.as_deref(), &rules, now);
+    let (copy_of, reported) =
+        known.as_ref().map(|known| (known.copy_of, known.reported.clone())).unwrap_or_default();
+    let selection = pipeline::preview(&candidate, known.as_ref().map(|known| &known.known), &rules, now);
     let mut writing = Writing {
         app,
         index,
@@ -70,16 +78,21 @@ pub async fn preview(app: &App, index: &Index, source: &Source, report: &Report,
         now,
         fired: Vec::new(),
         shown: Vec::new(),
-        decisions: selection.decisions,
+        decisions: folded(selection.decisions),
     };
     if let Some(why) = unknown.filter(|_| !selection.deliveries.is_empty()) {
         let detail = format!("{why}: pixels are given without a look at what came before");
         writing.decisions.push((Code::HistoryUnknown, detail));
     }
     let ids: Vec<_> = selection.deliveries.iter().map(|delivery| delivery.id).collect();
-    let given = if ids.is_empty() { BTreeSet::new() } else { look.given(ids).await };
+    let given = match copy_of {
+        // It asks again because it had no answer.
+        Some(_) => reported,
+        None if ids.is_empty() => BTreeSet::new(),
+        None => look.given(ids).await,
+    };
     for delivery in &selection.deliveries {
-        let Some(connector) = resources.connector(&delivery.connector) else { continue };
+        let Some(connector) = roster.resources().connector(&delivery.connector) else { continue };
         let (code, detail) = match given.contains(&delivery.id) {
             true => (Code::SkippedAlready, format!("delivery {}", delivery.id)),
             false => writing.write(connector, delivery),

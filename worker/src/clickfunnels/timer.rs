@@ -29,9 +29,9 @@ struct Running {
 pub async fn run(shared: Arc<Shared>, stop: CancellationToken) {
     let tasks = TaskTracker::new();
     let mut running: BTreeMap<SourceId, Running> = BTreeMap::new();
-    let mut resources = shared.resources.clone();
+    let mut roster = shared.roster.clone();
     loop {
-        let now = resources.borrow_and_update().clone();
+        let now = roster.borrow_and_update().resources().clone();
         running.retain(|id, timer| {
             let same = now.source(id).is_some_and(|source| *source == timer.source);
             if !same {
@@ -48,7 +48,7 @@ pub async fn run(shared: Arc<Shared>, stop: CancellationToken) {
         }
         tokio::select! {
             () = stop.cancelled() => break,
-            changed = resources.changed() => if changed.is_err() { break },
+            changed = roster.changed() => if changed.is_err() { break },
         }
     }
     for timer in running.values() {

@@ -6,6 +6,7 @@ use carom_common::config::Config;
 use carom_common::conversion::Status;
 use carom_common::id::{ClickId, ConnectorId, DeliveryId, EventId};
 use carom_common::store::{EventTrace, Pause, Standing, Store};
+use carom_common::trace::folded;
 use std::collections::{BTreeMap, HashSet};
 use uuid::Uuid;
 
@@ -92,8 +93,10 @@ fn tell(trace: &EventTrace, paused: &BTreeMap<ConnectorId, Pause>) {
         );
     }
     println!("  decisions");
-    for decision in &trace.decisions {
-        println!("    {}  {:<24} {}", decision.at, decision.code.as_str(), decision.detail);
+    let decisions =
+        trace.decisions.iter().map(|decision| ((decision.at, decision.code), decision.detail.clone()));
+    for ((at, code), detail) in folded(decisions.collect()) {
+        println!("    {at}  {:<24} {detail}", code.as_str());
     }
     for delivery in &trace.deliveries {
         let standing = serde_json::to_value(delivery.standing).unwrap_or_default();

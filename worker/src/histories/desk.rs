@@ -6,6 +6,7 @@ use carom_common::delivery::Delivery;
 use carom_common::id::{ClickId, EventId, VisitorId};
 use carom_common::intake::{Body, Intake, Parked};
 use carom_common::news::News;
+use carom_common::pipeline::roster::Roster;
 use carom_common::pipeline::{self, Read, Rules};
 use carom_common::resources::Resources;
 use carom_common::retry::Schedule;
@@ -74,7 +75,7 @@ impl Desk {
         }))
         .unwrap();
         let rules = Rules {
-            resources: Arc::new(resources),
+            roster: Arc::new(Roster::new(1, Arc::new(resources))),
             schedule: Schedule::default(),
             parking: Duration::from_secs(900),
             hasher: store.hasher().await.unwrap(),
@@ -130,7 +131,7 @@ impl Desk {
         let recorded = self.store.record_clicks(vec![clicked(id, visitor, day, query)]).await.unwrap();
         let (mut deliveries, mut all) = (Vec::new(), Vec::new());
         for one in recorded.late {
-            let (selected, decisions) = late::choose(&one, &self.rules.resources, at(day));
+            let (selected, decisions) = late::choose(&one, self.rules.roster.resources(), at(day));
             let chosen = self.store.choose_late(one.news, selected, decisions.clone()).await.unwrap();
             deliveries.extend(chosen);
             all.extend(decisions);

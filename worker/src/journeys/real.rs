@@ -11,6 +11,7 @@ use carom_common::conversion::Step;
 use carom_common::id::EventId;
 use carom_common::identity::Hasher;
 use carom_common::intake::{Body, Intake};
+use carom_common::pipeline::roster::Roster;
 use carom_common::pipeline::{self, Read, Rules};
 use carom_common::resources::Resources;
 use carom_common::retry::Schedule;
@@ -42,8 +43,8 @@ pub fn rules(store_hasher: Hasher) -> Rules {
         })]),
     });
     let resources: Resources = serde_json::from_value(resources).unwrap();
-    let (resources, schedule) = (Arc::new(resources), Schedule::default());
-    Rules { resources, schedule, parking: PARKING, hasher: store_hasher }
+    let (roster, schedule) = (Arc::new(Roster::new(1, Arc::new(resources))), Schedule::default());
+    Rules { roster, schedule, parking: PARKING, hasher: store_hasher }
 }
 
 /// What came of a journey, in the words of the simple attribution.

@@ -3,9 +3,12 @@ use crate::click::Click;
 use crate::conversion::{Conversion, Status};
 use crate::event::Person;
 use crate::id::{EventId, VisitorId};
+use crate::resources::Resources;
 use crate::touch::History;
+use proptest::prelude::{Strategy, any, prop_assert_eq, prop_compose, proptest};
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 fn event(raw_type: &str, name: &str, kind: Kind) -> Event {
     let at = "2026-01-10T12:00:00Z".parse().unwrap();
@@ -62,6 +65,20 @@ fn news(event: &Event, conversion: &Conversion, steps: &[Step]) -> News {
         inherited: BTreeMap::new(),
         trl_test: false,
     }
+}
+
+/// What comes of these connectors as a roster, with a decision about each.
+fn select(news: &News, connectors: &[Connector], now: Timestamp) -> Selection {
+    let resources = Arc::new(Resources { connectors: connectors.to_vec(), ..Resources::default() });
+    let roster = Roster::new(1, resources);
+    let own = roster.connectors(&news.event.advertiser);
+    let mut selection = super::select(news, &roster, true, now);
+    let mut decisions = Vec::new();
+    for (code, why, them) in std::mem::take(&mut selection.passed_by) {
+        decisions.extend(them.each(&why, &own).map(|detail| (code, detail)));
+    }
+    decisions.append(&mut selection.decisions);
+    Selection { decisions, ..selection }
 }
 
 fn count(event: &Event, steps: &[Step], connector: &Connector) -> usize {
@@ -370,5 +387,118 @@ fn a_pixel_that_depends_on_history_is_left_out_where_there_is_none_to_be_had() {
         assert_eq!(told.deliveries.len(), usize::from(fires), "{change}");
         let codes: Vec<_> = told.decisions.iter().map(|(code, _)| *code).collect();
         assert_eq!(codes, if fires { vec![] } else { vec![Code::HistoryUnknown] }, "{change}");
+    }
+}
+
+/// One of some settings, or none of them.
+fn some_of(settings: serde_json::Value) -> impl Strategy<Value = serde_json::Value> {
+    proptest::sample::select(settings.as_array().unwrap().clone())
+}
+
+prop_compose! {
+    fn any_connector()(
+        advertiser in some_of(json!(["acme", "acme", "acme", "other"])),
+        mode in some_of(json!(["enabled", "enabled", "test", "disabled"])),
+        triggers in some_of(json!([["conversion"], ["purchase"], ["refund"], ["order.completed"], ["conversion", "order.completed"]])),
+        fire_at in some_of(json!(["approved", "pending"])),
+        conditions in proptest::collection::vec(some_of(json!([
+            {"field": "utm_source", "operator": "equals", "value": "facebook"},
+            {"field": "utm_source", "operator": "equals", "value": "Google"},
+            {"field": "utm_source", "operator": "in", "value": ["google", "GOOGLE", "mail"]},
+            {"field": "utm_source", "click": "first", "operator": "equals", "value": "mail"},
+            {"field": "utm_source", "operator": "not_equals", "value": "mail"},
+            {"field": "linkId", "operator": "equals", "value": "demo"},
+            {"field": "event.sku", "operator": "equals", "value": "a"},
+            {"field": "event.sku", "operator": "in", "value": ["a", 1]},
+            {"field": "event.sku", "operator": "equals", "value": 1},
+            {"field": "phone", "operator": "equals", "value": "(202) 555-0123"},
+            {"field": "revenue", "operator": "greater", "value": 100},
+        ])), 0..3),
+        currencies in some_of(json!([[], [], ["USD"], ["EUR"]])),
+        click_id in some_of(json!([null, null, {"parameter": "aff", "window": "14d"}])),
+        webhook in some_of(json!([{}, {}, {"enabled": false}, null])),
+    ) -> serde_json::Value {
+        let mut webhook = webhook;
+        if let Some(webhook) = webhook.as_object_mut() {
+            webhook.insert("url".to_owned(), json!("https://n.example/"));
+        }
+        json!({
+            "advertiser": advertiser, "mode": mode, "triggers": triggers, "fire_at": fire_at, "condition": conditions,
+            "currencies": currencies, "click_id": click_id, "webhook": webhook,
+        })
+    }
+}
+
+prop_compose! {
+    fn any_news()(
+        source in some_of(json!(["facebook", "GOOGLE", " mail ", "", null])),
+        first in some_of(json!(["mail", null])),
+        sku in some_of(json!(["A", "1", "b", null])),
+        phone in some_of(json!(["+12025550123", null])),
+        steps in some_of(json!(["none", "pending", "conversion", "both", "refund"])),
+        clicked in any::<bool>(),
+        currency in some_of(json!(["USD", null])),
+        flags in any::<(bool, bool)>(),
+    ) -> News {
+        let mut event = event("order.completed", "purchase", Kind::Conversion);
+        event.data = json!({"sku": sku});
+        event.person.phone = phone.as_str().map(str::to_owned);
+        let (kpi, already_paid) = flags;
+        let value = Amount { amount: 101.into(), currency: currency.as_str().and_then(crate::money::currency) };
+        let conversion =
+            Conversion { kpi, already_paid: already_paid && kpi, value: Some(value), ..conversion() };
+        let steps = match steps.as_str().unwrap() {
+            "pending" => vec![Step::Pending],
+            "conversion" => vec![Step::Conversion],
+            "both" => vec![Step::Conversion, Step::Refund(5.into())],
+            "refund" => vec![Step::Refund(5.into())],
+            _ => Vec::new(),
+        };
+        let click = Click::new("acme".parse().unwrap(), "demo".parse().unwrap(), VisitorId::new(), event.at);
+        let touch = |source: &serde_json::Value| {
+            let utm_source = ("utm_source".to_owned(), source.as_str()?.to_owned());
+            let aff = ("aff".to_owned(), "17".to_owned());
+            Some(Touch { parameters: vec![utm_source, aff], ..Touch::from(&click) })
+        };
+        let recent = touch(&source).into_iter().chain(touch(&first)).collect();
+        let history = History { first: touch(&first), recent, ..History::empty(event.at) };
+        let click = Some(click.clone()).filter(|_| clicked);
+        News { history, click, ..news(&event, &conversion, &steps) }
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_roster_comes_to_what_asking_every_connector_comes_to(
+        connectors in proptest::collection::vec(any_connector(), 0..12),
+        news in any_news(),
+        may_come in any::<bool>(),
+    ) {
+        let named = connectors.into_iter().enumerate().map(|(n, mut connector)| {
+            connector["id"] = format!("c{n}").into();
+            if connector["click_id"].is_null() {
+                connector.as_object_mut().unwrap().remove("click_id");
+            }
+            serde_json::from_value(connector).unwrap()
+        });
+        let connectors: Vec<Connector> = named.collect();
+        let resources = Arc::new(Resources { connectors: connectors.clone(), ..Resources::default() });
+        let roster = Roster::new(7, resources);
+        let own = roster.connectors(&news.event.advertiser);
+        let together = super::select(&news, &roster, may_come, news.event.at);
+        let singly = select_among(&news, &own, &own, news.event.at);
+
+        prop_assert_eq!(&together.deliveries, &singly.deliveries);
+        let named = |(code, detail): (Code, String)| (code.as_str(), detail);
+        let mut decisions: BTreeSet<_> = together.decisions.iter().cloned().map(named).collect();
+        for (code, why, them) in &together.passed_by {
+            // As they come back from the store.
+            let kept = PassedBy { connectors: PassedBy::places(&them.to_bits()), ..them.clone() };
+            decisions.extend(kept.each(why, &own).map(|detail| (code.as_str(), detail)));
+        }
+        prop_assert_eq!(decisions, singly.decisions.into_iter().map(named).collect());
+        if may_come {
+            prop_assert_eq!(together.wanting, singly.wanting);
+        }
     }
 }

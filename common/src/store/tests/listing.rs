@@ -1,5 +1,7 @@
 use super::*;
+use crate::resources::Resources;
 use crate::store::LogFilter;
+use crate::trace::PassedBy;
 
 /// 900 attempts: three connectors, every third delivered; one second apart but settled in pairs the
 /// wrong way round.
@@ -97,4 +99,50 @@ async fn the_newest_data_of_a_source_is_its_own_and_comes_newest_first() {
     assert_eq!(keys(newest("shop", 2).await.unwrap()), ["d", "c"]);
     assert_eq!(keys(newest("shop", 9).await.unwrap()), ["d", "c", "a"]);
     assert_eq!(keys(newest("nobody", 9).await.unwrap()), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn connectors_that_were_passed_by_together_are_told_each_by_its_name_as_they_were_then() {
+    let (_place, store) = store();
+    let connectors = |operator: &str| -> Resources {
+        let one = |n: usize| {
+            serde_json::json!({
+                "id": format!("c{n}"), "advertiser": if n == 3 { "other" } else { "acme" }, "triggers": ["conversion"],
+                "condition": [{"field": "utm_source", "operator": operator, "value": format!("v{n}")}],
+                "webhook": {"url": "https://n.example/"},
+            })
+        };
+        serde_json::from_value(serde_json::json!({"connector": (0..20).map(one).collect::<Vec<_>>()}))
+            .unwrap()
+    };
+    let version = store.apply(connectors("equals")).await.unwrap().version;
+    store.apply(connectors("not_equals")).await.unwrap();
+
+    let passed_by = |version, condition, places: &[usize]| Decision {
+        passed_by: Some(PassedBy { version, condition, connectors: places.iter().copied().collect() }),
+        ..Decision::new(at(2), Code::SkippedCondition, if condition.is_none() { "so it is" } else { "" })
+    };
+    let event = event("k");
+    let decisions = vec![
+        decision(Code::Received),
+        passed_by(version, Some(0), &[1, 18]),
+        decision(Code::Conversion),
+        passed_by(version, None, &[3]),
+        passed_by(99, Some(0), &[0, 1, 2]),
+    ];
+    let resolution = Resolution { decisions, ..decided(&event, &[]) };
+    store.resolve(vec![candidate(&event)], move |_, _| resolution.clone()).await.unwrap();
+    let trace = store.trace_of_event(event.id).await.unwrap().unwrap();
+    let told: Vec<_> = trace.decisions.iter().map(|one| (one.code.as_str(), one.detail.as_str())).collect();
+    // The fourth connector is another advertiser's, and has no place among these.
+    let expected = [
+        ("received", ""),
+        ("skipped_condition", "c1: condition[0]: utm_source of the last click equals \"v1\""),
+        ("skipped_condition", "c19: condition[0]: utm_source of the last click equals \"v19\""),
+        ("conversion", ""),
+        ("skipped_condition", "c4: so it is"),
+        ("skipped_condition", "3 connectors of version 99 of the resources, which the store lacks"),
+    ];
+    assert_eq!(told, expected);
+    assert!(trace.decisions.iter().all(|one| one.passed_by.is_none()));
 }

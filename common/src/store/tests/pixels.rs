@@ -64,7 +64,8 @@ async fn a_tags_visits_are_its_visitors_touches_and_no_events() {
         .unwrap();
     assert_eq!(store.events_by_key(None, "visit").await.unwrap(), []);
 
-    let known = |candidate| async { store.known(Arc::new(candidate)).await.unwrap().unwrap() };
+    let known =
+        |candidate| async { store.known_to_browser(Arc::new(candidate)).await.unwrap().unwrap().known };
     let places =
         |known: &Known| known.past.touches.recent.iter().map(|(place, _)| place.clone()).collect::<Vec<_>>();
     let of = |ids: &[&str]| ids.iter().map(|id| TouchRef::Visit((*id).to_owned())).collect::<Vec<_>>();
@@ -75,6 +76,50 @@ async fn a_tags_visits_are_its_visitors_touches_and_no_events() {
     assert_eq!(store.events_by_key(None, "a").await.unwrap(), []);
     resolve(&store, bought, decided(&event("a"), &[])).await;
     assert_eq!(places(&known(of_visitor("c", Some(visitor), vec![])).await), of(&["d", "b", "a"]));
+}
+
+#[tokio::test]
+async fn a_browser_is_shown_nothing_of_whoever_it_only_names() {
+    let (_place, store) = store();
+    let jane = VisitorId::new();
+    let of = |key: &str, visitor, visits| {
+        let person = Person {
+            visitor: Some(visitor),
+            email: Some("jane@example.com".into()),
+            phone: Some("+12025550123".into()),
+            contact: Some("42".into()),
+            ..Person::default()
+        };
+        Candidate { visits, ..candidate(&Event { person, ..event(key) }) }
+    };
+    let bought = of("a", jane, vec![visit("a", -50)]);
+    let first = bought.event.id;
+    resolve(&store, bought, decided(&event("a"), &[])).await;
+    let look =
+        |candidate: Candidate| async { store.known_to_browser(Arc::new(candidate)).await.unwrap().unwrap() };
+    let own = look(of("b", jane, vec![])).await;
+    assert_eq!((own.known.past.touches.recent.len(), own.copy_of), (1, None));
+    let strangers = look(of("b", VisitorId::new(), vec![])).await;
+    assert_eq!((strangers.known.past.touches.recent.len(), strangers.known.contact_known), (0, false));
+
+    let copy = look(of("a", jane, vec![])).await;
+    assert_eq!((copy.copy_of, copy.known.marker, copy.reported.len()), (Some(first), None, 0));
+    store.keep_pixel_reports(vec![report(first, "network", Outcome::Fired, "shop")]).await.unwrap();
+    let reported = look(of("a", jane, vec![])).await.reported;
+    assert_eq!(reported.into_iter().collect::<Vec<_>>(), [pixel("network")]);
+}
+
+#[tokio::test]
+async fn what_was_only_shown_in_test_mode_is_given_later_and_not_the_other_way_round() {
+    let (_place, store) = store();
+    let first = event("a");
+    resolve(&store, told(candidate(&first), &[("network", false)]), decided(&first, &[])).await;
+    assert_eq!(store.pixels_given(vec![pixel("network")]).await.unwrap().len(), 0);
+    for (key, given) in [("b", true), ("c", false)] {
+        let later = event(key);
+        resolve(&store, told(candidate(&later), &[("network", given)]), decided(&later, &[])).await;
+        assert_eq!(store.pixels_given(vec![pixel("network")]).await.unwrap().len(), 1, "{key}");
+    }
 }
 
 #[tokio::test]

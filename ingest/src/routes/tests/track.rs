@@ -4,10 +4,11 @@ use super::*;
 use carom_common::connector::Connector;
 use carom_common::id::{DeliveryId, EventId};
 use carom_common::intake::Verified;
+use carom_common::pipeline::roster::Roster;
 use carom_common::pipeline::{self, Read, Rules};
 use carom_common::pixel::{Approval, Approvals, code_hash};
 use carom_common::retry::Schedule;
-use carom_common::store::{Settings, Store};
+use carom_common::store::{PixelReport, Settings, Store};
 use jiff::Timestamp;
 
 const TRACK: &str = "/api/v1/track?key=pk_live_1";
@@ -88,7 +89,7 @@ impl Relay {
     /// Does with the last intake what the worker does.
     async fn work(&self, store: &Store) {
         let rules = Rules {
-            resources: Arc::new(self.index.borrow().resources().resources.clone()),
+            roster: Arc::new(Roster::new(1, Arc::new(self.index.borrow().resources().resources.clone()))),
             schedule: Schedule::default(),
             parking: Duration::from_secs(900),
             hasher: store.hasher().await.unwrap(),
@@ -205,9 +206,14 @@ async fn a_report_is_kept_as_it_came_and_answered_when_it_is_safe() {
     );
     let visitor = intake.visitor.map(|visitor| visitor.to_string());
     assert_eq!(visitor.as_deref(), Some("0d4d5f6e-8a52-4c8e-9b57-2f3a1c0de111"));
-    // A cookie of ours says nothing here, and who asks not to be followed is not.
+    // A cookie of ours says nothing here, and who asks not to be followed is not, nor told of to anybody by a pixel.
+    relay.connect(&connectors(&json!({})), true);
     let gpc = relay.ask("POST", TRACK, &[ORIGIN, ("sec-gpc", "1")], purchase(TAG_ID, &json!({}))).await;
     assert_eq!((gpc.status.as_u16(), relay.last_intake().visitor), (202, None));
+    assert_eq!(
+        (gpc.json()["pixels"].clone(), codes(&relay.decisions())),
+        (json!([]), vec!["pixel_opted_out"])
+    );
 
     let unsafe_ = relay_with(Broker::Refuses(PublishError::Nacked), Disk::Broken, |_| {});
     let answered = unsafe_.track(visit()).await;
@@ -312,8 +318,21 @@ async fn what_was_told_before_fires_nothing_again() {
     // Nobody has decided it yet: it is told again, under the same ids, and whoever hears of it can tell.
     assert_eq!(count(relay.track(purchase(TAG_ID, &json!({}))).await), 2);
     relay.work(&store).await;
+    let event = relay.last_intake().id;
+    // Whose answer was lost asks again, until it says what became of its pixels.
+    let again = relay.track(purchase(TAG_ID, &json!({}))).await.json();
+    assert_eq!(again["pixels"].as_array().unwrap().len(), 2);
+    let fired = |pixel: &Value| {
+        let mut report = pixel.clone();
+        report["event"] = event.to_string().into();
+        report["outcome"] = "fired".into();
+        let report = serde_json::from_value(report).unwrap();
+        PixelReport { report, source: "shop-tag".parse().unwrap(), at: Timestamp::now() }
+    };
+    let reports = again["pixels"].as_array().unwrap().iter().map(fired).collect();
+    store.keep_pixel_reports(reports).await.unwrap();
     assert_eq!(count(relay.track(purchase(TAG_ID, &json!({}))).await), 0);
-    assert!(relay.last_intake().told.is_none());
+    assert_eq!(codes(&relay.decisions()), ["skipped_already", "skipped_already"]);
     let other = EventId::new().to_string();
     assert_eq!(count(relay.track(purchase(&other, &json!({}))).await), 0, "the same transaction");
     assert_eq!(codes(&relay.decisions()), ["skipped_trigger", "skipped_trigger"]);
@@ -331,7 +350,7 @@ async fn without_the_store_what_needs_history_is_left_out_and_nothing_is_held_ba
     assert_eq!(pixels(&answered), ["network"]);
     let decisions = relay.decisions();
     assert_eq!(codes(&decisions), ["history_unknown", "history_unknown", "pixel_given"]);
-    assert_eq!(decisions[0].1, "pixel of matched depends on what the visitor did before");
+    assert_eq!(decisions[0].1, "pixel of matched: it depends on what the visitor did before");
     assert!(decisions[1].1.starts_with("the store is away"), "{decisions:?}");
 
     // One that does not answer is waited for once, and then left alone for a while.
