@@ -93,7 +93,7 @@ fn visits(request: &Request, intake: &Intake, source: &Source) -> Vec<Visit> {
                 .flat_map(Parameters::pairs)
                 .any(|(name, _)| visits::is_of_campaign(name) || own(name))
     };
-    let here = request.page.as_ref().filter(came_anew).map(|page| (page, request.happened(received)));
+    let here = request.page.as_ref().filter(came_anew).map(|page| (page, request.landed(page, received)));
     let visit = |(page, at): (&Page, Timestamp)| {
         visits::of_page(id(page, request, intake), at, &page.url, &page.referrer)
     };

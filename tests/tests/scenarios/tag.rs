@@ -86,7 +86,9 @@ async fn a_visit_is_told_once_and_what_was_called_before_the_script_was_there_is
     shop.visit("/landing?aff_click_id=abc123&trl_test=1#part").await?;
     let visit = shop.visits(1).await?.remove(0);
     let landing = shop.at("/landing?aff_click_id=abc123&trl_test=1");
-    assert_eq!(visit.body["page"], json!({"url": landing, "referrer": ""}));
+    let began = visit.body["page"]["at"].as_i64();
+    assert_eq!(visit.body["page"], json!({"url": landing, "referrer": "", "at": began}));
+    assert!(began.is_some() && began <= visit.body["at"].as_i64(), "{:#}", visit.body);
     assert_eq!((&visit.body["v"], &visit.body["test"]), (&json!(1), &json!(true)));
     assert!(visit.body.get("landing").is_none() && visit.body.get("event").is_none(), "{:#}", visit.body);
     assert!(is_uuid(&visit.body["visitor"], 4) && is_uuid(&visit.body["id"], 7), "{:#}", visit.body);
@@ -103,6 +105,7 @@ async fn a_visit_is_told_once_and_what_was_called_before_the_script_was_there_is
     let purchase = shop.event("Purchase").await?;
     let data = json!({"value": 49.5, "currency": "USD", "transaction_id": "T-1"});
     assert_eq!(purchase.body["event"]["data"], data);
+    assert_eq!(purchase.body["page"], visit.body["page"], "the visit's, with its time");
     assert_eq!(purchase.body["visitor"], visit.body["visitor"]);
 
     // Further pages of the visit, by a link and by the address bar.
@@ -113,7 +116,7 @@ async fn a_visit_is_told_once_and_what_was_called_before_the_script_was_there_is
     assert_eq!(answered, lead.id());
     assert_eq!(lead.body["page"]["url"], shop.at("/thanks?order=7"));
     assert_eq!(lead.body["landing"]["url"], landing.as_str());
-    assert!(lead.body["landing"]["at"].as_i64() <= lead.body["at"].as_i64(), "{:#}", lead.body);
+    assert_eq!(lead.body["landing"]["at"].as_i64(), began);
     assert_eq!(lead.body["test"], true, "it was asked for where the visit began");
     assert_eq!(lead.body["visitor"], visit.body["visitor"]);
     shop.never("a second visit", |tracked| tracked.is_visit() && tracked.id() != visit.id()).await?;
@@ -157,6 +160,12 @@ async fn a_click_id_that_appears_begins_a_visit_and_what_is_left_of_one_does_not
         .run("history.pushState({}, '', '/cart?step=2&productid=5'); carom('event', 'AddToCart', {})")
         .await?;
     assert_eq!(shop.event("AddToCart").await?.body["page"]["url"], shop.at("/cart?step=2&productid=5"));
+    // A name says that it is a click id, and no value does.
+    for other in
+        ["q=braided+belt", "q=acid,+citric", "return=https://x.example/?gclid=1", "nullable=1", "null=1"]
+    {
+        shop.browser.run(&format!("history.pushState({{}}, '', '/?{other}')")).await?;
+    }
     shop.browser.run("history.pushState({}, '', '/offer?aff_click_id=one'); history.back()").await?;
     shop.never("a second visit", |tracked| {
         tracked.is_visit() && tracked.body["page"]["url"] != shop.at("/?aff_click_id=one&utm_source=x")
@@ -195,7 +204,7 @@ async fn a_click_id_that_appears_begins_a_visit_and_what_is_left_of_one_does_not
         "/strip",
         Page::new(format!("<script>history.replaceState({{}}, '', '/strip')</script>{strip}")),
     );
-    shop.visit("/strip?cid=stripped").await?;
+    shop.visit("/strip?cid=stripped#access_token=secret").await?;
     let last = shop.visits(visits + 2).await?.pop();
     assert_eq!(
         last.map(|last| last.body["page"]["url"].clone()),
@@ -226,6 +235,19 @@ async fn half_an_hour_ends_a_visit_and_a_page_that_comes_back_from_the_cache_goe
     shop.browser.run(&age.replace("MINUTES", "31")).await?;
     shop.visit("/thanks").await?;
     assert_eq!(shop.visits(2).await?[1].body["page"]["url"], shop.at("/thanks"));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_browser_without_storage_tells_all_the_same() -> Result<()> {
+    let shop = Shop::open().await?;
+    // As in a WebView of Android's whose DOM storage is off.
+    let without = "Object.defineProperty(window, 'localStorage', { get: () => null })";
+    shop.browser.before_each_page(without).await?;
+    shop.visit("/?cid=1").await?;
+    let visit = shop.visits(1).await?.remove(0);
+    shop.browser.run("carom('event', 'Lead', {})").await?;
+    assert_eq!(shop.event("Lead").await?.body["visitor"], visit.body["visitor"]);
     Ok(())
 }
 

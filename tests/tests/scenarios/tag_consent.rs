@@ -2,6 +2,7 @@
 
 use crate::tag::{Shop, is_uuid};
 use anyhow::Result;
+use carom_tests::browser::endpoint::Manner;
 use serde_json::json;
 
 const GPC: &str = "Object.defineProperty(navigator, 'globalPrivacyControl', { value: true })";
@@ -52,6 +53,35 @@ async fn a_refusal_before_the_script_was_there_comes_before_everything() -> Resu
     shop.visit("/first?cid=1").await?;
     assert!(shop.event("Purchase").await?.body.get("visitor").is_none());
     shop.never("a visit", |tracked| tracked.is_visit()).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refusal_holds_in_other_tabs_on_other_hosts_and_for_what_waits_to_be_sent() -> Result<()> {
+    let shop = Shop::open().await?;
+    shop.visit("/?cid=1").await?;
+    shop.visits(1).await?;
+    let first = shop.browser.tab().await?;
+    shop.endpoint.manner(Manner::Refuses(503));
+    shop.browser.run("await carom('event', 'Waiting', {})").await?;
+    // Another tab, on another host, with a storage of its own.
+    shop.browser.new_tab().await?;
+    shop.browser.open(&format!("{}/", shop.pages.origin("checkout.shop.example"))).await?;
+    shop.browser.until("window.carom && carom.ready").await?;
+    shop.browser.run("await carom('event', 'Elsewhere', {}); await carom('consent', 'denied')").await?;
+    assert!(shop.browser.stored().await?.is_empty());
+
+    shop.endpoint.forget();
+    shop.endpoint.manner(Manner::Takes);
+    shop.browser.run("dispatchEvent(new Event('online'))").await?;
+    shop.event("Elsewhere").await?;
+    shop.browser.switch(&first).await?;
+    shop.browser.run("dispatchEvent(new Event('online')); carom('event', 'Later', {})").await?;
+    for event in ["Elsewhere", "Waiting", "Later"] {
+        let told = shop.event(event).await?;
+        assert!(told.body.get("visitor").is_none(), "{:#}", told.body);
+    }
+    assert!(shop.browser.stored().await?.is_empty());
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

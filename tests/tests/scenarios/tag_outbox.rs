@@ -69,6 +69,31 @@ async fn what_the_endpoint_did_not_take_is_sent_again_by_the_next_page_under_the
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_older_than_a_week_is_not_sent_any_more() -> Result<()> {
+    let shop = Shop::open().await?;
+    shop.visit("/").await?;
+    shop.visits(1).await?;
+    shop.endpoint.manner(Manner::Refuses(503));
+    shop.browser.run("await carom('event', 'Old', {}); await carom('event', 'Young', {})").await?;
+    let age = "for (const [name, value] of Object.entries(localStorage)) { \
+                   const hours = value.includes('Old') ? 169 : 167; \
+                   localStorage[name] = value.replace(/at.:(\\d+)/, (all, at) => all.replace(at, at - hours * 36e5)) \
+               }";
+    shop.browser.run(age).await?;
+    shop.endpoint.forget();
+    shop.endpoint.manner(Manner::Takes);
+    shop.browser.run("dispatchEvent(new Event('online'))").await?;
+    shop.event("Young").await?;
+    shop.never("what is too old", |tracked| tracked.event() == "Old").await?;
+    eventually(secs(5), "the outbox is empty", async || {
+        let stored = shop.browser.stored().await?;
+        ensure!(stored == ["carom_visit"], "{stored:?}");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_outbox_is_bounded_and_two_tabs_send_it_once() -> Result<()> {
     let shop = Shop::open().await?;
     shop.visit("/").await?;
