@@ -232,7 +232,7 @@ pub fn decide(candidate: &Candidate, known: &Known, rules: &Rules, now: Timestam
     let told = std::mem::take(&mut selection.decisions);
     decisions.extend(told.into_iter().map(|(code, detail)| note(now, code, detail)));
     if source.is_some_and(|source| source.kind != source::Kind::Tag) {
-        for connector in select::pixels_alone(&news, &rules.roster.resources().connectors) {
+        for connector in select::pixels_alone(&news, &rules.roster) {
             let detail = format!("{connector} has a pixel alone, and no browser sent this");
             decisions.push(note(now, Code::PixelNoBrowser, detail));
         }

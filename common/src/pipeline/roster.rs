@@ -27,6 +27,8 @@ struct Own {
     connectors: Vec<usize>,
     /// Those that listen alike, together.
     ears: Vec<Ear>,
+    /// The places of those without a webhook.
+    without_webhook: Vec<usize>,
 }
 
 /// Connectors with a webhook that listen to the same.
@@ -61,7 +63,10 @@ impl Roster {
             of.entry(connector.advertiser.clone()).or_default().connectors.push(index);
         }
         for own in of.values_mut() {
-            own.ears = ears(&own.of(&resources));
+            let connectors = own.of(&resources);
+            let without_webhook = connectors.iter().enumerate().filter(|(_, one)| one.webhook.is_none());
+            own.without_webhook = without_webhook.map(|(place, _)| place).collect();
+            own.ears = ears(&connectors);
         }
         Self { version, resources, of }
     }
@@ -84,6 +89,14 @@ impl Roster {
     /// An advertiser's connectors that have a webhook, by what they listen to.
     pub(super) fn ears(&self, advertiser: &AdvertiserId) -> &[Ear] {
         self.of.get(advertiser).map_or(&[], |own| &own.ears)
+    }
+
+    /// An advertiser's connectors that have none.
+    pub(super) fn without_webhook(&self, advertiser: &AdvertiserId) -> impl Iterator<Item = &Connector> {
+        let own = self.of.get(advertiser);
+        own.into_iter().flat_map(|own| {
+            own.without_webhook.iter().map(|place| &self.resources.connectors[own.connectors[*place]])
+        })
     }
 }
 

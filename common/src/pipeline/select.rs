@@ -137,14 +137,9 @@ pub fn pixels(news: &News, connectors: &[Connector], looked_up: bool, now: Times
 }
 
 /// The connectors that would be told of an event by their pixel, and have no webhook.
-pub fn pixels_alone<'a>(
-    news: &'a News,
-    connectors: &'a [Connector],
-) -> impl Iterator<Item = &'a ConnectorId> + 'a {
-    let of_advertiser = |connector: &&Connector| connector.advertiser == news.event.advertiser;
-    let alone = |connector: &&Connector| connector.webhook.is_none() && is_live(connector, Half::PIXEL);
-    let own = connectors.iter().filter(of_advertiser).filter(alone);
-    own.filter(|connector| !told(news, connector).news.is_empty()).map(|connector| &connector.id)
+pub fn pixels_alone<'a>(news: &'a News, roster: &'a Roster) -> impl Iterator<Item = &'a ConnectorId> + 'a {
+    let live = roster.without_webhook(&news.event.advertiser).filter(|one| is_live(one, Half::PIXEL));
+    live.filter(|connector| !told(news, connector).news.is_empty()).map(|connector| &connector.id)
 }
 
 /// The two halves of a connector, each with a switch of its own.

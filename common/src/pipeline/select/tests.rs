@@ -362,7 +362,8 @@ fn the_two_halves_of_a_connector_are_selected_each_by_its_own_switch_and_under_o
         if let (Some(sent), Some(fired)) = (sent.deliveries.first(), fired.deliveries.first()) {
             assert_eq!((sent.id, &sent.facts), (fired.id, &fired.facts));
         }
-        let alone: Vec<_> = pixels_alone(&news, &all).collect();
+        let roster = Roster::new(1, Arc::new(Resources { connectors: all.to_vec(), ..Resources::default() }));
+        let alone: Vec<_> = pixels_alone(&news, &roster).collect();
         assert_eq!(alone.len(), usize::from(all[0].webhook.is_none()), "{change}");
     }
 }
