@@ -47,11 +47,11 @@ pub(super) fn of(
     let advertiser = event.advertiser.as_str();
     for some in holders.chunks(AT_ONCE) {
         // Both together, unless one of them could crowd out the other.
-        let both = look(session, advertiser, some, &[What::Conversion, What::Event])?;
+        let both = look(session, advertiser, some, None)?;
         let crowded = both.len() >= MOST_COUNTED;
         for (what, keys) in [(What::Conversion, &mut conversions), (What::Event, &mut events)] {
             if keys.len() < MOST_COUNTED {
-                let found = if crowded { &look(session, advertiser, some, &[what])? } else { &both };
+                let found = if crowded { &look(session, advertiser, some, Some(what))? } else { &both };
                 keys.extend(found.iter().filter(|(of, _)| of == what.as_str()).map(|(_, key)| key.clone()));
             }
         }
@@ -59,22 +59,29 @@ pub(super) fn of(
     Ok((conversions, events))
 }
 
-/// What is counted under some holders, at most [`MOST_COUNTED`] of it, and what each is.
+/// What is counted under some holders, at most [`MOST_COUNTED`] of it, and what each is. A look for each holder: asked
+/// for several at once, PostgreSQL reads all that the advertiser has, as long as it has not counted the table.
 fn look(
     session: &Session<'_>,
     advertiser: &str,
     holders: &[String],
-    whats: &[What],
+    what: Option<What>,
 ) -> Result<Vec<(String, String)>, Error> {
     let most = i64::try_from(MOST_COUNTED).unwrap_or(i64::MAX);
     let mut given = Given::default();
     let (advertiser, most) = (given.place(advertiser.cell()), given.place(most.into()));
-    let whats = given.places(whats.iter().map(|what| what.as_str().cell()));
-    let holders = given.places(holders.iter().map(Bind::cell));
-    let sql = format!(
-        "SELECT what, key FROM counted
-         WHERE advertiser = {advertiser} AND holder IN ({holders}) AND what IN ({whats}) LIMIT {most}"
-    );
+    let alike =
+        what.map_or_else(String::new, |what| format!(" AND what = {}", given.place(what.as_str().cell())));
+    let looks: Vec<_> = holders
+        .iter()
+        .map(|holder| {
+            let holder = given.place(holder.cell());
+            format!(
+                "SELECT what, key FROM counted WHERE advertiser = {advertiser} AND holder = {holder}{alike}"
+            )
+        })
+        .collect();
+    let sql = format!("{} LIMIT {most}", looks.join(" UNION ALL "));
     session.rows(&sql, given, |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
