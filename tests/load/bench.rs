@@ -153,7 +153,7 @@ pub const MATCHING: &str = "network";
 
 /// The origin of the pages that may tell events, and the key that they name their source by.
 pub const ORIGIN: &str = "http://shop.example";
-pub const SITE_KEY: &str = "pk_load";
+pub const SITE_KEY: &str = "pk_load_pages";
 
 /// A pixel as a network gives it to be put into a page.
 const PIXEL: &str = r#"

@@ -58,10 +58,12 @@ fn now(watched: &[Watched]) -> Result<BTreeMap<String, Cost>> {
         let cost = tree(one.root).with_context(|| format!("the figures of {}", one.name))?;
         costs.insert(one.name.clone(), cost);
     }
-    let own = threads(std::process::id())?;
+    let own = std::process::id();
     let of_receiver = |name: &str| crate::receiver::THREAD.starts_with(name) && name.starts_with("load-rec");
-    let receiver: f64 = own.iter().filter(|(name, _)| of_receiver(name)).map(|(_, cpu)| cpu).sum();
-    let load: f64 = own.iter().filter(|(name, _)| !of_receiver(name)).map(|(_, cpu)| cpu).sum();
+    let threads = threads(own)?;
+    let receiver: f64 = threads.iter().filter(|(name, _)| of_receiver(name)).map(|(_, cpu)| cpu).sum();
+    // The process, and not the sum of its threads: those that have ended are in no list.
+    let load = own_time(&fs::read_to_string(format!("/proc/{own}/stat"))?)?.1 - receiver;
     costs.insert("receiver".to_owned(), Cost { cpu: receiver, ..Cost::default() });
     costs.insert("load".to_owned(), Cost { cpu: load, ..Cost::default() });
     Ok(costs)
@@ -96,11 +98,16 @@ fn threads(pid: u32) -> Result<Vec<(String, f64)>> {
     let mut threads = Vec::new();
     for entry in fs::read_dir(format!("/proc/{pid}/task"))? {
         let Ok(text) = fs::read_to_string(entry?.path().join("stat")) else { continue };
-        let (name, fields) = stat(&text)?;
-        let ticks: f64 = fields[11..=12].iter().filter_map(|field| field.parse::<f64>().ok()).sum();
-        threads.push((name, ticks / TICKS_PER_SECOND));
+        threads.push(own_time(&text)?);
     }
     Ok(threads)
+}
+
+/// The name and the processor time of a stat line, without what its children used.
+fn own_time(text: &str) -> Result<(String, f64)> {
+    let (name, fields) = stat(text)?;
+    let ticks: f64 = fields[11..=12].iter().filter_map(|field| field.parse::<f64>().ok()).sum();
+    Ok((name, ticks / TICKS_PER_SECOND))
 }
 
 fn parents() -> Result<Vec<(u32, u32)>> {
