@@ -121,28 +121,9 @@ impl<'a> Field<'a> {
         matches!(self, Self::Utm(_) | Self::Country | Self::DeviceType | Self::Referrer | Self::OfClick(_))
     }
 
-    /// Whether what is found is a text, and is compared as it stands.
+    /// Whether what is found is a text, and is compared as it stands. A telephone number is brought into one form first.
     pub(super) fn is_found_as_text(self) -> bool {
-        match self {
-            Self::Utm(_)
-            | Self::Country
-            | Self::DeviceType
-            | Self::Referrer
-            | Self::LinkId
-            | Self::TargetId
-            | Self::Email
-            | Self::Contact
-            | Self::OfEvent(_)
-            | Self::OfClick(_) => true,
-            // A telephone number is brought into one form on both sides.
-            Self::Phone
-            | Self::IsFrom(_)
-            | Self::Revenue
-            | Self::QualityScore
-            | Self::ConversionCount
-            | Self::EventCount
-            | Self::EventNumber => false,
-        }
+        matches!(self.kind(), Kind::Text | Kind::Any) && self != Self::Phone
     }
 
     /// Whether it always has a value: none of something is a count, and no ad click id is an answer.
