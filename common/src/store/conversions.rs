@@ -23,7 +23,7 @@ pub(super) fn keep(session: &Session<'_>, conversion: &Conversion, at: Timestamp
                VALUES (?1, ?2, ?3, ?4, ?5)
                ON CONFLICT (advertiser, key) DO UPDATE SET status = excluded.status,
                    updated_at = excluded.updated_at, document = excluded.document";
-    session.tell(
+    session.execute(
         sql,
         (
             conversion.advertiser.as_str(),

@@ -106,6 +106,6 @@ pub(super) fn count(
         "INSERT INTO counted (advertiser, holder, what, key, at) VALUES {} ON CONFLICT DO NOTHING",
         rows.join(", ")
     );
-    session.tell(&sql, given)?;
+    session.execute(&sql, given)?;
     Ok(())
 }

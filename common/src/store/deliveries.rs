@@ -44,7 +44,7 @@ pub(super) fn insert_late(session: &Session<'_>, delivery: &Delivery, click: Cli
     let new = insert_new(session, delivery)?;
     if new {
         let sql = "UPDATE deliveries SET late_click = ?2 WHERE id = ?1";
-        session.tell(sql, (delivery.id.0.as_bytes(), click.0.as_bytes()))?;
+        session.execute(sql, (delivery.id.0.as_bytes(), click.0.as_bytes()))?;
     }
     Ok(new)
 }

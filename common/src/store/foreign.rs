@@ -37,7 +37,7 @@ pub(super) fn keep(session: &Session<'_>, event: &Event, who: &Who, click: &str)
                ON CONFLICT (advertiser, key) DO UPDATE SET at = excluded.at, click = excluded.click
                WHERE excluded.at > foreign_clicks.at";
     for key in [&who.order, &who.contact, &who.email, &who.phone].into_iter().flatten() {
-        session.tell(sql, (event.advertiser.as_str(), key, millis(event.at), click))?;
+        session.execute(sql, (event.advertiser.as_str(), key, millis(event.at), click))?;
     }
     Ok(())
 }

@@ -67,16 +67,16 @@ pub(super) fn link(
     let mut persons = persons.into_iter();
     let one = persons.next().unwrap_or_else(|| Uuid::now_v7().into_bytes());
     for other in persons {
-        session.tell("UPDATE identities SET person = ?1 WHERE person = ?2", (one, other))?;
+        session.execute("UPDATE identities SET person = ?1 WHERE person = ?2", (one, other))?;
         for mark in session.rows("SELECT mark FROM marks WHERE person = ?1", [other], |row| row.get(0))? {
             let mark: String = mark;
-            session.tell(ADD_MARK, (advertiser, mark, one))?;
+            session.execute(ADD_MARK, (advertiser, mark, one))?;
         }
         drop_person(session, &other)?;
     }
     see(session, &one, event)?;
     for key in &keys {
-        session.tell(
+        session.execute(
             "INSERT INTO identities (advertiser, key, person) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
             (advertiser, key, one),
         )?;
@@ -85,11 +85,11 @@ pub(super) fn link(
         [email, phone] => {
             let both = "INSERT INTO marks (advertiser, mark, person) VALUES (?1, ?2, ?4), (?1, ?3, ?4)
                         ON CONFLICT DO NOTHING";
-            session.tell(both, (advertiser, email, phone, one))?;
+            session.execute(both, (advertiser, email, phone, one))?;
         }
         marks => {
             for mark in marks {
-                session.tell(ADD_MARK, (advertiser, mark, one))?;
+                session.execute(ADD_MARK, (advertiser, mark, one))?;
             }
         }
     }
@@ -100,14 +100,14 @@ pub(super) fn link(
 fn see(session: &Session<'_>, person: &Person, event: &Event) -> Result<(), Error> {
     let sql = "INSERT INTO persons (person, seen_at) VALUES (?1, ?2)
                ON CONFLICT (person) DO UPDATE SET seen_at = excluded.seen_at WHERE excluded.seen_at > persons.seen_at";
-    session.tell(sql, (person, millis(event.received_at)))?;
+    session.execute(sql, (person, millis(event.received_at)))?;
     Ok(())
 }
 
 /// Takes a person out, with everything that is joined to them.
 pub(super) fn drop_person(session: &Session<'_>, person: &Person) -> Result<(), Error> {
     for table in ["identities", "marks", "persons"] {
-        session.tell(&format!("DELETE FROM {table} WHERE person = ?1"), [person])?;
+        session.execute(&format!("DELETE FROM {table} WHERE person = ?1"), [person])?;
     }
     Ok(())
 }

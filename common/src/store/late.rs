@@ -69,7 +69,7 @@ impl Store {
     pub async fn late_handed_over(&self, done: Vec<(EventId, ClickId)>) -> Result<(), Error> {
         self.write(Reach::nothing(), move |session| {
             for (event, click) in &done {
-                session.tell(
+                session.execute(
                     "DELETE FROM late WHERE click = ?1 AND event_id = ?2",
                     (click.0.as_bytes(), event.0.as_bytes()),
                 )?;
@@ -89,13 +89,13 @@ pub(super) fn want(
 ) -> Result<(), Error> {
     let sql = "INSERT INTO late (click, event_id, connectors) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
     let connectors = json("connectors", &connectors)?;
-    session.tell(sql, (click.0.as_bytes(), event.0.as_bytes(), connectors))?;
+    session.execute(sql, (click.0.as_bytes(), event.0.as_bytes(), connectors))?;
     Ok(())
 }
 
 /// Forgets that an event wants a click.
 pub(super) fn forget(session: &Session<'_>, event: EventId) -> Result<(), Error> {
-    session.tell("DELETE FROM late WHERE event_id = ?1", [event.0.as_bytes()])?;
+    session.execute("DELETE FROM late WHERE event_id = ?1", [event.0.as_bytes()])?;
     Ok(())
 }
 

@@ -24,7 +24,7 @@ pub(super) fn keep(
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
                ON CONFLICT (advertiser, key) DO UPDATE SET buyer = excluded.buyer, funnel = excluded.funnel,
                    paid_at = excluded.paid_at, updated_at = excluded.updated_at, document = excluded.document";
-    session.tell(
+    session.execute(
         sql,
         (
             advertiser,
@@ -48,7 +48,7 @@ pub(super) fn forget_buyer(
 ) -> Result<(), Error> {
     let order = Order { buyer: None, ..order };
     let sql = "UPDATE orders SET buyer = NULL, document = ?3 WHERE advertiser = ?1 AND key = ?2";
-    session.tell(sql, (advertiser, key, json("order", &order)?))?;
+    session.execute(sql, (advertiser, key, json("order", &order)?))?;
     Ok(())
 }
 

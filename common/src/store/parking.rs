@@ -24,13 +24,13 @@ pub(super) fn park(
     at: Timestamp,
 ) -> Result<(), Error> {
     unpark(session, intake.id)?;
-    session.tell(
+    session.execute(
         "INSERT INTO parked (event_id, parked_at, intake) VALUES (?1, ?2, ?3)",
         (intake.id.0.as_bytes(), millis(at), json("intake", intake)?),
     )?;
     let sql = "INSERT INTO awaited (advertiser, key, event_id) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
     for key in keys {
-        session.tell(sql, (advertiser, key, intake.id.0.as_bytes()))?;
+        session.execute(sql, (advertiser, key, intake.id.0.as_bytes()))?;
     }
     Ok(())
 }
@@ -38,7 +38,7 @@ pub(super) fn park(
 /// Forgets a parked event: it is decided.
 pub(super) fn unpark(session: &Session<'_>, event: EventId) -> Result<(), Error> {
     for sql in ["DELETE FROM parked WHERE event_id = ?1", "DELETE FROM awaited WHERE event_id = ?1"] {
-        session.tell(sql, [event.0.as_bytes()])?;
+        session.execute(sql, [event.0.as_bytes()])?;
     }
     Ok(())
 }

@@ -25,6 +25,6 @@ pub(super) fn claim(session: &Session<'_>, advertiser: &str, claim: &PayoutClaim
     let sql = "INSERT INTO payout_claims (advertiser, click, offer, rule, conversion_key)
                VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING";
     let values = (advertiser, fit(&claim.click), claim.offer.as_str(), &claim.rule, &claim.conversion);
-    session.tell(sql, values)?;
+    session.execute(sql, values)?;
     Ok(())
 }

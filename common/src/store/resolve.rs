@@ -422,7 +422,7 @@ fn keep_event(
         None => Cow::Borrowed(event),
     };
     subjects::note(session, event, &candidate.who, attributed.as_deref().or(click.as_deref()))?;
-    session.tell(
+    session.execute(
         sql,
         (
             event.id.0.as_bytes(),

@@ -60,7 +60,7 @@ pub(super) fn note(session: &Session<'_>, event: &Event) -> Result<(), Error> {
         if kinds < MOST {
             let first = "INSERT INTO seen (source, type, name, number, first_at, last_at, count)
                          VALUES (?1, ?2, ?3, ?4, ?5, ?5, 1) ON CONFLICT DO NOTHING";
-            session.tell(first, (key.0, &key.1, &key.2, key.3, key.4))?;
+            session.execute(first, (key.0, &key.1, &key.2, key.3, key.4))?;
         }
     }
     Ok(())

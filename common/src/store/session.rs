@@ -27,23 +27,6 @@ impl Session<'_> {
         }
     }
 
-    /// Does something, and nobody asks to how many rows. PostgreSQL is not waited for: it is told in this order, and
-    /// where it fails, the next that is waited for fails, at the latest [`Session::settle`].
-    pub(super) fn tell(&self, sql: &str, params: impl Params) -> Result<(), Error> {
-        match self {
-            Self::Sqlite(_) => self.execute(sql, params).map(drop),
-            Self::Postgres(link) => Ok(link.tell(sql, &params.cells())?),
-        }
-    }
-
-    /// Waits for whatever was only told.
-    pub(super) fn settle(&self) -> Result<(), Error> {
-        match self {
-            Self::Sqlite(_) => Ok(()),
-            Self::Postgres(link) => Ok(link.settle()?),
-        }
-    }
-
     /// Reads every row.
     pub(super) fn rows<T>(
         &self,
@@ -117,18 +100,6 @@ pub(super) enum Cell<'a> {
     Integer(i64),
     Text(Cow<'a, str>),
     Blob(Cow<'a, [u8]>),
-}
-
-impl Cell<'_> {
-    /// The same, of its own.
-    pub(super) fn into_owned(self) -> Cell<'static> {
-        match self {
-            Self::Null => Cell::Null,
-            Self::Integer(number) => Cell::Integer(number),
-            Self::Text(text) => Cell::Text(Cow::Owned(text.into_owned())),
-            Self::Blob(bytes) => Cell::Blob(Cow::Owned(bytes.into_owned())),
-        }
-    }
 }
 
 impl rusqlite::ToSql for Cell<'_> {

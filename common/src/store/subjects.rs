@@ -82,13 +82,13 @@ pub(super) fn note(
         subjects.iter().map(|subject| format!("({}, {id})", given.place(subject.cell()))).collect();
     let sql =
         format!("INSERT INTO subjects (subject, event_id) VALUES {} ON CONFLICT DO NOTHING", rows.join(", "));
-    session.tell(&sql, given)?;
+    session.execute(&sql, given)?;
     Ok(())
 }
 
 /// Notes that an event came by another intake as well, whose id its sender was told.
 pub(super) fn also_came_as(session: &Session<'_>, event: EventId, intake: EventId) -> Result<(), Error> {
     let sql = "INSERT INTO subjects (subject, event_id) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
-    session.tell(sql, (format!("intake:{intake}"), event.0.as_bytes()))?;
+    session.execute(sql, (format!("intake:{intake}"), event.0.as_bytes()))?;
     Ok(())
 }

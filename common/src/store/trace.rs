@@ -75,7 +75,7 @@ pub(super) fn append(session: &Session<'_>, event: EventId, decisions: &[Decisio
         let sql = "INSERT INTO decisions (event_id, seq, at, code, detail)
                    VALUES (?1, (SELECT coalesce(max(seq) + 1, 0) FROM decisions WHERE event_id = ?1), ?2, ?3, ?4)";
         let code = decision.code.as_str();
-        session.tell(sql, (event.0.as_bytes(), millis(decision.at), code, &decision.detail))?;
+        session.execute(sql, (event.0.as_bytes(), millis(decision.at), code, &decision.detail))?;
         return Ok(());
     }
     if decisions.is_empty() {
@@ -97,7 +97,7 @@ pub(super) fn append(session: &Session<'_>, event: EventId, decisions: &[Decisio
         }
         let rows = rows.join(", ");
         let sql = format!("INSERT INTO decisions (event_id, seq, at, code, detail) VALUES {rows}");
-        session.tell(&sql, given)?;
+        session.execute(&sql, given)?;
     }
     for (seq, decision) in together {
         let Some(passed_by) = &decision.passed_by else { continue };
@@ -106,7 +106,7 @@ pub(super) fn append(session: &Session<'_>, event: EventId, decisions: &[Decisio
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
         let (id, code, bits) = (event.0.as_bytes(), decision.code.as_str(), passed_by.to_bits());
         let of = (version, passed_by.condition.map(i64::from), bits);
-        session.tell(sql, (id, seq, millis(decision.at), code, &decision.detail, of.0, of.1, of.2))?;
+        session.execute(sql, (id, seq, millis(decision.at), code, &decision.detail, of.0, of.1, of.2))?;
     }
     Ok(())
 }

@@ -52,7 +52,7 @@ pub(super) fn keep(session: &Session<'_>, event: &Event, key: &str, visits: &[Vi
                WHERE length(excluded.document) > length(visits.document)";
     for visit in visits {
         let document = json("visit", visit)?;
-        session.tell(sql, (event.advertiser.as_str(), &visit.id, key, millis(visit.at), document))?;
+        session.execute(sql, (event.advertiser.as_str(), &visit.id, key, millis(visit.at), document))?;
     }
     Ok(())
 }

@@ -65,9 +65,7 @@ impl<T: Send, W: Fn(&Session<'_>) -> Result<T, Error> + Send> Work for Asked<T, 
         self.result = None;
         // A panic in a decision that was handed in costs its own job, not the thread that everybody needs.
         let ran = catch_unwind(AssertUnwindSafe(|| (self.work)(session)));
-        // Whatever came of it, nothing of it is left to be heard by the next.
-        let settled = session.settle();
-        self.result = ran.ok().map(|done| done.and_then(|value| settled.map(|()| value)));
+        self.result = ran.ok();
         !matches!(self.result, Some(Ok(_)))
     }
 

@@ -4,15 +4,11 @@
 use super::{Url, tls};
 use crate::store::Failure;
 use crate::store::session::Cell;
-use futures_util::future::{MaybeDone, maybe_done};
-use futures_util::poll;
 use std::borrow::Cow;
 use std::cell::{Cell as Flag, RefCell};
 use std::collections::HashMap;
 use std::error::Error as StdError;
 use std::future::Future;
-use std::pin::Pin;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, private::BytesMut, to_sql_checked};
@@ -31,19 +27,11 @@ pub(super) const ANSWER: Duration = Duration::from_secs(18);
 /// `0` stand for a NUL, this and `1` for itself. So every text is read as it was written, and two texts are two.
 const ESCAPE: char = '\u{10ffff}';
 
-/// How many statements may be told and not answered: a bound on what is kept of them.
-const MOST_TOLD: usize = 128;
-
-/// A statement whose answer nobody has waited for.
-type Told = Pin<Box<dyn Future<Output = Result<u64, tokio_postgres::Error>> + Send>>;
-
 /// A connection.
 pub(in crate::store) struct Link {
-    open: Option<(Runtime, Arc<Client>)>,
+    open: Option<(Runtime, Client)>,
     schema: String,
     statements: RefCell<HashMap<String, Statement>>,
-    /// What is sent with the next statement that is waited for.
-    told: RefCell<Vec<MaybeDone<Told>>>,
     broken: Flag<bool>,
     /// How long an answer may take.
     answer: Duration,
@@ -81,10 +69,9 @@ impl Link {
             }
         };
         let mut link = Self {
-            open: Some((runtime, Arc::new(client))),
+            open: Some((runtime, client)),
             schema: String::new(),
             statements: RefCell::default(),
-            told: RefCell::default(),
             broken: Flag::new(false),
             answer: ANSWER,
         };
@@ -115,7 +102,6 @@ impl Link {
             open: None,
             schema: String::new(),
             statements: RefCell::default(),
-            told: RefCell::default(),
             broken: Flag::new(true),
             answer: ANSWER,
         }
@@ -150,28 +136,6 @@ impl Link {
         Ok(usize::try_from(count).unwrap_or(usize::MAX))
     }
 
-    /// Does something, and does not wait for it: it goes out with the next statement that is waited for, before that one,
-    /// and where it fails, that one does. A way to the server and back costs more than most statements.
-    pub(in crate::store) fn tell(&self, sql: &str, cells: &[Cell<'_>]) -> Result<(), Failure> {
-        let statement = self.prepared(sql)?;
-        let Some((_, client)) = &self.open else {
-            return Err(Failure::Away("the connection was lost".to_owned()));
-        };
-        let client = Arc::clone(client);
-        let cells: Vec<_> = cells.iter().cloned().map(Cell::into_owned).collect();
-        let told: Told = Box::pin(async move { client.execute_raw(&statement, cells).await });
-        self.told.borrow_mut().push(maybe_done(told));
-        if self.told.borrow().len() < MOST_TOLD { Ok(()) } else { self.settle() }
-    }
-
-    /// Waits for whatever was only told.
-    pub(in crate::store) fn settle(&self) -> Result<(), Failure> {
-        if self.told.borrow().is_empty() {
-            return Ok(());
-        }
-        self.wait(|_| std::future::ready(Ok(())))
-    }
-
     /// Reads rows.
     pub(in crate::store) fn rows(&self, sql: &str, cells: &[Cell<'_>]) -> Result<Vec<Row>, Failure> {
         let statement = self.prepared(sql)?;
@@ -190,29 +154,16 @@ impl Link {
         Ok(statement)
     }
 
-    /// Waits for an answer, and those of whatever was told before, with a limit. What does not come makes the connection
-    /// useless: the answer might come later, in the place of another.
+    /// Waits for an answer, with a limit. What does not come makes the connection useless: the answer might
+    /// come later, in the place of another.
     fn wait<'a, T, F>(&'a self, ask: impl FnOnce(&'a Client) -> F) -> Result<T, Failure>
     where
         F: Future<Output = Result<T, tokio_postgres::Error>>,
     {
-        let mut told = self.told.take();
         let Some((runtime, client)) = self.open.as_ref().filter(|_| !self.broken.get()) else {
             return Err(Failure::Away("the connection was lost".to_owned()));
         };
-        let answers = async {
-            // A statement is sent when it is first asked for, so they go out in this order.
-            for one in &mut told {
-                let _ = poll!(&mut *one);
-            }
-            let answer = ask(client).await;
-            for one in &mut told {
-                (&mut *one).await;
-                Pin::new(one).take_output().unwrap_or(Ok(0))?;
-            }
-            answer
-        };
-        let limited = async { tokio::time::timeout(self.answer, answers).await };
+        let limited = async { tokio::time::timeout(self.answer, ask(client)).await };
         match runtime.block_on(limited) {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => {
