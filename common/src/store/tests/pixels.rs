@@ -88,7 +88,6 @@ async fn a_browser_is_shown_nothing_of_whoever_it_only_names() {
             email: Some("jane@example.com".into()),
             phone: Some("+12025550123".into()),
             contact: Some("42".into()),
-            ..Person::default()
         };
         Candidate { visits, ..candidate(&Event { person, ..event(key) }) }
     };
